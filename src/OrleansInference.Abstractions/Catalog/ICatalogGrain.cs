@@ -1,0 +1,31 @@
+using System.Collections.Immutable;
+
+namespace OrleansInference;
+
+/// <summary>What became of a catalog change.</summary>
+[GenerateSerializer, Immutable, Alias("oi.CatalogReply")]
+public sealed record CatalogReply
+{
+    /// <summary>The version now in force.</summary>
+    [Id(0)] public long Version { get; init; }
+
+    /// <summary>Every problem found; empty if the change is in force.</summary>
+    [Id(1)] public ImmutableArray<string> Problems { get; init; } = [];
+}
+
+/// <summary>What exists: names, definitions and a version. One grain, key <see cref="Key"/>.</summary>
+[Alias("oi.ICatalogGrain")]
+public interface ICatalogGrain : IGrainWithStringKey
+{
+    /// <summary>The only key.</summary>
+    const string Key = "catalog";
+
+    /// <summary>Checks a whole catalog and puts it in force, or refuses it with every problem named and keeps the old one.</summary>
+    [Alias("Apply")] Task<CatalogReply> Apply(CatalogDefinition catalog);
+
+    /// <summary>Adds or changes one tenant.</summary>
+    [Alias("PutTenant")] Task<CatalogReply> PutTenant(TenantDefinition tenant);
+
+    /// <summary>The catalog in force.</summary>
+    [Alias("Get")] Task<CatalogDefinition> Get();
+}

@@ -1,0 +1,92 @@
+using System.Collections.Immutable;
+
+namespace OrleansInference;
+
+/// <summary>An endpoint's configuration, as the catalog hands it to its grain.</summary>
+[GenerateSerializer, Immutable, Alias("oi.EndpointConfiguration")]
+public sealed record EndpointConfiguration
+{
+    /// <summary>The model it serves.</summary>
+    [Id(0)] public required ModelName Model { get; init; }
+
+    /// <summary>The variant it serves.</summary>
+    [Id(1)] public required VariantName Variant { get; init; }
+
+    /// <summary>The endpoint.</summary>
+    [Id(2)] public required EndpointDefinition Endpoint { get; init; }
+
+    /// <summary>Operator's cost of one instance-second (for serverless: of one execution-second).</summary>
+    [Id(3)] public Money InstanceSecondCost { get; init; }
+}
+
+/// <summary>What a silo tells an endpoint with each slot lease report.</summary>
+[GenerateSerializer, Immutable, Alias("oi.EndpointDemand")]
+public sealed record EndpointDemand
+{
+    /// <summary>Requests that arrived for it since the last report.</summary>
+    [Id(0)] public int Arrivals { get; init; }
+
+    /// <summary>Requests that ended since the last report.</summary>
+    [Id(1)] public int Completions { get; init; }
+
+    /// <summary>Of them throttled by AWS.</summary>
+    [Id(2)] public int Throttled { get; init; }
+
+    /// <summary>Of them failed by AWS (not by the model).</summary>
+    [Id(3)] public int Failed { get; init; }
+
+    /// <summary>Sum of slot-milliseconds used by them.</summary>
+    [Id(4)] public long BusyMilliseconds { get; init; }
+
+    /// <summary>Requests that wait for a slot on this silo.</summary>
+    [Id(5)] public int Waiting { get; init; }
+
+    /// <summary>What AWS bills for them beyond instances: serverless use, since the last report.</summary>
+    [Id(6)] public Money UseCost { get; init; }
+
+    /// <summary>Charges settled on this endpoint since the last report.</summary>
+    [Id(7)] public Money Charged { get; init; }
+}
+
+/// <summary>An endpoint as it stands.</summary>
+[GenerateSerializer, Immutable, Alias("oi.EndpointView")]
+public sealed record EndpointView
+{
+    /// <summary>Configuration.</summary>
+    [Id(0)] public required EndpointConfiguration Configuration { get; init; }
+
+    /// <summary>Capacity.</summary>
+    [Id(1)] public required EndpointStatus Status { get; init; }
+
+    /// <summary>Slots out on leases, by holder.</summary>
+    [Id(2)] public ImmutableDictionary<string, long> Leases { get; init; } = ImmutableDictionary<string, long>.Empty;
+
+    /// <summary>Why the wanted instance count last changed.</summary>
+    [Id(3)] public string LastChange { get; init; } = "";
+
+    /// <summary>What AWS has billed for it so far, as booked from its capacity timeline.</summary>
+    [Id(4)] public Money Cost { get; init; }
+
+    /// <summary>What tenants were charged on it so far.</summary>
+    [Id(5)] public Money Charged { get; init; }
+
+    /// <summary>Requests it answered so far.</summary>
+    [Id(6)] public long Predictions { get; init; }
+}
+
+/// <summary>Owns an endpoint's slots and wanted capacity. Key: the endpoint's name.</summary>
+[Alias("oi.IEndpointGrain")]
+public interface IEndpointGrain : IGrainWithStringKey
+{
+    /// <summary>Sets the configuration and begins to keep the capacity.</summary>
+    [Alias("Configure")] Task Configure(EndpointConfiguration configuration);
+
+    /// <summary>Takes a holder's slot report and demand, and grants slots. Null if there is no such endpoint.</summary>
+    [Alias("Refill")] Task<LeaseGrant?> Refill(LeaseReport report, EndpointDemand demand);
+
+    /// <summary>Books what AWS billed for work done outside slots (a transform job), the charges and the predictions it gave.</summary>
+    [Alias("Book")] Task Book(string bookingId, Money cost, Money charged, int predictions);
+
+    /// <summary>The endpoint as it stands; null if there is none of that name.</summary>
+    [Alias("GetView")] Task<EndpointView?> GetView();
+}

@@ -1,0 +1,210 @@
+using System.Text.Json.Serialization;
+
+namespace OrleansInference;
+
+/// <summary>The states of a job. The last four are final.</summary>
+[JsonConverter(typeof(JsonStringEnumConverter<JobState>))]
+public enum JobState
+{
+    /// <summary>Durable; not yet handed to a lane.</summary>
+    Accepted = 0,
+
+    /// <summary>Handed to SageMaker or to a batch window.</summary>
+    Dispatched = 1,
+
+    /// <summary>Known to be running.</summary>
+    Running = 2,
+
+    /// <summary>Ended with a result.</summary>
+    Succeeded = 3,
+
+    /// <summary>Ended with an error.</summary>
+    Failed = 4,
+
+    /// <summary>Its deadline passed first.</summary>
+    Expired = 5,
+
+    /// <summary>The caller cancelled it.</summary>
+    Cancelled = 6,
+}
+
+/// <summary>What a job is made from. The input is already stored under <see cref="InputKey"/>.</summary>
+[GenerateSerializer, Immutable, Alias("oi.JobSpecification")]
+public sealed record JobSpecification
+{
+    /// <summary>The request, without its body.</summary>
+    [Id(0)] public required InferenceRequest Request { get; init; }
+
+    /// <summary>The route that was decided.</summary>
+    [Id(1)] public required RouteTaken Route { get; init; }
+
+    /// <summary>Key of the input object in the payload bucket.</summary>
+    [Id(2)] public required string InputKey { get; init; }
+
+    /// <summary>Unix ms of arrival.</summary>
+    [Id(3)] public required long AcceptedAt { get; init; }
+
+    /// <summary>Unix ms after which the answer is worthless.</summary>
+    [Id(4)] public required long Deadline { get; init; }
+
+    /// <summary>SHA-256 of the body in hex: the same idempotency key must come with the same one.</summary>
+    [Id(5)] public required string BodyHash { get; init; }
+
+    /// <summary>Bytes of the body.</summary>
+    [Id(6)] public long BodyLength { get; init; }
+}
+
+/// <summary>A job as its caller sees it.</summary>
+[GenerateSerializer, Immutable, Alias("oi.JobView")]
+public sealed record JobView
+{
+    /// <summary>The id, unique within the tenant.</summary>
+    [Id(0)] public required string JobId { get; init; }
+
+    /// <summary>Who pays.</summary>
+    [Id(1)] public required TenantId Tenant { get; init; }
+
+    /// <summary>What was asked.</summary>
+    [Id(2)] public required ModelName Model { get; init; }
+
+    /// <summary>Where it stands.</summary>
+    [Id(3)] public required JobState State { get; init; }
+
+    /// <summary>The route, with the charge once it has ended.</summary>
+    [Id(4)] public required RouteTaken Route { get; init; }
+
+    /// <summary>When it was accepted.</summary>
+    [Id(5)] public required DateTimeOffset AcceptedAt { get; init; }
+
+    /// <summary>When its answer becomes worthless.</summary>
+    [Id(6)] public required DateTimeOffset Deadline { get; init; }
+
+    /// <summary>When it ended.</summary>
+    [Id(7)] public DateTimeOffset? EndedAt { get; init; }
+
+    /// <summary>Why it failed.</summary>
+    [Id(8)] public InferenceProblem? Problem { get; init; }
+
+    /// <summary>Where its result is stored, <c>s3://bucket/key</c>, once it has succeeded.</summary>
+    [Id(9)] public string? OutputLocation { get; init; }
+
+    /// <summary>MIME type of the result.</summary>
+    [Id(10)] public string? ContentType { get; init; }
+
+    /// <summary>Where its result will be stored, <c>s3://bucket/key</c>.</summary>
+    [Id(11)] public string? ExpectedOutputLocation { get; init; }
+
+    /// <summary>Where its failure will be described, <c>s3://bucket/key</c>.</summary>
+    [Id(12)] public string? FailureLocation { get; init; }
+}
+
+/// <summary>What a batch window tells a member when its transform job has ended.</summary>
+[GenerateSerializer, Immutable, Alias("oi.WindowResult")]
+public sealed record WindowResult
+{
+    /// <summary>Key of the member's own result object; null if it failed.</summary>
+    [Id(0)] public string? OutputKey { get; init; }
+
+    /// <summary>Why it failed.</summary>
+    [Id(1)] public string? Failure { get; init; }
+
+    /// <summary>The member's share of the tariff.</summary>
+    [Id(2)] public Money Charge { get; init; }
+}
+
+/// <summary>One job's state machine. Key: <c>tenant/job id</c>. Every transition is durable before it is visible.</summary>
+[Alias("oi.IJobGrain")]
+public interface IJobGrain : IGrainWithStringKey
+{
+    /// <summary>Begins the job, or answers the one that is there; an outcome with a problem if it could not be accepted.</summary>
+    [Alias("Accept")] Task<InferenceOutcome> Accept(JobSpecification specification);
+
+    /// <summary>The job; null if there is none.</summary>
+    [Alias("Get")] Task<JobView?> Get();
+
+    /// <summary>Waits at most <paramref name="wait"/> for the job to end, then answers it as it stands.</summary>
+    [Alias("WaitForEnd")] Task<JobView?> WaitForEnd(TimeSpan wait);
+
+    /// <summary>Cancels the job unless it has ended; answers the job as it then stands.</summary>
+    [Alias("Cancel")] Task<JobView?> Cancel();
+
+    /// <summary>Looks for the result now: a notification arrived. Harmless at any time.</summary>
+    [Alias("Check")] Task Check();
+
+    /// <summary>The batch window's answer. Harmless when repeated.</summary>
+    [Alias("WindowEnded")] Task WindowEnded(WindowResult result);
+}
+
+/// <summary>A job that joins a batch window.</summary>
+[GenerateSerializer, Immutable, Alias("oi.WindowMember")]
+public sealed record WindowMember
+{
+    /// <summary>Key of the job grain.</summary>
+    [Id(0)] public required string JobKey { get; init; }
+
+    /// <summary>Key of its input object.</summary>
+    [Id(1)] public required string InputKey { get; init; }
+
+    /// <summary>Bytes of its input.</summary>
+    [Id(2)] public required long Bytes { get; init; }
+
+    /// <summary>Unix ms of its deadline.</summary>
+    [Id(3)] public required long Deadline { get; init; }
+
+    /// <summary>Its charge cap.</summary>
+    [Id(4)] public required Money ChargeCap { get; init; }
+
+    /// <summary>MIME type of its input.</summary>
+    [Id(5)] public required string ContentType { get; init; }
+
+    /// <summary>Input tokens, known or estimated.</summary>
+    [Id(6)] public int InputTokens { get; init; }
+}
+
+/// <summary>The states of a batch window.</summary>
+[JsonConverter(typeof(JsonStringEnumConverter<WindowState>))]
+public enum WindowState
+{
+    /// <summary>Takes members.</summary>
+    Open = 0,
+
+    /// <summary>Takes no more; its input is being written or its transform job started.</summary>
+    Closed = 1,
+
+    /// <summary>Its transform job runs.</summary>
+    Running = 2,
+
+    /// <summary>Its members have their results.</summary>
+    Ended = 3,
+}
+
+/// <summary>A batch window as it stands.</summary>
+[GenerateSerializer, Immutable, Alias("oi.WindowView")]
+public sealed record WindowView
+{
+    /// <summary>Where it stands.</summary>
+    [Id(0)] public required WindowState State { get; init; }
+
+    /// <summary>How many requests it holds.</summary>
+    [Id(1)] public required int Members { get; init; }
+
+    /// <summary>Unix ms when it closes at the latest.</summary>
+    [Id(2)] public long ClosesAt { get; init; }
+
+    /// <summary>The transform job's name, once there is one.</summary>
+    [Id(3)] public string? TransformJob { get; init; }
+}
+
+/// <summary>Collects low-class jobs into one transform job. Key: <c>endpoint/window</c>.</summary>
+[Alias("oi.IBatchWindowGrain")]
+public interface IBatchWindowGrain : IGrainWithStringKey
+{
+    /// <summary>Adds a member durably; false if the window is closed. A member that is already in stays in.</summary>
+    [Alias("Join")] Task<bool> Join(EndpointConfiguration endpoint, WindowMember member);
+
+    /// <summary>Takes a member out if the window is still open.</summary>
+    [Alias("Leave")] Task<bool> Leave(string jobKey);
+
+    /// <summary>The window as it stands.</summary>
+    [Alias("GetView")] Task<WindowView> GetView();
+}

@@ -1,0 +1,126 @@
+using System.Collections.Immutable;
+
+namespace OrleansInference;
+
+/// <summary>What a silo learns about a tenant together with each lease.</summary>
+[GenerateSerializer, Immutable, Alias("oi.TenantLease")]
+public sealed record TenantLease
+{
+    /// <summary>The tenant as configured; null: no such tenant.</summary>
+    [Id(0)] public TenantDefinition? Tenant { get; init; }
+
+    /// <summary>Counts up with every change of the definition.</summary>
+    [Id(1)] public long Version { get; init; }
+
+    /// <summary>The grant; null if the tenant has no budget and so no limit.</summary>
+    [Id(2)] public LeaseGrant? Grant { get; init; }
+
+    /// <summary>Weight of the tenant's charges in route decisions, 0 or more: above 0 when spend runs ahead of pace.</summary>
+    [Id(3)] public double Pacing { get; init; }
+}
+
+/// <summary>A reservation made directly in the ledger, for work that outlives a lease.</summary>
+[GenerateSerializer, Immutable, Alias("oi.ReservationReply")]
+public sealed record ReservationReply
+{
+    /// <summary>Whether the amount is now reserved.</summary>
+    [Id(0)] public bool Granted { get; init; }
+
+    /// <summary>If refused: milliseconds until it may succeed; 0 if it never will.</summary>
+    [Id(1)] public long RetryAfterMs { get; init; }
+
+    /// <summary>If refused: which budget does not allow it.</summary>
+    [Id(2)] public string? Reason { get; init; }
+}
+
+/// <summary>One budget window as it stands.</summary>
+[GenerateSerializer, Immutable, Alias("oi.BudgetWindowView")]
+public sealed record BudgetWindowView
+{
+    /// <summary>The window as configured.</summary>
+    [Id(0)] public required BudgetWindowDefinition Window { get; init; }
+
+    /// <summary>Charges counted inside the window, final ones and the <see cref="Unreported"/>.</summary>
+    [Id(1)] public Money Settled { get; init; }
+
+    /// <summary>Part of <see cref="Settled"/> that holders which vanished never accounted for.</summary>
+    [Id(2)] public Money Unreported { get; init; }
+
+    /// <summary>What could still be granted now.</summary>
+    [Id(3)] public Money Available { get; init; }
+
+    /// <summary>When the window next begins anew (calendar) or next frees money (rolling); null if nothing is counted.</summary>
+    [Id(4)] public DateTimeOffset? FreesAt { get; init; }
+
+    /// <summary>When the window runs out at the present rate; null if it does not.</summary>
+    [Id(5)] public DateTimeOffset? ExhaustedAt { get; init; }
+}
+
+/// <summary>What one silo holds of a tenant's money.</summary>
+[GenerateSerializer, Immutable, Alias("oi.LeaseView")]
+public sealed record LeaseView
+{
+    /// <summary>The holder.</summary>
+    [Id(0)] public required string Holder { get; init; }
+
+    /// <summary>Granted and neither reported as spent nor given back.</summary>
+    [Id(1)] public Money Outstanding { get; init; }
+
+    /// <summary>Part of it reserved by requests under way, as last reported.</summary>
+    [Id(2)] public Money Pending { get; init; }
+
+    /// <summary>When the holder must stop spending.</summary>
+    [Id(3)] public DateTimeOffset SpendUntil { get; init; }
+}
+
+/// <summary>A tenant's budget as it stands.</summary>
+[GenerateSerializer, Immutable, Alias("oi.BudgetView")]
+public sealed record BudgetView
+{
+    /// <summary>The tenant.</summary>
+    [Id(0)] public required TenantId Tenant { get; init; }
+
+    /// <summary>Every window; empty if the tenant has no limit.</summary>
+    [Id(1)] public ImmutableArray<BudgetWindowView> Windows { get; init; } = [];
+
+    /// <summary>Final charges since the ledger began.</summary>
+    [Id(2)] public Money SettledTotal { get; init; }
+
+    /// <summary>Reserved directly by jobs that have not ended.</summary>
+    [Id(3)] public Money Reserved { get; init; }
+
+    /// <summary>Money out on leases, by holder.</summary>
+    [Id(4)] public ImmutableArray<LeaseView> Leases { get; init; } = [];
+
+    /// <summary>Never accounted for by holders that vanished, since the ledger began.</summary>
+    [Id(5)] public Money UnreportedTotal { get; init; }
+
+    /// <summary>Weight of charges in route decisions.</summary>
+    [Id(6)] public double Pacing { get; init; }
+
+    /// <summary>Charges per second, recently.</summary>
+    [Id(7)] public Money SpendPerHour { get; init; }
+}
+
+/// <summary>Owns a tenant's ledger. Key: the tenant id. Every promise is durable before it is answered.</summary>
+[Alias("oi.ITenantGrain")]
+public interface ITenantGrain : IGrainWithStringKey
+{
+    /// <summary>Creates or changes the tenant.</summary>
+    [Alias("Configure")] Task Configure(TenantDefinition definition);
+
+    /// <summary>The definition; null if there is no such tenant.</summary>
+    [Alias("GetDefinition")] Task<TenantDefinition?> GetDefinition();
+
+    /// <summary>Takes a holder's report and grants what it may have.</summary>
+    [Alias("Refill")] Task<TenantLease> Refill(LeaseReport report);
+
+    /// <summary>Reserves an amount under an id until <paramref name="expiresAt"/> (Unix ms); repeating it changes nothing.</summary>
+    [Alias("Reserve")] Task<ReservationReply> Reserve(string reservationId, Money amount, long expiresAt);
+
+    /// <summary>Ends a reservation with the charge, at most its amount; repeating it changes nothing. A charge of zero releases it.</summary>
+    [Alias("Settle")] Task Settle(string reservationId, Money charge);
+
+    /// <summary>The budget as it stands.</summary>
+    [Alias("GetBudget")] Task<BudgetView> GetBudget();
+}

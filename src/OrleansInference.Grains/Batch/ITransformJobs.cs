@@ -1,0 +1,80 @@
+namespace OrleansInference.Batch;
+
+/// <summary>A batch transform job to start. One JSON line in, one line out, in order.</summary>
+public sealed record TransformJobRequest
+{
+    /// <summary>Unique name, at most 63 characters; starting the same name twice starts one job.</summary>
+    public required string JobName { get; init; }
+
+    /// <summary>SageMaker's name of the model.</summary>
+    public required string ModelName { get; init; }
+
+    /// <summary><c>s3://</c> prefix of the input objects.</summary>
+    public required string InputPrefix { get; init; }
+
+    /// <summary><c>s3://</c> prefix for the <c>.out</c> objects.</summary>
+    public required string OutputPrefix { get; init; }
+
+    /// <summary>MIME type of one line.</summary>
+    public string ContentType { get; init; } = "application/json";
+
+    /// <summary>Instance type.</summary>
+    public required string InstanceType { get; init; }
+
+    /// <summary>Instances.</summary>
+    public required int InstanceCount { get; init; }
+
+    /// <summary>Requests one instance serves at a time.</summary>
+    public required int MaxConcurrentTransforms { get; init; }
+
+    /// <summary>Tags.</summary>
+    public IReadOnlyDictionary<string, string> Tags { get; init; } = new Dictionary<string, string>();
+}
+
+/// <summary>The states of a transform job.</summary>
+public enum TransformJobState
+{
+    /// <summary>Runs.</summary>
+    InProgress = 0,
+
+    /// <summary>Ended well.</summary>
+    Completed = 1,
+
+    /// <summary>Ended with at least one object not transformed.</summary>
+    Failed = 2,
+
+    /// <summary>Is being stopped.</summary>
+    Stopping = 3,
+
+    /// <summary>Was stopped.</summary>
+    Stopped = 4,
+}
+
+/// <summary>A transform job as the control plane reports it.</summary>
+public sealed record TransformJobDescription
+{
+    /// <summary>Where it stands.</summary>
+    public required TransformJobState State { get; init; }
+
+    /// <summary>Why it failed.</summary>
+    public string? FailureReason { get; init; }
+
+    /// <summary>When its instances began to be billed.</summary>
+    public DateTimeOffset? StartedAt { get; init; }
+
+    /// <summary>When it ended.</summary>
+    public DateTimeOffset? EndedAt { get; init; }
+}
+
+/// <summary>Batch transform.</summary>
+public interface ITransformJobs
+{
+    /// <summary>CreateTransformJob; a name in use means that the job was started before, which is fine.</summary>
+    Task StartAsync(TransformJobRequest request, CancellationToken cancellationToken);
+
+    /// <summary>DescribeTransformJob; null if there is no such job.</summary>
+    Task<TransformJobDescription?> DescribeAsync(string jobName, CancellationToken cancellationToken);
+
+    /// <summary>StopTransformJob; harmless if it has ended.</summary>
+    Task StopAsync(string jobName, CancellationToken cancellationToken);
+}

@@ -1,0 +1,26 @@
+namespace OrleansInference.Payloads;
+
+/// <summary>An object read from the store.</summary>
+public sealed record StoredObject(ReadOnlyMemory<byte> Body, string? ContentType);
+
+/// <summary>S3, as far as it is used.</summary>
+public interface IObjectStore
+{
+    /// <summary>Writes an object whole.</summary>
+    Task PutAsync(string bucket, string key, ReadOnlyMemory<byte> body, string contentType, CancellationToken cancellationToken);
+
+    /// <summary>Reads an object whole; null if there is none.</summary>
+    Task<StoredObject?> GetAsync(string bucket, string key, CancellationToken cancellationToken);
+
+    /// <summary>Whether the object exists.</summary>
+    Task<bool> ExistsAsync(string bucket, string key, CancellationToken cancellationToken);
+
+    /// <summary>Deletes an object; harmless if there is none.</summary>
+    Task DeleteAsync(string bucket, string key, CancellationToken cancellationToken);
+
+    /// <summary>Keys below a prefix, in order, at most 10,000.</summary>
+    Task<IReadOnlyList<string>> ListAsync(string bucket, string prefix, CancellationToken cancellationToken);
+
+    /// <summary>Creates the bucket unless it exists.</summary>
+    Task EnsureBucketAsync(string bucket, CancellationToken cancellationToken);
+}

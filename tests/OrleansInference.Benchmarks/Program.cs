@@ -1,0 +1,2 @@
+Console.Error.WriteLine("usage: budgets");
+return 2;
