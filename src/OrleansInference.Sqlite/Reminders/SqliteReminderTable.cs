@@ -1,0 +1,150 @@
+using System.Globalization;
+using Microsoft.Data.Sqlite;
+using Microsoft.Extensions.Options;
+using Orleans.Configuration;
+
+namespace OrleansInference.Sqlite;
+
+/// <summary>Reminders in one SQLite file, a row per service, grain and name; silos read their part by the hash of the grain.</summary>
+public sealed class SqliteReminderTable : IReminderTable, IDisposable
+{
+    private const int RowBytes = 256;
+    private const string Columns = "SELECT grain, name, start_at, period, version FROM reminders WHERE service = ?1";
+    private const string SelectGrain = $"{Columns} AND grain = ?2";
+    private const string SelectOne = $"{Columns} AND grain = ?2 AND name = ?3";
+    private const string SelectRange = $"{Columns} AND hash > ?2 AND hash <= ?3";
+    private const string SelectWrapped = $"{Columns} AND (hash > ?2 OR hash <= ?3)";
+    private const string Upsert = """
+        INSERT INTO reminders (service, grain, name, hash, start_at, period, version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+        ON CONFLICT (service, grain, name) DO UPDATE SET hash = excluded.hash, start_at = excluded.start_at, period = excluded.period, version = excluded.version
+        """;
+
+    private const string Delete = "DELETE FROM reminders WHERE service = ?1 AND grain = ?2 AND name = ?3 AND version = ?4";
+    private const string DeleteAll = "DELETE FROM reminders WHERE service = ?1";
+
+    private static readonly SqliteSchema Schema = new(
+        "reminders",
+        [
+            """
+            CREATE TABLE reminders (service TEXT NOT NULL, grain TEXT NOT NULL, name TEXT NOT NULL, hash INTEGER NOT NULL,
+                start_at INTEGER NOT NULL, period INTEGER NOT NULL, version INTEGER NOT NULL, PRIMARY KEY (service, grain, name)) WITHOUT ROWID;
+            CREATE INDEX reminders_by_hash ON reminders (service, hash);
+            """,
+        ]);
+
+    private readonly string _serviceId;
+    private readonly SqliteReminderOptions _options;
+    private SqliteDatabase? _database;
+
+    /// <summary>Creates the table; the file is opened when the reminder service starts.</summary>
+    public SqliteReminderTable(IOptions<SqliteReminderOptions> options, IOptions<ClusterOptions> cluster)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        ArgumentNullException.ThrowIfNull(cluster);
+        _options = options.Value;
+        _serviceId = cluster.Value.ServiceId;
+    }
+
+    private SqliteDatabase Database =>
+        _database ?? throw new InvalidOperationException("The SQLite reminder table is not open: the silo has not started it yet.");
+
+    /// <inheritdoc/>
+    public async Task StartAsync(CancellationToken cancellationToken = default) =>
+        _database ??= await SqliteDatabase.OpenAsync(_options.FilePath, Schema, cancellationToken);
+
+    /// <inheritdoc/>
+    public Task StopAsync(CancellationToken cancellationToken = default)
+    {
+        Dispose();
+        return Task.CompletedTask;
+    }
+
+    /// <inheritdoc/>
+    public Task<ReminderTableData> ReadRows(GrainId grainId) => ReadRows(grainId, CancellationToken.None);
+
+    /// <inheritdoc/>
+    public Task<ReminderTableData> ReadRows(GrainId grainId, CancellationToken cancellationToken) =>
+        ReadAsync(SelectGrain, [_serviceId, grainId.ToString()], cancellationToken);
+
+    /// <inheritdoc/>
+    public Task<ReminderTableData> ReadRows(uint begin, uint end) => ReadRows(begin, end, CancellationToken.None);
+
+    /// <inheritdoc/>
+    public Task<ReminderTableData> ReadRows(uint begin, uint end, CancellationToken cancellationToken) =>
+        ReadAsync(begin < end ? SelectRange : SelectWrapped, [_serviceId, (long)begin, (long)end], cancellationToken);
+
+    /// <inheritdoc/>
+    public Task<ReminderEntry?> ReadRow(GrainId grainId, string reminderName) => ReadRow(grainId, reminderName, CancellationToken.None);
+
+    /// <inheritdoc/>
+    public async Task<ReminderEntry?> ReadRow(GrainId grainId, string reminderName, CancellationToken cancellationToken)
+    {
+        var found = await ReadAsync(SelectOne, [_serviceId, grainId.ToString(), reminderName], cancellationToken);
+        return found.Reminders is [var entry] ? entry : null;
+    }
+
+    /// <inheritdoc/>
+    public Task<string?> UpsertRow(ReminderEntry entry) => UpsertRow(entry, CancellationToken.None);
+
+    /// <inheritdoc/>
+    public async Task<string?> UpsertRow(ReminderEntry entry, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(entry);
+        var grain = entry.GrainId.ToString();
+        var name = entry.ReminderName;
+        var hash = (long)entry.GrainId.GetUniformHashCode();
+        // Orleans gives UTC, at times without saying so.
+        var startAt = (entry.StartAt.Kind == DateTimeKind.Local ? entry.StartAt.ToUniversalTime() : entry.StartAt).Ticks;
+        var period = entry.Period.Ticks;
+        var version = await Database.WriteAsync(
+            (session, versions) =>
+            {
+                var next = versions.Next();
+                session.Execute(Upsert, _serviceId, grain, name, hash, startAt, period, next);
+                return next;
+            },
+            RowBytes,
+            cancellationToken);
+        return version.ToString(CultureInfo.InvariantCulture);
+    }
+
+    /// <inheritdoc/>
+    public Task<bool> RemoveRow(GrainId grainId, string reminderName, string eTag) => RemoveRow(grainId, reminderName, eTag, CancellationToken.None);
+
+    /// <inheritdoc/>
+    public async Task<bool> RemoveRow(GrainId grainId, string reminderName, string eTag, CancellationToken cancellationToken)
+    {
+        if (!long.TryParse(eTag, NumberStyles.None, CultureInfo.InvariantCulture, out var version))
+        {
+            return false;
+        }
+
+        var grain = grainId.ToString();
+        return await Database.WriteAsync(
+            (session, _) => session.Execute(Delete, _serviceId, grain, reminderName, version) == 1,
+            RowBytes,
+            cancellationToken);
+    }
+
+    /// <inheritdoc/>
+    public Task TestOnlyClearTable() => TestOnlyClearTable(CancellationToken.None);
+
+    /// <inheritdoc/>
+    public Task TestOnlyClearTable(CancellationToken cancellationToken) =>
+        Database.WriteAsync((session, _) => session.Execute(DeleteAll, _serviceId), RowBytes, cancellationToken);
+
+    /// <summary>Closes this table's hold on the file; the last hold of the process closes the file.</summary>
+    public void Dispose() => _database?.Dispose();
+
+    private static ReminderEntry Map(SqliteDataReader row) => new()
+    {
+        GrainId = GrainId.Parse(row.GetString(0), CultureInfo.InvariantCulture),
+        ReminderName = row.GetString(1),
+        StartAt = new(row.GetInt64(2), DateTimeKind.Utc),
+        Period = new(row.GetInt64(3)),
+        ETag = row.GetInt64(4).ToString(CultureInfo.InvariantCulture),
+    };
+
+    private Task<ReminderTableData> ReadAsync(string sql, object[] parameters, CancellationToken cancellationToken) =>
+        Database.ReadAsync(session => new ReminderTableData(session.Query(sql, Map, parameters)), cancellationToken);
+}

@@ -1,0 +1,79 @@
+using System.Collections.Immutable;
+using System.Reflection;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using System.Text.Json.Serialization.Metadata;
+using Orleans.Storage;
+
+namespace OrleansInference.Sqlite;
+
+/// <summary>
+/// State as JSON: readable by people and tools, and tolerant of members that come and go between releases. What would be written and silently not read back
+/// (a property without a usable setter) is refused at its first use.
+/// </summary>
+public sealed class GrainStateJsonSerializer : IGrainStorageSerializer
+{
+    private readonly JsonSerializerOptions _options;
+
+    /// <summary>Creates the serializer; <paramref name="configure"/> may add converters or change the defaults.</summary>
+    public GrainStateJsonSerializer(Action<JsonSerializerOptions>? configure = null)
+    {
+        _options = CreateOptions();
+        configure?.Invoke(_options);
+        _options.MakeReadOnly(populateMissingResolver: true);
+    }
+
+    /// <inheritdoc/>
+    public BinaryData Serialize<T>(T? input) => new(JsonSerializer.SerializeToUtf8Bytes(input, _options));
+
+    /// <inheritdoc/>
+    public T? Deserialize<T>(BinaryData input)
+    {
+        ArgumentNullException.ThrowIfNull(input);
+        return JsonSerializer.Deserialize<T>(input.ToMemory().Span, _options);
+    }
+
+    private static JsonSerializerOptions CreateOptions() => new()
+    {
+        Converters = { new JsonStringEnumConverter() },
+        NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
+        Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+        TypeInfoResolver = new DefaultJsonTypeInfoResolver { Modifiers = { SkipDefaultImmutableArrays, RefuseWhatWouldBeLost } },
+    };
+
+    // A default ImmutableArray cannot be enumerated, so it is left out and comes back as the default.
+    private static void SkipDefaultImmutableArrays(JsonTypeInfo type)
+    {
+        foreach (var property in type.Properties)
+        {
+            if (property.PropertyType.IsGenericType && property.PropertyType.GetGenericTypeDefinition() == typeof(ImmutableArray<>))
+            {
+                var isDefault = property.PropertyType.GetProperty(nameof(ImmutableArray<>.IsDefault))!;
+                var before = property.ShouldSerialize;
+                property.ShouldSerialize = (owner, value) => value is not null && isDefault.GetValue(value) is false && (before is null || before(owner, value));
+            }
+        }
+    }
+
+    private static void RefuseWhatWouldBeLost(JsonTypeInfo type)
+    {
+        if (type.Kind != JsonTypeInfoKind.Object)
+        {
+            return;
+        }
+
+        foreach (var property in type.Properties)
+        {
+            if (property is { Get: not null, Set: null, AssociatedParameter: null } && IsStored(type.Type, property))
+            {
+                throw new NotSupportedException(
+                    $"{type.Type}.{property.Name} would be written to storage but not read back. Give it an init or set accessor (or [JsonInclude] if that is private), or mark it [JsonIgnore].");
+            }
+        }
+    }
+
+    // A property with a field behind it is state; one without is computed, and writing it does no harm.
+    private static bool IsStored(Type type, JsonPropertyInfo property) =>
+        property.AttributeProvider is PropertyInfo member
+        && (member.DeclaringType ?? type).GetField($"<{member.Name}>k__BackingField", BindingFlags.Instance | BindingFlags.NonPublic) is not null;
+}

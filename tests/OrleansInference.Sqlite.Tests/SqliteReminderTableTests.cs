@@ -1,0 +1,109 @@
+namespace OrleansInference.Sqlite.Tests;
+
+public sealed class SqliteReminderTableTests : IDisposable
+{
+    private static readonly DateTime Start = new(2026, 3, 1, 12, 30, 0, DateTimeKind.Utc);
+    private readonly DataFolder _folder = new();
+
+    public void Dispose() => _folder.Dispose();
+
+    [Fact]
+    public async Task A_reminder_is_read_back_as_it_was_written()
+    {
+        using var table = await _folder.OpenRemindersAsync();
+        var entry = Entry("a", "foo/bar\\#b_a_z?");
+        var etag = await table.UpsertRow(entry);
+        var read = await table.ReadRow(entry.GrainId, entry.ReminderName);
+        Assert.NotNull(read);
+        Assert.Equal(
+            (entry.GrainId, entry.ReminderName, Start, DateTimeKind.Utc, entry.Period, etag),
+            (read.GrainId, read.ReminderName, read.StartAt, read.StartAt.Kind, read.Period, read.ETag));
+        Assert.Null(await table.ReadRow(entry.GrainId, "other"));
+        Assert.Null(await table.ReadRow(GrainId.Create("r", "b"), entry.ReminderName));
+    }
+
+    [Fact]
+    public async Task Each_upsert_replaces_the_row_and_its_etag()
+    {
+        using var table = await _folder.OpenRemindersAsync();
+        var etags = await Task.WhenAll(Enumerable.Range(1, 20).Select(i =>
+        {
+            var entry = Entry("a", "tick");
+            entry.Period = TimeSpan.FromMinutes(i);
+            return table.UpsertRow(entry);
+        }));
+        Assert.Equal(20, etags.Distinct().Count());
+        var row = Assert.Single((await table.ReadRows(GrainId.Create("r", "a"))).Reminders);
+        Assert.Equal(etags.MaxBy(etag => long.Parse(etag!)), row.ETag);
+    }
+
+    [Fact]
+    public async Task Only_the_current_etag_removes_a_reminder()
+    {
+        using var table = await _folder.OpenRemindersAsync();
+        var entry = Entry("a", "tick");
+        var old = await table.UpsertRow(entry);
+        var current = await table.UpsertRow(entry);
+        Assert.False(await table.RemoveRow(entry.GrainId, "tick", old!));
+        Assert.False(await table.RemoveRow(entry.GrainId, "tick", "not ours"));
+        Assert.False(await table.RemoveRow(entry.GrainId, "tock", current!));
+        Assert.True(await table.RemoveRow(entry.GrainId, "tick", current!));
+        Assert.False(await table.RemoveRow(entry.GrainId, "tick", current!));
+    }
+
+    [Fact]
+    public async Task Range_reads_agree_with_a_scan_also_around_zero()
+    {
+        using var table = await _folder.OpenRemindersAsync();
+        using var elsewhere = await _folder.OpenRemindersAsync("other service");
+        var grains = Enumerable.Range(0, 300).Select(i => GrainId.Create("r", $"{i}")).ToArray();
+        await Task.WhenAll(grains.Select(grain => table.UpsertRow(Entry(grain, "tick"))));
+        await elsewhere.UpsertRow(Entry("0", "tick"));
+
+        var random = new Random(7);
+        (uint Begin, uint End)[] corners = [(0, uint.MaxValue), (0, 0), (uint.MaxValue, 0), (grains[0].GetUniformHashCode(), grains[0].GetUniformHashCode()), (grains[1].GetUniformHashCode(), grains[2].GetUniformHashCode())];
+        var ranges = corners.Concat(Enumerable.Range(0, 200).Select(_ => ((uint)random.NextInt64(1L << 32), (uint)random.NextInt64(1L << 32))));
+        foreach (var (begin, end) in ranges)
+        {
+            var expected = grains.Where(grain => grain.GetUniformHashCode() is var hash && (begin < end ? hash > begin && hash <= end : hash > begin || hash <= end));
+            var read = await table.ReadRows(begin, end);
+            Assert.Equal(expected.Order(), read.Reminders.Select(row => row.GrainId).Order());
+        }
+    }
+
+    [Fact]
+    public async Task Clearing_the_table_leaves_other_services_alone()
+    {
+        using var table = await _folder.OpenRemindersAsync();
+        using var elsewhere = await _folder.OpenRemindersAsync("other service");
+        await table.UpsertRow(Entry("a", "tick"));
+        await elsewhere.UpsertRow(Entry("a", "tick"));
+        await table.TestOnlyClearTable();
+        Assert.Empty((await table.ReadRows(0, 0)).Reminders);
+        Assert.Single((await elsewhere.ReadRows(0, 0)).Reminders);
+    }
+
+    [Fact]
+    public async Task Reminders_survive_a_restart_beside_grain_state()
+    {
+        using (var storage = await _folder.OpenStorageAsync())
+        using (var table = await _folder.OpenRemindersAsync())
+        {
+            await storage.WriteStateAsync("s", GrainId.Create("r", "a"), new GrainState<List<int>>([1]));
+            await table.UpsertRow(Entry("a", "tick"));
+        }
+
+        using var again = await _folder.OpenRemindersAsync();
+        Assert.Single((await again.ReadRows(GrainId.Create("r", "a"))).Reminders);
+    }
+
+    private static ReminderEntry Entry(string key, string name) => Entry(GrainId.Create("r", key), name);
+
+    private static ReminderEntry Entry(GrainId grain, string name) => new()
+    {
+        GrainId = grain,
+        ReminderName = name,
+        StartAt = Start,
+        Period = TimeSpan.FromMinutes(1),
+    };
+}
