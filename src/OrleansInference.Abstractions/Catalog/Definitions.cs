@@ -64,7 +64,7 @@ public sealed record LatencyPrior
     [Id(0)] public double ServiceP50Seconds { get; init; } = 0.5;
 
     /// <summary>99th percentile of the service time in seconds, at least the median.</summary>
-    [Id(1)] public double ServiceP99Seconds { get; init; } = 2;
+    [Id(1)] public double ServiceP99Seconds { get; init; } = 1.5;
 
     /// <summary>Seconds from nothing warm to the first answer's start (instance provisioning, or a serverless start).</summary>
     [Id(2)] public double ColdStartSeconds { get; init; }

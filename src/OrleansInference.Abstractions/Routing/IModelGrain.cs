@@ -106,6 +106,9 @@ public sealed record RoutingSnapshot
 
     /// <summary>Probability of meeting the deadline that a route must reach.</summary>
     [Id(6)] public double TargetProbability { get; init; } = 0.99;
+
+    /// <summary>Operator's cost of one GB through a serverless endpoint.</summary>
+    [Id(7)] public Money ServerlessPerGigabyteTransferred { get; init; }
 }
 
 /// <summary>A silo's ear for snapshots.</summary>

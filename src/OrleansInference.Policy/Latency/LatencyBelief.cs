@@ -1,0 +1,166 @@
+using System.Buffers;
+
+namespace OrleansInference.Latency;
+
+/// <summary>
+/// What is believed of one endpoint's latency: measured sketches over a configured prior. The prior counts as a few
+/// pseudo-samples that fade as evidence comes; each size class in turn leans on the endpoint as a whole while it has few
+/// samples of its own.
+/// </summary>
+internal sealed class LatencyBelief
+{
+    private readonly LatencyDistribution[] _service;
+
+    private LatencyBelief(LatencyDistribution[] service, LatencyDistribution overall, LatencyDistribution coldStart)
+    {
+        _service = service;
+        Overall = overall;
+        ColdStart = coldStart;
+    }
+
+    /// <summary>Service time over all sizes.</summary>
+    public LatencyDistribution Overall { get; }
+
+    /// <summary>Time from nothing warm to the start of service.</summary>
+    public LatencyDistribution ColdStart { get; }
+
+    /// <summary>Service time of a size class.</summary>
+    public LatencyDistribution Service(int sizeClass) => _service[sizeClass];
+
+    /// <summary>The belief from the prior and the deltas of one endpoint.</summary>
+    /// <param name="prior">The operator's prior.</param>
+    /// <param name="deltas">Measured sketches; those of other endpoints are ignored.</param>
+    /// <param name="endpoint">The endpoint.</param>
+    /// <param name="priorSamples">Weight of the prior with no evidence.</param>
+    /// <param name="priorGoneAt">Samples at which the prior has no weight left.</param>
+    public static LatencyBelief Build(LatencyPrior prior, ReadOnlySpan<SketchDelta> deltas, EndpointName endpoint, double priorSamples, double priorGoneAt)
+    {
+        var buffer = ArrayPool<double>.Shared.Rent(LatencyBuckets.Count * 3);
+        try
+        {
+            var overall = buffer.AsSpan(0, LatencyBuckets.Count);
+            var cold = buffer.AsSpan(LatencyBuckets.Count, LatencyBuckets.Count);
+            var own = buffer.AsSpan(2 * LatencyBuckets.Count, LatencyBuckets.Count);
+            overall.Clear();
+            cold.Clear();
+            double served = 0, started = 0;
+            foreach (var delta in deltas)
+            {
+                if (delta.Endpoint == endpoint && delta.Phase == LatencyPhase.Service)
+                {
+                    served += AddTo(overall, delta);
+                }
+                else if (delta.Endpoint == endpoint && delta.Phase == LatencyPhase.ColdStart)
+                {
+                    started += AddTo(cold, delta);
+                }
+            }
+
+            AddLognormal(overall, prior.ServiceP50Seconds * 1000, prior.ServiceP99Seconds * 1000, PriorWeight(served, priorSamples, priorGoneAt));
+
+            // Only the usual cold start is configured; its tail is assumed half as long again.
+            AddLognormal(cold, prior.ColdStartSeconds * 1000, prior.ColdStartSeconds * 1500, PriorWeight(started, priorSamples, priorGoneAt));
+            var whole = LatencyDistribution.FromWeights(overall);
+            var service = new LatencyDistribution[SizeClass.Count];
+            for (var size = 0; size < service.Length; size++)
+            {
+                service[size] = OfClass(deltas, endpoint, size, own, overall, whole, priorSamples, priorGoneAt);
+            }
+
+            return new(service, whole, LatencyDistribution.FromWeights(cold));
+        }
+        finally
+        {
+            ArrayPool<double>.Shared.Return(buffer);
+        }
+    }
+
+    private static LatencyDistribution OfClass(
+        ReadOnlySpan<SketchDelta> deltas,
+        EndpointName endpoint,
+        int size,
+        Span<double> own,
+        ReadOnlySpan<double> overall,
+        LatencyDistribution whole,
+        double priorSamples,
+        double priorGoneAt)
+    {
+        own.Clear();
+        double samples = 0;
+        foreach (var delta in deltas)
+        {
+            if (delta.Endpoint == endpoint && delta.Phase == LatencyPhase.Service && delta.SizeClass == size)
+            {
+                samples += AddTo(own, delta);
+            }
+        }
+
+        if (samples == 0)
+        {
+            return whole;
+        }
+
+        var weight = PriorWeight(samples, priorSamples, priorGoneAt);
+        if (weight > 0)
+        {
+            double total = 0;
+            foreach (var value in overall)
+            {
+                total += value;
+            }
+
+            for (var i = 0; i < own.Length; i++)
+            {
+                own[i] += overall[i] * (weight / total);
+            }
+        }
+
+        return LatencyDistribution.FromWeights(own);
+    }
+
+    private static double PriorWeight(double samples, double priorSamples, double priorGoneAt) =>
+        priorSamples * Math.Max(0, 1 - (samples / priorGoneAt));
+
+    private static double AddTo(Span<double> weights, SketchDelta delta)
+    {
+        QuantileSketch.RequireValid(delta);
+        double sum = 0;
+        var counts = delta.Counts.AsSpan();
+        for (var i = 0; i < counts.Length; i++)
+        {
+            weights[delta.FirstBucket + i] += counts[i];
+            sum += counts[i];
+        }
+
+        return sum;
+    }
+
+    /// <summary>Adds a lognormal through the median and the 99th percentile, cut at 3.5 standard deviations.</summary>
+    private static void AddLognormal(Span<double> weights, double p50, double p99, double weight)
+    {
+        if (!(p50 > 0) || weight <= 0)
+        {
+            return;
+        }
+
+        const double Cut = 3.5;
+        var sigma = Math.Log(Math.Max(p99, p50) / p50) / NormalDistribution.Z99;
+        if (sigma < 1e-3)
+        {
+            weights[LatencyBuckets.IndexOf(p50)] += weight;
+            return;
+        }
+
+        var first = LatencyBuckets.IndexOf(p50 * Math.Exp(-Cut * sigma));
+        var last = LatencyBuckets.IndexOf(p50 * Math.Exp(Cut * sigma));
+        var mass = 1 - (2 * NormalDistribution.Cdf(-Cut));
+        var below = 0.0;
+        for (var i = first; i <= last; i++)
+        {
+            var z = i == last ? Cut : Math.Clamp(Math.Log(LatencyBuckets.UpperEdge(i) / p50) / sigma, -Cut, Cut);
+            var cumulative = (NormalDistribution.Cdf(z) - NormalDistribution.Cdf(-Cut)) / mass;
+            weights[i] += weight * (cumulative - below);
+            below = cumulative;
+        }
+    }
+}

@@ -1,0 +1,102 @@
+using System.Collections.Immutable;
+
+namespace OrleansInference.Latency;
+
+/// <summary>
+/// A model's latency statistics over the whole cluster: what its grain holds, merges and publishes. Bounded by the
+/// endpoints of the model times phases times size classes. Not safe for concurrent use.
+/// </summary>
+public sealed class LatencyStatistics
+{
+    private readonly Dictionary<(EndpointName Endpoint, LatencyPhase Phase, int SizeClass), SlicedSketch> _sketches = [];
+    private readonly Dictionary<string, (long Sequence, long At)> _seen = [];
+
+    /// <summary>The most silos whose report sequence is remembered; the longest silent ones are forgotten first.</summary>
+    public const int MaxHolders = 1024;
+
+    /// <summary>Merges a silo's report; false if it was merged before.</summary>
+    /// <exception cref="ArgumentException">A delta does not fit the layout; nothing is merged.</exception>
+    public bool Merge(LatencyReport report, long now)
+    {
+        ArgumentNullException.ThrowIfNull(report);
+        foreach (var delta in report.Deltas)
+        {
+            QuantileSketch.RequireValid(delta);
+        }
+
+        if (_seen.TryGetValue(report.Holder, out var seen) && report.Sequence <= seen.Sequence)
+        {
+            return false;
+        }
+
+        if (_seen.Count >= MaxHolders && !_seen.ContainsKey(report.Holder))
+        {
+            _seen.Remove(_seen.MinBy(entry => entry.Value.At).Key);
+        }
+
+        _seen[report.Holder] = (report.Sequence, now);
+        foreach (var delta in report.Deltas)
+        {
+            var key = (delta.Endpoint, delta.Phase, delta.SizeClass);
+            if (!_sketches.TryGetValue(key, out var sketch))
+            {
+                _sketches.Add(key, sketch = new());
+            }
+
+            sketch.Merge(delta, now);
+        }
+
+        return true;
+    }
+
+    /// <summary>The recent past, merged, for <see cref="RoutingSnapshot.Latency"/>; in a stable order.</summary>
+    public ImmutableArray<SketchDelta> Publish(long now) =>
+    [
+        .. _sketches
+            .OrderBy(entry => entry.Key.Endpoint.Value, StringComparer.Ordinal)
+            .ThenBy(entry => entry.Key.Phase)
+            .ThenBy(entry => entry.Key.SizeClass)
+            .Select(entry => entry.Value.ToDelta(entry.Key.Endpoint, entry.Key.Phase, entry.Key.SizeClass, now))
+            .Where(delta => !delta.Counts.IsEmpty),
+    ];
+
+    /// <summary>Percentiles by endpoint and phase, over all size classes, for <see cref="ModelStatistics.Latency"/>.</summary>
+    public ImmutableArray<LatencyView> Views(ModelDefinition model, long now)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        var lanes = model.Variants.SelectMany(variant => variant.Endpoints).ToDictionary(endpoint => endpoint.Name, endpoint => endpoint.Lane);
+        var views = ImmutableArray.CreateBuilder<LatencyView>();
+        foreach (var group in Publish(now).Where(delta => lanes.ContainsKey(delta.Endpoint)).GroupBy(delta => (delta.Endpoint, delta.Phase)))
+        {
+            var merged = new QuantileSketch();
+            foreach (var delta in group)
+            {
+                merged.Merge(delta);
+            }
+
+            views.Add(new()
+            {
+                Endpoint = group.Key.Endpoint,
+                Lane = lanes[group.Key.Endpoint],
+                Phase = group.Key.Phase,
+                Count = merged.Count,
+                P50Seconds = merged.Quantile(0.5) / 1000,
+                P95Seconds = merged.Quantile(0.95) / 1000,
+                P99Seconds = merged.Quantile(0.99) / 1000,
+            });
+        }
+
+        return views.ToImmutable();
+    }
+
+    /// <summary>Keeps the endpoints of <paramref name="model"/> only.</summary>
+    public void Retain(ModelDefinition model)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        var names = model.Variants.SelectMany(variant => variant.Endpoints).Select(endpoint => endpoint.Name).ToHashSet();
+        foreach (var key in _sketches.Keys.Where(key => !names.Contains(key.Endpoint)).ToArray())
+        {
+            _sketches.Remove(key);
+        }
+    }
+}

@@ -1,0 +1,38 @@
+using System.Numerics;
+
+namespace OrleansInference.Latency;
+
+/// <summary>
+/// Sorts requests by predicted work, so that service time is measured per size. A model whose answers have no length
+/// (<see cref="ModelDefinition.MaxOutputTokens"/> of at most 1) uses all classes for its input, one a power of two; any
+/// other a grid of four input by four output classes, one a factor of four.
+/// </summary>
+public static class SizeClass
+{
+    /// <summary>Number of classes; a class is 0..Count-1.</summary>
+    public const int Count = 16;
+
+    private const int GridSide = 4;
+
+    /// <summary>The class by input alone: up to 16 tokens, up to 32, … , more than 262,144.</summary>
+    public static int Of(int inputTokens) => Math.Clamp(Log2Ceiling(inputTokens) - 4, 0, Count - 1);
+
+    /// <summary>The class of a request to a model that answers with at most <paramref name="modelMaxOutputTokens"/> tokens.</summary>
+    /// <param name="modelMaxOutputTokens">The model's own limit, which chooses between the two forms.</param>
+    /// <param name="inputTokens">Input tokens, known or estimated.</param>
+    /// <param name="maxOutputTokens">The most output tokens the request asks for.</param>
+    public static int Of(int modelMaxOutputTokens, int inputTokens, int maxOutputTokens)
+    {
+        if (modelMaxOutputTokens <= 1)
+        {
+            return Of(inputTokens);
+        }
+
+        // Input at 256, 1024, 4096 tokens; output at 64, 256, 1024.
+        var input = Math.Clamp((Log2Ceiling(inputTokens) - 7) / 2, 0, GridSide - 1);
+        var output = Math.Clamp((Log2Ceiling(maxOutputTokens) - 5) / 2, 0, GridSide - 1);
+        return (output * GridSide) + input;
+    }
+
+    private static int Log2Ceiling(int value) => value <= 1 ? 0 : BitOperations.Log2((uint)value - 1) + 1;
+}

@@ -1,0 +1,178 @@
+using System.Buffers;
+using System.Collections.Immutable;
+
+namespace OrleansInference.Latency;
+
+/// <summary>
+/// A sketch of the recent past. Samples of the last slices count in full; what is older fades by half each half-life, but
+/// not below a floor: silence is no evidence, so an idle endpoint is remembered as it was. Not safe for concurrent use.
+/// </summary>
+public sealed class SlicedSketch
+{
+    /// <summary>Slices that count in full.</summary>
+    public const int Slices = 12;
+
+    /// <summary>Length of a slice in milliseconds.</summary>
+    public const long SliceMs = 10_000;
+
+    /// <summary>Time in which the weight of older samples halves, in milliseconds.</summary>
+    public const long HalfLifeMs = 120_000;
+
+    /// <summary>Weight, in samples, that is remembered however long ago it was, until as many newer samples have come.</summary>
+    public const double Floor = 200;
+
+    private readonly QuantileSketch?[] _ring = new QuantileSketch?[Slices];
+    private double[]? _older;
+    private double _olderWeight;
+    private long _slice = long.MinValue;
+
+    /// <summary>Adds one sample.</summary>
+    public void Add(double milliseconds, long now) => Current(now).Add(milliseconds);
+
+    /// <summary>Adds a silo's samples. A clock that went back adds to the newest slice.</summary>
+    public void Merge(SketchDelta delta, long now)
+    {
+        // Checked before the ring turns, so that a refused delta changes nothing.
+        QuantileSketch.RequireValid(delta);
+        Current(now).Merge(delta);
+    }
+
+    /// <summary>Total weight of what is remembered, in samples.</summary>
+    public double Weight(long now)
+    {
+        Advance(now);
+        return _olderWeight + RecentCount();
+    }
+
+    /// <summary>Adds the remembered samples, weighted by recency, to weights by bucket.</summary>
+    public void AddTo(Span<double> weights, long now)
+    {
+        Advance(now);
+        foreach (var slice in _ring)
+        {
+            slice?.AddTo(weights, 1);
+        }
+
+        for (var i = 0; _older is not null && i < _older.Length; i++)
+        {
+            weights[i] += _older[i];
+        }
+    }
+
+    /// <summary>
+    /// The weighted view as a delta of whole counts. Rounding carries over from bucket to bucket, so the cumulative count
+    /// is right to half a sample everywhere and no tail of fractional weights is lost.
+    /// </summary>
+    public SketchDelta ToDelta(EndpointName endpoint, LatencyPhase phase, int sizeClass, long now)
+    {
+        var weights = ArrayPool<double>.Shared.Rent(LatencyBuckets.Count);
+        try
+        {
+            var used = weights.AsSpan(0, LatencyBuckets.Count);
+            used.Clear();
+            AddTo(used, now);
+            return Round(used, endpoint, phase, sizeClass);
+        }
+        finally
+        {
+            ArrayPool<double>.Shared.Return(weights);
+        }
+    }
+
+    private static SketchDelta Round(ReadOnlySpan<double> weights, EndpointName endpoint, LatencyPhase phase, int sizeClass)
+    {
+        var first = weights.IndexOfAnyExcept(0);
+        var last = weights.LastIndexOfAnyExcept(0);
+        var counts = ImmutableArray.CreateBuilder<int>(first < 0 ? 0 : last - first + 1);
+        double sum = 0;
+        long given = 0;
+        for (var i = first; first >= 0 && i <= last; i++)
+        {
+            sum += weights[i];
+            var count = (int)Math.Clamp(Math.Round(sum) - given, 0, int.MaxValue);
+            given += count;
+            counts.Add(count);
+        }
+
+        return new() { Endpoint = endpoint, Phase = phase, SizeClass = sizeClass, FirstBucket = Math.Max(0, first), Counts = counts.MoveToImmutable() };
+    }
+
+    private QuantileSketch Current(long now)
+    {
+        Advance(now);
+        return _ring[Position(_slice)] ??= new();
+    }
+
+    private static int Position(long slice) => (int)(((slice % Slices) + Slices) % Slices);
+
+    private void Advance(long now)
+    {
+        var slice = Math.DivRem(now, SliceMs, out _);
+        if (_slice == long.MinValue)
+        {
+            _slice = slice;
+        }
+
+        var steps = slice - _slice;
+        if (steps <= 0)
+        {
+            return;
+        }
+
+        for (var i = 1L; i <= Math.Min(steps, Slices); i++)
+        {
+            // One slice's worth of fading for each slice that passes; the rest of a long silence follows in one go.
+            Fade(SliceMs);
+            Retire(ref _ring[Position(_slice + i)]);
+        }
+
+        if (steps > Slices)
+        {
+            Fade((double)(steps - Slices) * SliceMs);
+        }
+
+        _slice = slice;
+    }
+
+    private void Retire(ref QuantileSketch? slice)
+    {
+        if (slice is not null)
+        {
+            _older ??= new double[LatencyBuckets.Count];
+            slice.AddTo(_older, 1);
+            _olderWeight += slice.Count;
+            slice = null;
+        }
+    }
+
+    private long RecentCount()
+    {
+        long count = 0;
+        foreach (var slice in _ring)
+        {
+            count += slice?.Count ?? 0;
+        }
+
+        return count;
+    }
+
+    private void Fade(double elapsedMs)
+    {
+        var floor = Math.Max(0, Floor - RecentCount());
+        if (_older is null || _olderWeight <= floor)
+        {
+            return;
+        }
+
+        var factor = Math.Max(Math.Pow(0.5, elapsedMs / HalfLifeMs), floor / _olderWeight);
+        double total = 0;
+        foreach (ref var weight in _older.AsSpan())
+        {
+            // Specks are cleared so that the used range stays narrow.
+            weight = weight * factor < 1e-6 ? 0 : weight * factor;
+            total += weight;
+        }
+
+        _olderWeight = total;
+    }
+}

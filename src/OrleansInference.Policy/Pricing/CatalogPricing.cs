@@ -1,0 +1,41 @@
+using System.Collections.Immutable;
+
+namespace OrleansInference.Pricing;
+
+/// <summary>Fills in what the price table implies: tariffs and the operator's cost of every endpoint.</summary>
+public static class CatalogPricing
+{
+    /// <summary>One configuration per model, tariffs filled in, in catalog order.</summary>
+    /// <exception cref="ArgumentException">An endpoint has neither a tariff nor a price: the catalog does not pass <see cref="CatalogValidation"/>.</exception>
+    public static ImmutableArray<ModelConfiguration> Resolve(CatalogDefinition catalog)
+    {
+        ArgumentNullException.ThrowIfNull(catalog);
+        var prices = new PriceTable(catalog);
+        var configurations = ImmutableArray.CreateBuilder<ModelConfiguration>(catalog.Models.Length);
+        foreach (var model in catalog.Models)
+        {
+            var costs = ImmutableDictionary.CreateBuilder<EndpointName, Money>();
+            var variants = ImmutableArray.CreateBuilder<VariantDefinition>(model.Variants.Length);
+            foreach (var variant in model.Variants)
+            {
+                foreach (var endpoint in variant.Endpoints)
+                {
+                    costs[endpoint.Name] = prices.InstanceSecondCost(endpoint);
+                }
+
+                variants.Add(variant with { Endpoints = [.. variant.Endpoints.Select(endpoint => endpoint with { Tariff = prices.TariffOf(endpoint) })] });
+            }
+
+            configurations.Add(new()
+            {
+                Model = model with { Variants = variants.MoveToImmutable() },
+                InstanceSecondCosts = costs.ToImmutable(),
+                Deadlines = catalog.Deadlines,
+                TargetProbability = catalog.TargetProbability,
+                ServerlessPerGigabyteTransferred = catalog.ServerlessPerGigabyteTransferred,
+            });
+        }
+
+        return configurations.MoveToImmutable();
+    }
+}

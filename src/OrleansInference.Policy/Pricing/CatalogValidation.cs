@@ -1,0 +1,97 @@
+using System.Collections.Immutable;
+
+namespace OrleansInference.Pricing;
+
+/// <summary>Finds everything that is wrong with a catalog before it is put in force.</summary>
+public static class CatalogValidation
+{
+    /// <summary>The most endpoints of one model.</summary>
+    public const int MaxEndpointsPerModel = Routing.RoutingTable.MaxCandidates;
+
+    private const double MaxDeadlineSeconds = 31_622_400;
+    private const decimal MaxIdleMargin = 100;
+
+    /// <summary>Every problem, as <c>path: what is wrong; remedy</c>, in catalog order; empty if the catalog can be put in force.</summary>
+    public static ImmutableArray<string> Validate(CatalogDefinition catalog)
+    {
+        ArgumentNullException.ThrowIfNull(catalog);
+        var problems = new ProblemList();
+        if (catalog.InstancePrices is null || catalog.Deadlines is null)
+        {
+            problems.Add(catalog.Deadlines is null ? "deadlines" : "instancePrices", $"it is null; leave it out for the default");
+            return problems.ToImmutable();
+        }
+
+        Prices(catalog, problems);
+        var endpoints = new Dictionary<EndpointName, string>();
+        var models = new Dictionary<ModelName, string>();
+        var prices = new PriceTable(catalog);
+        for (var i = 0; i < Length(catalog.Models); i++)
+        {
+            Model(catalog.Models[i], $"models[{i}]", models, endpoints, prices, problems);
+        }
+
+        TenantValidation.Validate(catalog, models.ContainsKey, problems);
+        return problems.ToImmutable();
+    }
+
+    /// <summary>Length of an array that may never have been set.</summary>
+    internal static int Length<T>(ImmutableArray<T> array) => array.IsDefault ? 0 : array.Length;
+
+    private static void Prices(CatalogDefinition catalog, ProblemList problems)
+    {
+        foreach (var (type, price) in catalog.InstancePrices.OrderBy(entry => entry.Key, StringComparer.Ordinal))
+        {
+            problems.RequireNotNegative(price, $"instancePrices.{type}");
+        }
+
+        problems.RequireNotNegative(catalog.ServerlessPerGigabyteSecond, "serverlessPerGigabyteSecond");
+        problems.RequireNotNegative(catalog.ServerlessPerGigabyteTransferred, "serverlessPerGigabyteTransferred");
+        problems.Require(catalog.IdleMargin is >= 0 and <= MaxIdleMargin, "idleMargin", $"{catalog.IdleMargin} is outside 0..{MaxIdleMargin}; 0.5 adds half of the price");
+        problems.Require(catalog.TargetProbability is > 0 and < 1, "targetProbability", $"{catalog.TargetProbability} is not between 0 and 1, both excluded; 0.99 is usual");
+        Deadline(catalog.Deadlines.High, "deadlines.high", problems);
+        Deadline(catalog.Deadlines.Medium, "deadlines.medium", problems);
+        Deadline(catalog.Deadlines.Low, "deadlines.low", problems);
+    }
+
+    private static void Deadline(double seconds, string path, ProblemList problems) =>
+        problems.Require(seconds is >= 0.001 and <= MaxDeadlineSeconds, path, $"{seconds} s is not a deadline; give 0.001..{MaxDeadlineSeconds} seconds");
+
+    private static void Model(ModelDefinition model, string path, Dictionary<ModelName, string> models, Dictionary<EndpointName, string> endpoints, PriceTable prices, ProblemList problems)
+    {
+        Unique(models, model.Name, model.Name.Value, path, "model", problems);
+        problems.RequireRange(model.MaxOutputTokens, 0, int.MaxValue, $"{path}.maxOutputTokens");
+        problems.Require(Length(model.Variants) > 0, $"{path}.variants", $"model '{model.Name}' has no variant and could never be routed; add one or remove the model");
+        var variants = new Dictionary<VariantName, string>();
+        var count = 0;
+        for (var i = 0; i < Length(model.Variants); i++)
+        {
+            var variant = model.Variants[i];
+            var at = $"{path}.variants[{i}]";
+            Unique(variants, variant.Name, variant.Name.Value, at, "variant", problems);
+            problems.RequireRange(variant.Quality, 0, 1, $"{at}.quality");
+            problems.Require(Length(variant.Endpoints) > 0, $"{at}.endpoints", $"variant '{variant.Name}' has no endpoint to run on; add one or remove the variant");
+            count += Length(variant.Endpoints);
+            for (var j = 0; j < Length(variant.Endpoints); j++)
+            {
+                Unique(endpoints, variant.Endpoints[j].Name, variant.Endpoints[j].Name.Value, $"{at}.endpoints[{j}]", "endpoint", problems);
+                EndpointValidation.Validate(variant.Endpoints[j], $"{at}.endpoints[{j}]", prices, problems);
+            }
+        }
+
+        problems.Require(count <= MaxEndpointsPerModel, path, $"model '{model.Name}' has {count} endpoints and at most {MaxEndpointsPerModel} can be routed; spread them over several models");
+    }
+
+    internal static void Unique<TKey>(Dictionary<TKey, string> seen, TKey key, string name, string path, string kind, ProblemList problems)
+        where TKey : notnull
+    {
+        if (name.Length == 0)
+        {
+            problems.Add($"{path}.name", $"the {kind} has no name; give it {NameRule.Description}");
+        }
+        else if (!seen.TryAdd(key, path))
+        {
+            problems.Add($"{path}.name", $"{kind} '{name}' is already at {seen[key]}; rename one of the two");
+        }
+    }
+}

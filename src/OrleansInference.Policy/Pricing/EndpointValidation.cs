@@ -1,0 +1,129 @@
+namespace OrleansInference.Pricing;
+
+/// <summary>The rules of one endpoint: SageMaker's limits by lane, and what pricing and routing need.</summary>
+internal static class EndpointValidation
+{
+    private const double MaxRealtimeSeconds = 60;
+    private const double MaxDeferredSeconds = 3600;
+    private const long MaxRealtimeBytes = 6_291_456;
+    private const long MaxAsyncBytes = 1_073_741_824;
+    private const long MaxBatchBytes = 104_857_600;
+    private const int MaxConcurrencyPerInstance = 1000;
+    private const int MaxServerlessConcurrency = 200;
+    private const int MaxInstanceCount = 100_000;
+    private const int MaxWindowRequests = 100_000;
+    private const double MaxSeconds = 604_800;
+
+    public static void Validate(EndpointDefinition endpoint, string path, PriceTable prices, ProblemList problems)
+    {
+        if (!Enum.IsDefined(endpoint.Lane))
+        {
+            problems.Add($"{path}.lane", $"{(int)endpoint.Lane} is no lane; use Realtime, Serverless, Async or Batch");
+            return;
+        }
+
+        if (endpoint.Lane == Lane.Serverless)
+        {
+            Serverless(endpoint, path, problems);
+        }
+        else
+        {
+            Instances(endpoint, path, prices, problems);
+        }
+
+        var deferred = endpoint.Lane is Lane.Async or Lane.Batch;
+        var longest = deferred ? MaxDeferredSeconds : MaxRealtimeSeconds;
+        problems.Require(
+            endpoint.MaxServiceSeconds > 0 && endpoint.MaxServiceSeconds <= longest,
+            $"{path}.maxServiceSeconds",
+            $"{endpoint.MaxServiceSeconds} s is not a limit that lane {endpoint.Lane} can keep; give more than 0 and at most {longest}");
+        var largest = endpoint.Lane switch { Lane.Async => MaxAsyncBytes, Lane.Batch => MaxBatchBytes, _ => MaxRealtimeBytes };
+        problems.RequireRange(endpoint.MaxPayloadBytes, 1, largest, $"{path}.maxPayloadBytes");
+        problems.Require(!(deferred && endpoint.Streaming), $"{path}.streaming", $"lane {endpoint.Lane} cannot stream; set it to false");
+        problems.Require(endpoint.Target is null || NameRule.IsValid(endpoint.Target), $"{path}.target", $"'{endpoint.Target}' is no SageMaker name; give {NameRule.Description}");
+        if (endpoint.Lane == Lane.Batch)
+        {
+            problems.RequireRange(endpoint.WindowMaxRequests, 1, MaxWindowRequests, $"{path}.windowMaxRequests");
+            problems.RequireRange(endpoint.WindowMaxSeconds, 0.001, MaxSeconds, $"{path}.windowMaxSeconds");
+        }
+
+        Tariff(endpoint.Tariff, $"{path}.tariff", problems);
+        if (endpoint.Prior is { } prior)
+        {
+            Prior(prior, $"{path}.prior", problems);
+        }
+        else
+        {
+            problems.Add($"{path}.prior", $"it is null; leave it out for the default");
+        }
+
+        if (endpoint.Simulation is { } simulation)
+        {
+            Simulation(simulation, $"{path}.simulation", problems);
+        }
+        else
+        {
+            problems.Add($"{path}.simulation", $"it is null; leave it out for the default");
+        }
+    }
+
+    private static void Serverless(EndpointDefinition endpoint, string path, ProblemList problems)
+    {
+        problems.Require(string.IsNullOrEmpty(endpoint.InstanceType), $"{path}.instanceType", $"a serverless endpoint has no instance type; remove '{endpoint.InstanceType}' and set memoryMb");
+        problems.Require(endpoint.ConcurrencyPerInstance == 1, $"{path}.concurrencyPerInstance", $"{endpoint.ConcurrencyPerInstance} is not 1; a serverless execution serves one request, use maxInstances for more at once");
+        problems.Require(endpoint.MemoryMb is >= 1024 and <= 6144 && endpoint.MemoryMb % 1024 == 0, $"{path}.memoryMb", $"{endpoint.MemoryMb} is no serverless memory size; give 1024, 2048, 3072, 4096, 5120 or 6144");
+        problems.RequireRange(endpoint.MaxInstances, 1, MaxServerlessConcurrency, $"{path}.maxInstances");
+        problems.Require(endpoint.MinInstances >= 0 && endpoint.MinInstances <= endpoint.MaxInstances, $"{path}.minInstances", $"{endpoint.MinInstances} is not in 0..maxInstances ({endpoint.MaxInstances}); lower it");
+    }
+
+    private static void Instances(EndpointDefinition endpoint, string path, PriceTable prices, ProblemList problems)
+    {
+        if (string.IsNullOrEmpty(endpoint.InstanceType))
+        {
+            problems.Add($"{path}.instanceType", $"lane {endpoint.Lane} runs on instances; name a type of instancePrices");
+        }
+        else
+        {
+            problems.Require(
+                endpoint.Tariff is not null || prices.HasPrice(endpoint),
+                $"{path}.instanceType",
+                $"'{endpoint.InstanceType}' has no price; add it to instancePrices or give the endpoint a tariff");
+        }
+
+        problems.Require(endpoint.MemoryMb == 0, $"{path}.memoryMb", $"{endpoint.MemoryMb} is set but only serverless endpoints have it; set it to 0");
+        problems.RequireRange(endpoint.ConcurrencyPerInstance, 1, MaxConcurrencyPerInstance, $"{path}.concurrencyPerInstance");
+        problems.RequireRange(endpoint.MaxInstances, 1, MaxInstanceCount, $"{path}.maxInstances");
+        problems.Require(endpoint.MinInstances >= 0, $"{path}.minInstances", $"{endpoint.MinInstances} is negative; give zero or more");
+        problems.Require(endpoint.MinInstances <= endpoint.MaxInstances, $"{path}.minInstances", $"{endpoint.MinInstances} is above maxInstances ({endpoint.MaxInstances}); lower it or raise maxInstances");
+    }
+
+    private static void Prior(LatencyPrior prior, string path, ProblemList problems)
+    {
+        problems.Require(prior.ServiceP50Seconds > 0 && prior.ServiceP50Seconds <= MaxSeconds, $"{path}.serviceP50Seconds", $"{prior.ServiceP50Seconds} s is no median; give more than 0 and at most {MaxSeconds}");
+        problems.Require(prior.ServiceP99Seconds >= prior.ServiceP50Seconds && prior.ServiceP99Seconds <= MaxSeconds, $"{path}.serviceP99Seconds", $"{prior.ServiceP99Seconds} s is not between the median ({prior.ServiceP50Seconds}) and {MaxSeconds}; raise it to the median at least");
+        problems.RequireRange(prior.ColdStartSeconds, 0, MaxSeconds, $"{path}.coldStartSeconds");
+    }
+
+    private static void Tariff(Tariff? tariff, string path, ProblemList problems)
+    {
+        if (tariff is not null)
+        {
+            problems.RequireNotNegative(tariff.PerSlotSecond, $"{path}.perSlotSecond");
+            problems.RequireNotNegative(tariff.PerRequest, $"{path}.perRequest");
+            problems.RequireNotNegative(tariff.PerThousandInputTokens, $"{path}.perThousandInputTokens");
+            problems.RequireNotNegative(tariff.PerThousandOutputTokens, $"{path}.perThousandOutputTokens");
+            problems.RequireNotNegative(tariff.PerGigabyte, $"{path}.perGigabyte");
+        }
+    }
+
+    private static void Simulation(SimulatedModel simulation, string path, ProblemList problems)
+    {
+        problems.RequireRange(simulation.BaseSeconds, 0, MaxSeconds, $"{path}.baseSeconds");
+        problems.Require(simulation.PrefillTokensPerSecond is > 0 and <= double.MaxValue, $"{path}.prefillTokensPerSecond", $"{simulation.PrefillTokensPerSecond} is no speed; give more than 0");
+        problems.RequireRange(simulation.DecodeTokensPerSecond, 0, double.MaxValue, $"{path}.decodeTokensPerSecond");
+        problems.RequireRange(simulation.Jitter, 0, 10, $"{path}.jitter");
+        problems.RequireRange(simulation.StartSeconds, 0, MaxSeconds, $"{path}.startSeconds");
+        problems.RequireRange(simulation.KeepWarmSeconds, 0, MaxSeconds, $"{path}.keepWarmSeconds");
+        problems.RequireRange(simulation.ErrorRate, 0, 1, $"{path}.errorRate");
+    }
+}

@@ -1,0 +1,87 @@
+namespace OrleansInference.Pricing;
+
+/// <summary>The rules of the tenants of a catalog.</summary>
+internal static class TenantValidation
+{
+    private const long MinRollingSeconds = 60;
+    private const long MaxRollingSeconds = 31_622_400;
+    private const int MaxBudgets = 16;
+
+    public static void Validate(CatalogDefinition catalog, Func<ModelName, bool> exists, ProblemList problems)
+    {
+        var tenants = new Dictionary<TenantId, string>();
+        for (var i = 0; i < CatalogValidation.Length(catalog.Tenants); i++)
+        {
+            var tenant = catalog.Tenants[i];
+            var path = $"tenants[{i}]";
+            if (tenant.Id.Value.Length == 0 || !tenants.TryAdd(tenant.Id, path))
+            {
+                problems.Add($"{path}.id", tenant.Id.Value.Length == 0 ? $"the tenant has no id; give it {NameRule.Description}" : (FormattableString)$"tenant '{tenant.Id}' is already at {tenants[tenant.Id]}; rename one of the two");
+            }
+
+            Budgets(tenant, path, problems);
+            Policy(tenant, path, problems);
+            Models(catalog, tenant, path, exists, problems);
+        }
+    }
+
+    private static void Budgets(TenantDefinition tenant, string path, ProblemList problems)
+    {
+        var count = CatalogValidation.Length(tenant.Budgets);
+        problems.Require(count <= MaxBudgets, $"{path}.budgets", $"{count} budgets are more than {MaxBudgets}; keep those that bind");
+        for (var i = 0; i < count; i++)
+        {
+            var budget = tenant.Budgets[i];
+            problems.Require(Enum.IsDefined(budget.Kind), $"{path}.budgets[{i}].kind", $"{(int)budget.Kind} is no window; use Rolling, CalendarDay or CalendarMonth");
+            problems.RequireNotNegative(budget.Limit, $"{path}.budgets[{i}].limit");
+            if (budget.Kind == BudgetWindowKind.Rolling)
+            {
+                problems.RequireRange(budget.Seconds, MinRollingSeconds, MaxRollingSeconds, $"{path}.budgets[{i}].seconds");
+            }
+        }
+
+        problems.Require(TimeZoneInfo.TryFindSystemTimeZoneById(tenant.TimeZone ?? "", out _), $"{path}.timeZone", $"'{tenant.TimeZone}' is not a known time zone; use an IANA name such as Europe/Berlin");
+    }
+
+    private static void Policy(TenantDefinition tenant, string path, ProblemList problems)
+    {
+        problems.Require(Enum.IsDefined(tenant.ClassCeiling), $"{path}.classCeiling", $"{(int)tenant.ClassCeiling} is no class; use High, Medium or Low");
+        problems.Require(Enum.IsDefined(tenant.DefaultClass), $"{path}.defaultClass", $"{(int)tenant.DefaultClass} is no class; use High, Medium or Low");
+        problems.Require(Enum.IsDefined(tenant.Routing), $"{path}.routing", $"{(int)tenant.Routing} is no routing policy; use CheapestInTime or FixedRule");
+        problems.Require(tenant.Weight is > 0 and <= 1e9, $"{path}.weight", $"{tenant.Weight} is no fair-share weight; give more than 0 and at most 1e9");
+        problems.RequireRange(tenant.MinQuality, 0, 1, $"{path}.minQuality");
+        var ended = false;
+        for (var i = 0; i < CatalogValidation.Length(tenant.LowBudget); i++)
+        {
+            var step = tenant.LowBudget[i];
+            problems.Require(Enum.IsDefined(step), $"{path}.lowBudget[{i}]", $"{(int)step} is no step; use CheaperLane, SmallerVariant, Hold or Refuse");
+            problems.Require(!ended, $"{path}.lowBudget[{i}]", $"{step} comes after Hold or Refuse and is never reached; move it forward or remove it");
+            problems.Require(tenant.LowBudget.IndexOf(step) == i, $"{path}.lowBudget[{i}]", $"{step} is listed twice; remove one");
+            ended |= step is LowBudgetStep.Hold or LowBudgetStep.Refuse;
+        }
+    }
+
+    private static void Models(CatalogDefinition catalog, TenantDefinition tenant, string path, Func<ModelName, bool> exists, ProblemList problems)
+    {
+        var allowed = CatalogValidation.Length(tenant.Models);
+        for (var i = 0; i < allowed; i++)
+        {
+            problems.Require(exists(tenant.Models[i]), $"{path}.models[{i}]", $"there is no model '{tenant.Models[i]}'; add it to models or remove it here");
+        }
+
+        double best = -1;
+        for (var i = 0; i < CatalogValidation.Length(catalog.Models); i++)
+        {
+            var model = catalog.Models[i];
+            if (allowed == 0 || tenant.Models.Contains(model.Name))
+            {
+                for (var j = 0; j < CatalogValidation.Length(model.Variants); j++)
+                {
+                    best = Math.Max(best, model.Variants[j].Quality);
+                }
+            }
+        }
+
+        problems.Require(best < 0 || tenant.MinQuality <= best, $"{path}.minQuality", $"{tenant.MinQuality} is above every variant of every model the tenant may use (the best has {best}); lower it to that");
+    }
+}

@@ -1,0 +1,109 @@
+using OrleansInference.Latency;
+
+namespace OrleansInference.Routing;
+
+/// <summary>One (variant, endpoint) of a model with everything precomputed that its quote needs. Immutable.</summary>
+public sealed class Candidate
+{
+    /// <summary>Utilisation from which the congestion price goes on as its tangent, so that it stays finite in overload.</summary>
+    private const double Knee = 0.95;
+
+    private readonly LatencyBelief _latency;
+    private readonly double _exponent;
+    private readonly double _kneePrice;
+    private readonly double _kneeSlope;
+
+    internal Candidate(int index, VariantDefinition variant, EndpointDefinition endpoint, Tariff tariff, Money instanceSecondCost, EndpointStatus? status, LatencyBelief latency)
+    {
+        Index = index;
+        Variant = variant.Name;
+        Quality = variant.Quality;
+        Endpoint = endpoint;
+        Tariff = tariff;
+        Status = status;
+        _latency = latency;
+        var perInstance = Math.Max(1, endpoint.ConcurrencyPerInstance);
+        InstanceMsCost = instanceSecondCost.Nanos / 1000.0;
+        SlotMsCost = InstanceMsCost / (endpoint.Lane == Lane.Serverless ? 1 : perInstance);
+        MaxServiceMs = (long)(endpoint.MaxServiceSeconds * 1000);
+
+        // Without a status nothing has been heard of the endpoint yet: the fewest instances the operator keeps are assumed.
+        InService = status?.InService ?? endpoint.MinInstances;
+        Slots = endpoint.Lane switch
+        {
+            Lane.Serverless => status is { Slots: > 0 } ? status.Slots : endpoint.MaxInstances,
+            Lane.Batch => endpoint.MaxInstances * perInstance,
+            _ when InService <= 0 => 0,
+            _ => Math.Max(1, status?.Slots ?? InService * perInstance),
+        };
+
+        // Square-root staffing (Halfin, Whitt 1981): about √slots of spare ones keep the wait of the urgent class small.
+        Headroom = endpoint.Lane == Lane.Realtime ? Math.Max(1, (int)Math.Ceiling(Math.Sqrt(Slots))) : 0;
+
+        // Sakasegawa (1977): the queue of M/M/c is about ρ^√(2(c+1)) / (1-ρ).
+        _exponent = Math.Sqrt(2.0 * (Slots + 1));
+        _kneePrice = Queue(Knee);
+        _kneeSlope = _kneePrice * ((_exponent / Knee) + (1 / (1 - Knee)));
+    }
+
+    /// <summary>Position in <see cref="RoutingTable.Candidates"/>.</summary>
+    public int Index { get; }
+
+    /// <summary>The variant.</summary>
+    public VariantName Variant { get; }
+
+    /// <summary>The variant's quality, 0..1.</summary>
+    public double Quality { get; }
+
+    /// <summary>The endpoint.</summary>
+    public EndpointDefinition Endpoint { get; }
+
+    /// <summary>What a tenant pays.</summary>
+    public Tariff Tariff { get; }
+
+    /// <summary>Capacity as last published; null if nothing was heard yet.</summary>
+    public EndpointStatus? Status { get; }
+
+    /// <summary>The lane.</summary>
+    public Lane Lane => Endpoint.Lane;
+
+    /// <summary>Service time predicted for a size class.</summary>
+    public LatencyDistribution Service(int sizeClass) => _latency.Service(sizeClass);
+
+    /// <summary>Service time predicted over all sizes.</summary>
+    public LatencyDistribution Overall => _latency.Overall;
+
+    /// <summary>Predicted time from nothing warm to the start of service.</summary>
+    public LatencyDistribution ColdStart => _latency.ColdStart;
+
+    /// <summary>Slots now usable: serverless executions, or instances times concurrency.</summary>
+    internal int Slots { get; }
+
+    internal int InService { get; }
+
+    /// <summary>Slots that lower classes leave free for <see cref="TrafficClass.High"/>.</summary>
+    internal int Headroom { get; }
+
+    internal long MaxServiceMs { get; }
+
+    /// <summary>Operator's cost of an instance (serverless: an execution) per millisecond, in nano-dollars.</summary>
+    internal double InstanceMsCost { get; }
+
+    /// <summary>Operator's cost of one slot per millisecond, in nano-dollars.</summary>
+    internal double SlotMsCost { get; }
+
+    internal bool Healthy => Status?.Healthy ?? true;
+
+    internal int Backlog => Status?.Backlog ?? 0;
+
+    internal int InFlight => Status?.InFlight ?? 0;
+
+    /// <summary>Slots that come with the instances that are wanted and not yet in service.</summary>
+    internal int SlotsComing => Math.Max(0, (Status?.Desired ?? 0) - InService) * Math.Max(1, Endpoint.ConcurrencyPerInstance);
+
+    /// <summary>Requests that wait in an M/M/c queue at <paramref name="utilisation"/>: convex, and linear past the knee.</summary>
+    internal double Congestion(double utilisation) =>
+        utilisation <= Knee ? Queue(utilisation) : _kneePrice + (_kneeSlope * (utilisation - Knee));
+
+    private double Queue(double utilisation) => Math.Pow(utilisation, _exponent) / (1 - utilisation);
+}

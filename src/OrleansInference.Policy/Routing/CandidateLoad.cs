@@ -1,0 +1,29 @@
+namespace OrleansInference.Routing;
+
+/// <summary>What this silo knows of a candidate's endpoint at this moment, beyond the snapshot.</summary>
+public readonly record struct CandidateLoad
+{
+    /// <summary>Requests in flight from this silo.</summary>
+    public int InFlight { get; init; }
+
+    /// <summary>Requests of the same or a more urgent class that wait on this silo for a slot.</summary>
+    public int Waiting { get; init; }
+
+    /// <summary>Slots that this silo holds on lease and does not use.</summary>
+    public int Available { get; init; }
+
+    /// <summary>Whether this silo's breaker keeps requests off.</summary>
+    public bool BreakerOpen { get; init; }
+
+    /// <summary>Serverless: environments believed idle and still warm (see <see cref="EnvironmentPool"/>). None: the next call starts cold.</summary>
+    public int WarmEnvironments { get; init; }
+
+    /// <summary>Multi-model endpoints: the model is believed not to be loaded, so the next call loads it first.</summary>
+    public bool ModelUnloaded { get; init; }
+
+    /// <summary>Batch: Unix ms when the open window closes at the latest; 0: not known, a whole window is assumed.</summary>
+    public long WindowClosesAt { get; init; }
+
+    /// <summary>Batch: members of the open window; 0: not known.</summary>
+    public int WindowMembers { get; init; }
+}

@@ -1,0 +1,184 @@
+using OrleansInference.Pricing;
+
+namespace OrleansInference.Routing;
+
+/// <summary>
+/// Predicts a candidate's completion, charge and marginal cost. A quote depends on its own candidate only, so that one
+/// more candidate never makes another dearer.
+/// </summary>
+internal static class Quoter
+{
+    public static void Fill(ref Quote quote, RoutingTable table, Candidate candidate, in RouteRequest request, in CandidateLoad load, TrafficClass trafficClass, int sizeClass, double pacing)
+    {
+        var toDeadline = request.Deadline - request.Now;
+        var service = candidate.Service(sizeClass);
+        quote.ServiceMs = service.Mean;
+        switch (candidate.Lane)
+        {
+            case Lane.Realtime:
+                OnInstances(ref quote, table.Options, candidate, request, load, trafficClass);
+                break;
+            case Lane.Serverless:
+                Serverless(ref quote, table, candidate, request, load);
+                break;
+            case Lane.Async:
+                OnInstances(ref quote, table.Options, candidate, request, load, trafficClass);
+                quote.WaitMs += table.Options.AsyncOverheadMs;
+                break;
+            default:
+                Batch(ref quote, table.Options, candidate, request, load);
+                break;
+        }
+
+        var limit = toDeadline;
+        if (candidate.Lane is Lane.Async or Lane.Batch && !request.CanDefer)
+        {
+            limit = Math.Min(limit, request.InlineWaitMs);
+        }
+
+        // Both must hold: done by the deadline, and not cut off by the lane's own limit.
+        quote.ProbabilityInTime = limit <= 0
+            ? 0
+            : Math.Min(Within(candidate, sizeClass, quote, limit), service.ProbabilityWithin(candidate.MaxServiceMs));
+        quote.LongestCallMs = Math.Max(0, Math.Min(toDeadline, candidate.MaxServiceMs));
+        Charges(ref quote, table.Options, candidate, request);
+        quote.Score = quote.MarginalCost + (pacing * quote.ExpectedCharge.Nanos) + quote.CongestionPrice;
+    }
+
+    /// <summary>P(completion ≤ <paramref name="milliseconds"/> from now) of a quote.</summary>
+    public static double Within(Candidate candidate, int sizeClass, in Quote quote, double milliseconds)
+    {
+        var service = candidate.Service(sizeClass);
+        if (quote.ColdStartMs > 0)
+        {
+            // The expected start may be nearer than a whole cold start (instances already coming): its spread shrinks along.
+            var mean = candidate.ColdStart.Mean;
+            return mean > 0
+                ? service.ProbabilityWithin(milliseconds, quote.WaitMs, candidate.ColdStart, quote.ColdStartMs / mean)
+                : service.ProbabilityWithin(milliseconds - quote.WaitMs - quote.ColdStartMs);
+        }
+
+        return quote.WaitShape > 0
+            ? service.ProbabilityWithin(milliseconds, quote.WaitMs, quote.WaitShape)
+            : service.ProbabilityWithin(milliseconds - quote.WaitMs);
+    }
+
+    private static void OnInstances(ref Quote quote, RoutingOptions options, Candidate candidate, in RouteRequest request, in CandidateLoad load, TrafficClass trafficClass)
+    {
+        var inFlight = Math.Max(candidate.InFlight, load.InFlight);
+
+        // The urgent class overtakes what waits for a real-time slot: only its own kind is ahead of it.
+        var waiting = candidate.Lane == Lane.Realtime && trafficClass == TrafficClass.High ? load.Waiting : Math.Max(load.Waiting, candidate.Backlog);
+        var moreIn = candidate.SlotsComing > 0 && candidate.Status!.MoreAt > request.Now ? candidate.Status.MoreAt - request.Now : 0;
+        var share = candidate.Lane == Lane.Async ? quote.ServiceMs * candidate.SlotMsCost : 0;
+        if (candidate.InService <= 0)
+        {
+            var slots = Math.Max(candidate.SlotsComing, candidate.Endpoint.ConcurrencyPerInstance);
+            quote.ColdStartMs = moreIn > 0 ? moreIn : candidate.ColdStart.Mean;
+            quote.WaitMs = waiting * candidate.Overall.Mean / slots;
+            quote.Load = (double)(inFlight + waiting + 1) / slots;
+            quote.MarginalCost = share + (moreIn > 0 && waiting < slots ? 0 : NewInstance(options, candidate, waiting));
+            return;
+        }
+
+        var reserved = trafficClass == TrafficClass.High ? 0 : candidate.Headroom;
+        var free = Math.Max(load.Available, candidate.Slots - inFlight - waiting) - reserved;
+        quote.Load = (double)(inFlight + waiting + 1) / candidate.Slots;
+        if (free <= 0)
+        {
+            Queue(ref quote, candidate, ahead: Math.Min(1 - free, inFlight + waiting), moreIn);
+        }
+
+        if (candidate.Lane == Lane.Realtime)
+        {
+            quote.CongestionPrice = quote.ServiceMs * candidate.SlotMsCost * candidate.Congestion(quote.Load);
+
+            // A free slot is paid for, busy or idle. Beyond that, the next instance is this request's doing, unless it
+            // fits what is coming anyway or the operator allows no more.
+            quote.MarginalCost = free > 0 || waiting < candidate.SlotsComing || candidate.InService >= candidate.Endpoint.MaxInstances
+                ? 0
+                : NewInstance(options, candidate, waiting);
+        }
+        else
+        {
+            quote.MarginalCost = share;
+        }
+    }
+
+    /// <summary>The wait for <paramref name="ahead"/> of the busy slots to come free, sooner if more instances come.</summary>
+    private static void Queue(ref Quote quote, Candidate candidate, int ahead, long moreIn)
+    {
+        if (ahead <= 0)
+        {
+            return;
+        }
+
+        var service = candidate.Overall.Mean;
+        var wait = ahead * service / candidate.Slots;
+        if (moreIn > 0 && wait > moreIn)
+        {
+            var left = ahead - (moreIn * candidate.Slots / service);
+            wait = moreIn + (left * service / (candidate.Slots + candidate.SlotsComing));
+        }
+
+        quote.WaitMs = wait;
+        quote.WaitShape = ahead;
+    }
+
+    /// <summary>Start and expected idle tail of one more instance, shared by those who wait for it.</summary>
+    private static double NewInstance(RoutingOptions options, Candidate candidate, int waiting)
+    {
+        var sharers = candidate.Lane == Lane.Async ? waiting + 1 : Math.Min(waiting + 1, Math.Max(1, candidate.Endpoint.ConcurrencyPerInstance));
+        return (candidate.ColdStart.Mean + options.IdleTailMs) * candidate.InstanceMsCost / sharers;
+    }
+
+    private static void Serverless(ref Quote quote, RoutingTable table, Candidate candidate, in RouteRequest request, in CandidateLoad load)
+    {
+        var inFlight = Math.Max(candidate.InFlight, load.InFlight);
+        var free = Math.Max(load.Available, candidate.Slots - inFlight - load.Waiting);
+        quote.ColdStartMs = load.WarmEnvironments > 0 || free <= 0 ? 0 : candidate.ColdStart.Mean;
+        quote.Load = (double)(inFlight + load.Waiting + 1) / candidate.Slots;
+        if (free <= 0)
+        {
+            Queue(ref quote, candidate, ahead: Math.Min(1 - free, inFlight + load.Waiting), moreIn: 0);
+        }
+
+        // Memory is billed while the environment starts, too.
+        quote.MarginalCost = ((quote.ServiceMs + quote.ColdStartMs) * candidate.InstanceMsCost) + (request.PayloadBytes * table.ServerlessByteCost);
+        quote.CongestionPrice = quote.ServiceMs * candidate.SlotMsCost * candidate.Congestion(quote.Load);
+    }
+
+    /// <summary>
+    /// A window closes, its job starts, and its members run in waves on one instance. A window may close sooner for a tight
+    /// deadline; a quote does not count on it, for then fewer members share the start.
+    /// </summary>
+    private static void Batch(ref Quote quote, RoutingOptions options, Candidate candidate, in RouteRequest request, in CandidateLoad load)
+    {
+        var endpoint = candidate.Endpoint;
+        var longest = endpoint.WindowMaxSeconds * 1000;
+        var known = Math.Max(load.WindowMembers, candidate.Backlog) + 1;
+        var members = Math.Max(1, Math.Min(endpoint.WindowMaxRequests, Math.Max(known, options.AssumedWindowMembers)));
+        var waves = (members + endpoint.ConcurrencyPerInstance - 1) / endpoint.ConcurrencyPerInstance;
+        var open = load.WindowClosesAt > request.Now ? Math.Min(longest, load.WindowClosesAt - request.Now) : longest;
+        quote.WaitMs = open + ((waves - 1) * candidate.Overall.Mean);
+        quote.ColdStartMs = candidate.ColdStart.Mean;
+        quote.Load = (double)known / endpoint.WindowMaxRequests;
+        quote.MarginalCost = (quote.ServiceMs * candidate.SlotMsCost) + (candidate.ColdStart.Mean * candidate.InstanceMsCost / members);
+    }
+
+    private static void Charges(ref Quote quote, RoutingOptions options, Candidate candidate, in RouteRequest request)
+    {
+        // The answer is bounded by the lane's payload limit, as the request is.
+        var mostBytes = request.PayloadBytes + candidate.Endpoint.MaxPayloadBytes;
+        quote.ChargeCap = TariffCalculator.ChargeCap(candidate.Tariff, quote.LongestCallMs, request.InputTokens, request.MaxOutputTokens, mostBytes);
+        var expected = new Use
+        {
+            SlotMilliseconds = Math.Min(quote.LongestCallMs, (long)Math.Ceiling(quote.ServiceMs)),
+            Requests = 1,
+            InputTokens = request.InputTokens,
+            OutputTokens = (long)Math.Ceiling(request.MaxOutputTokens * options.ExpectedOutputShare),
+            Bytes = request.PayloadBytes,
+        };
+        quote.ExpectedCharge = TariffCalculator.Charge(candidate.Tariff, expected, quote.ChargeCap);
+    }
+}

@@ -1,0 +1,159 @@
+namespace OrleansInference.Routing;
+
+/// <summary>
+/// The decision: filter → quote → keep what meets the deadline at the target probability → least marginal cost + pacing ×
+/// charge + congestion → ties by a seeded power of two choices. The fixed rule first narrows the lanes by class.
+/// </summary>
+public static class Router
+{
+    private const long UnavailableRetryMs = 2_000;
+
+    /// <summary>
+    /// Decides where a request goes. A pure function of its arguments; allocates nothing.
+    /// </summary>
+    /// <param name="table">The model's routing table.</param>
+    /// <param name="request">The request.</param>
+    /// <param name="tenant">The tenant.</param>
+    /// <param name="loads">What this silo knows of each candidate, by index; may be empty, then the snapshot alone counts.</param>
+    /// <param name="quotes">Takes each candidate's quote, by index; at least as long as the table's candidates.</param>
+    /// <exception cref="ArgumentException">A span is too short.</exception>
+    public static Decision Decide(RoutingTable table, in RouteRequest request, in TenantRouting tenant, ReadOnlySpan<CandidateLoad> loads, Span<Quote> quotes)
+    {
+        ArgumentNullException.ThrowIfNull(table);
+        var candidates = table.Candidates.AsSpan();
+        if (quotes.Length < candidates.Length || (!loads.IsEmpty && loads.Length < candidates.Length))
+        {
+            throw new ArgumentException($"There are {candidates.Length} candidates; give as many quotes, and as many loads or none.");
+        }
+
+        quotes = quotes[..candidates.Length];
+        var trafficClass = (TrafficClass)Math.Max((int)request.Class, (int)tenant.ClassCeiling);
+        var sizeClass = table.SizeClassOf(request.InputTokens, request.MaxOutputTokens);
+        var target = table.Snapshot.TargetProbability;
+        ulong feasible = 0, unlikely = 0;
+        for (var i = 0; i < candidates.Length; i++)
+        {
+            ref var quote = ref quotes[i];
+            var load = loads.IsEmpty ? default : loads[i];
+            quote = default;
+            quote.Dropped = CandidateFilter.Apply(candidates[i], request, load);
+            if (quote.Dropped != DropReason.None)
+            {
+                continue;
+            }
+
+            Quoter.Fill(ref quote, table, candidates[i], request, load, trafficClass, sizeClass, tenant.Pacing);
+            if (candidates[i].Service(sizeClass).ProbabilityWithin(candidates[i].MaxServiceMs) < target)
+            {
+                quote.Dropped = DropReason.ServiceTooLong;
+            }
+            else if (quote.ProbabilityInTime < target)
+            {
+                quote.Dropped = DropReason.Deadline;
+            }
+
+            if (request.MaxCharge is { } most && quote.ChargeCap > most)
+            {
+                quote.Dropped = DropReason.ChargeAboveMax;
+            }
+            else if (quote.Dropped == DropReason.None)
+            {
+                feasible |= 1UL << i;
+            }
+            else
+            {
+                unlikely |= 1UL << i;
+            }
+        }
+
+        var fixedRule = tenant.Policy == RoutingPolicyKind.FixedRule;
+        if (fixedRule)
+        {
+            FixedRule.Narrow(candidates, quotes, trafficClass, ref feasible, ref unlikely);
+        }
+
+        if (request.Deadline <= request.Now)
+        {
+            // Nothing can be in time and every call would be cancelled at once: not even best effort makes sense.
+            unlikely = 0;
+        }
+
+        var byLikelihood = feasible == 0 && (tenant.BestEffort || fixedRule);
+        var budget = new BudgetedChoice(table, request, tenant, byLikelihood ? unlikely : feasible, byLikelihood);
+        var chosen = budget.Choose(quotes);
+        var decision = new Decision { Chosen = chosen, Class = trafficClass, TableVersion = table.Version, SizeClass = sizeClass };
+        if (chosen >= 0)
+        {
+            return decision with
+            {
+                Outcome = byLikelihood && !fixedRule ? DecisionOutcome.BestEffort : DecisionOutcome.Routed,
+                ChargeCap = quotes[chosen].ChargeCap,
+                LongestCallMs = quotes[chosen].LongestCallMs,
+                ProbabilityInTime = quotes[chosen].ProbabilityInTime,
+                LowBudget = budget.LastStep,
+            };
+        }
+
+        var outcome = budget.IsShort ? DecisionOutcome.BudgetShort : OutcomeOf(quotes);
+        return decision with
+        {
+            Outcome = outcome,
+            LowBudget = budget.IsShort ? budget.LastStep : null,
+            CapNeeded = budget.CapNeeded,
+            RetryAfterMs = outcome switch
+            {
+                DecisionOutcome.Unavailable => UnavailableRetryMs,
+                DecisionOutcome.DeadlineUnreachable => RetryAfter(candidates, quotes, request, sizeClass, target),
+                _ => 0,
+            },
+        };
+    }
+
+    /// <summary>What a refusal is called: by the candidate that came furthest.</summary>
+    private static DecisionOutcome OutcomeOf(ReadOnlySpan<Quote> quotes)
+    {
+        var outcome = DecisionOutcome.NoCandidate;
+        foreach (ref readonly var quote in quotes)
+        {
+            switch (quote.Dropped)
+            {
+                case DropReason.Deadline or DropReason.ServiceTooLong:
+                    return DecisionOutcome.DeadlineUnreachable;
+                case DropReason.Excluded or DropReason.Draining or DropReason.Unhealthy:
+                    outcome = DecisionOutcome.Unavailable;
+                    break;
+                case DropReason.Payload when outcome == DecisionOutcome.NoCandidate:
+                    outcome = DecisionOutcome.PayloadTooLarge;
+                    break;
+                default:
+                    break;
+            }
+        }
+
+        return outcome;
+    }
+
+    /// <summary>When a wait that is now in the way will be over, for candidates whose service alone would make it.</summary>
+    private static long RetryAfter(ReadOnlySpan<Candidate> candidates, ReadOnlySpan<Quote> quotes, in RouteRequest request, int sizeClass, double target)
+    {
+        var soonest = long.MaxValue;
+        for (var i = 0; i < quotes.Length; i++)
+        {
+            // An async or batch lane's wait is part of it, and a serverless cold start comes with the call: neither passes.
+            var passes = candidates[i].Lane switch
+            {
+                Lane.Realtime => quotes[i].WaitMs + quotes[i].ColdStartMs,
+                Lane.Serverless => quotes[i].WaitMs,
+                _ => 0,
+            };
+            if (quotes[i].Dropped == DropReason.Deadline
+                && passes > 0
+                && candidates[i].Service(sizeClass).ProbabilityWithin(request.Deadline - request.Now) >= target)
+            {
+                soonest = Math.Min(soonest, (long)Math.Ceiling(passes));
+            }
+        }
+
+        return soonest == long.MaxValue ? 0 : soonest;
+    }
+}

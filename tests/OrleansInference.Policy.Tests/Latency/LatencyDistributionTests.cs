@@ -1,0 +1,138 @@
+using FsCheck.Xunit;
+using OrleansInference.Latency;
+
+namespace OrleansInference.Tests.Latency;
+
+public sealed class LatencyDistributionTests
+{
+    public static TheoryData<string> Shapes => [.. Samples.Shapes];
+
+    [Theory]
+    [MemberData(nameof(Shapes))]
+    public void Probability_and_quantile_agree_with_the_samples_within_the_sketch_error(string shape)
+    {
+        var samples = Samples.Of(shape, 5000, seed: 3);
+        var distribution = Of(samples);
+        foreach (var value in samples.Where((_, i) => i % 50 == 0).Append(1).Append(1e7))
+        {
+            var least = samples.Count(x => x <= value / 1.021) / (double)samples.Length;
+            var most = samples.Count(x => x <= value * 1.021) / (double)samples.Length;
+            Assert.InRange(distribution.ProbabilityWithin(value), least - 1e-9, most + 1e-9);
+        }
+
+        for (var p = 0.01; p < 1; p += 0.01)
+        {
+            Assert.Equal(p, distribution.ProbabilityWithin(distribution.Quantile(p)), 6);
+        }
+    }
+
+    [Property(MaxTest = 30)]
+    public void A_sum_is_never_predicted_likelier_than_it_is_and_not_much_less_likely(int seed)
+    {
+        var random = new Random(seed);
+        var one = Samples.Of(Samples.Shapes[random.Next(3)], 400, random.Next());
+        var two = Samples.Of(Samples.Shapes[random.Next(3)], 400, random.Next());
+        var delay = random.Next(500);
+        var (service, start) = (Of(one), Of(two));
+        foreach (var p in new[] { 0.3, 0.7, 0.9, 0.99 })
+        {
+            var t = delay + service.Quantile(p) + start.Quantile(p);
+            var predicted = service.ProbabilityWithin(t, delay, start, 1);
+
+            // 2.1 % is a bucket's width: a sample may count as anywhere within its bucket.
+            var most = one.Average(x => two.Count(y => delay + ((x + y) / 1.021) <= t) / (double)two.Length);
+            var least = one.Average(x => two.Count(y => delay + ((x + y) * 1.021) <= t) / (double)two.Length);
+            Assert.InRange(predicted, least - 0.16, most + 1e-9);
+        }
+    }
+
+    [Fact]
+    public void A_gamma_wait_is_close_to_its_simulation_and_its_tail_not_underestimated()
+    {
+        var service = Of(Samples.Of("lognormal", 5000, 1));
+        var random = new Random(9);
+        foreach (var shape in new[] { 1, 3, 20 })
+        {
+            const double Gap = 150;
+            var sums = Enumerable.Range(0, 20_000)
+                .Select(_ => Enumerable.Range(0, shape).Sum(_ => -Gap * Math.Log(1 - random.NextDouble())) + service.Quantile(random.NextDouble()))
+                .Order().ToArray();
+            foreach (var p in new[] { 0.5, 0.9, 0.99 })
+            {
+                var predicted = service.ProbabilityWithin(sums[(int)(p * sums.Length)], shape * Gap, shape);
+                Assert.InRange(predicted, p - (p > 0.95 ? 0.02 : 0.15), p + 0.01);
+            }
+        }
+    }
+
+    [Fact]
+    public void No_weight_means_no_time()
+    {
+        Assert.Same(LatencyDistribution.Zero, LatencyDistribution.FromSketch(new()));
+        Assert.Equal(1, LatencyDistribution.Zero.ProbabilityWithin(0));
+        Assert.Equal(0, LatencyDistribution.Zero.ProbabilityWithin(-1));
+        Assert.Equal(0, LatencyDistribution.Zero.Quantile(0.99));
+    }
+
+    [Fact]
+    public void A_prior_goes_through_its_median_and_percentile()
+    {
+        var belief = LatencyBelief.Build(new() { ServiceP50Seconds = 0.4, ServiceP99Seconds = 3, ColdStartSeconds = 60 }, [], new("e"), 25, 200);
+        Assert.InRange(belief.Overall.Quantile(0.5), 396, 404);
+        Assert.InRange(belief.Overall.Quantile(0.99), 2950, 3050);
+        Assert.InRange(belief.ColdStart.Quantile(0.5), 59_400, 60_600);
+        Assert.Same(belief.Overall, belief.Service(5));
+    }
+
+    [Fact]
+    public void Evidence_takes_over_from_the_prior()
+    {
+        var prior = new LatencyPrior { ServiceP50Seconds = 10, ServiceP99Seconds = 20 };
+        var truth = Samples.Of("lognormal", 5000, 2);
+        var last = 0.0;
+        foreach (var count in new[] { 0, 20, 60, 150, 200 })
+        {
+            var sketch = new QuantileSketch();
+            Array.ForEach(truth[..count], sketch.Add);
+            var belief = LatencyBelief.Build(prior, [sketch.ToDelta(new("e"), LatencyPhase.Service, 4)], new("e"), 25, 200);
+            var share = belief.Service(4).ProbabilityWithin(5000);
+            Assert.True(share >= last, $"{share} after {count} samples, {last} before");
+            last = share;
+        }
+
+        Assert.Equal(1, last, 2);
+    }
+
+    [Fact]
+    public void A_size_class_without_samples_of_its_own_takes_the_endpoints()
+    {
+        var sketch = new QuantileSketch();
+        Array.ForEach(Samples.Of("lognormal", 500, 2), sketch.Add);
+        var belief = LatencyBelief.Build(new(), [sketch.ToDelta(new("e"), LatencyPhase.Service, 4), sketch.ToDelta(new("other"), LatencyPhase.Service, 5)], new("e"), 25, 200);
+        Assert.Same(belief.Overall, belief.Service(5));
+        Assert.NotSame(belief.Overall, belief.Service(4));
+    }
+
+    [Fact]
+    public void Size_classes_rise_with_the_input_and_with_the_output()
+    {
+        Assert.Equal(0, SizeClass.Of(0));
+        Assert.Equal(15, SizeClass.Of(int.MaxValue));
+        Assert.Equal(0, SizeClass.Of(4096, 0, 0));
+        Assert.Equal(15, SizeClass.Of(4096, int.MaxValue, int.MaxValue));
+        Assert.Equal(SizeClass.Of(700), SizeClass.Of(1, 700, 0));
+        for (var tokens = 1; tokens < 100_000; tokens += 37)
+        {
+            Assert.True(SizeClass.Of(tokens + 37) >= SizeClass.Of(tokens));
+            Assert.InRange(SizeClass.Of(4096, tokens, 300), SizeClass.Of(4096, tokens, 60) + 1, 15);
+            Assert.InRange(SizeClass.Of(4096, tokens + 37, 300) - SizeClass.Of(4096, tokens, 300), 0, 1);
+        }
+    }
+
+    private static LatencyDistribution Of(double[] samples)
+    {
+        var sketch = new QuantileSketch();
+        Array.ForEach(samples, sketch.Add);
+        return LatencyDistribution.FromSketch(sketch);
+    }
+}
