@@ -31,6 +31,9 @@ public sealed record ReservationReply
 
     /// <summary>If refused: which budget does not allow it.</summary>
     [Id(2)] public string? Reason { get; init; }
+
+    /// <summary>If granted: Unix ms at which the charge counts in budget windows, by the ledger's clock; what the audit log states as the time of the reservation.</summary>
+    [Id(3)] public long AdmittedAt { get; init; }
 }
 
 /// <summary>One budget window as it stands.</summary>
