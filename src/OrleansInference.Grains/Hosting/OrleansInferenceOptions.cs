@@ -1,0 +1,32 @@
+namespace OrleansInference.Hosting;
+
+/// <summary>What the grains and the dispatcher of a silo are told by their host.</summary>
+public sealed class OrleansInferenceOptions
+{
+    /// <summary>Name of the Orleans grain storage that holds every grain's state.</summary>
+    public const string StorageName = "orleans-inference";
+
+    /// <summary>S3 bucket for the inputs and results of jobs; it is created if it does not exist.</summary>
+    public string PayloadBucket { get; set; } = "orleans-inference";
+
+    /// <summary>SQS queue that receives the notifications of async endpoints; null: results are found by polling alone.</summary>
+    public string? NotificationQueue { get; set; }
+
+    /// <summary>Prefix of transform job names, so that several deployments can share an account; letters, digits and hyphens.</summary>
+    public string TransformJobPrefix { get; set; } = "oi";
+
+    /// <summary>How long an ended job and its objects are kept.</summary>
+    public TimeSpan JobRetention { get; set; } = TimeSpan.FromHours(24);
+
+    /// <summary>Largest request body in bytes that is taken at all.</summary>
+    public long MaxBodyBytes { get; set; } = 104_857_600;
+
+    /// <summary>Tries of one in-line request on successive candidates, at least 1.</summary>
+    public int MaxAttempts { get; set; } = 3;
+
+    /// <summary>Most requests in flight on one silo; beyond it callers are asked to come back.</summary>
+    public int MaxInFlight { get; set; } = 20_000;
+
+    /// <summary>Longest that a caller who takes no job is kept waiting for an async or batch lane.</summary>
+    public TimeSpan InlineWait { get; set; } = TimeSpan.FromMinutes(5);
+}
