@@ -20,11 +20,11 @@ public static class LatencyBuckets
     // A little finer than 1 % asks for, so that rounding in the logarithm cannot push a value past the bound.
     private const double Accuracy = 0.009_9;
     private const double Gamma = (1 + Accuracy) / (1 - Accuracy);
-    private static readonly double _perLog = 1 / Math.Log(Gamma);
-    private static readonly double[] _upperEdges = BuildEdges();
+    private static readonly double PerLog = 1 / Math.Log(Gamma);
+    private static readonly double[] UpperEdges = BuildEdges();
 
     /// <summary>Number of buckets.</summary>
-    public static int Count => _upperEdges.Length;
+    public static int Count => UpperEdges.Length;
 
     /// <summary>The bucket of a value; values that are not a positive number go to the first.</summary>
     public static int IndexOf(double milliseconds)
@@ -34,18 +34,18 @@ public static class LatencyBuckets
             return 0;
         }
 
-        var index = (int)Math.Ceiling(Math.Log(Math.Min(milliseconds, LargestMs) * (1 / SmallestMs)) * _perLog);
-        return Math.Clamp(index, 1, _upperEdges.Length - 1);
+        var index = (int)Math.Ceiling(Math.Log(Math.Min(milliseconds, LargestMs) * (1 / SmallestMs)) * PerLog);
+        return Math.Clamp(index, 1, UpperEdges.Length - 1);
     }
 
     /// <summary>The largest value of a bucket.</summary>
-    public static double UpperEdge(int bucket) => _upperEdges[bucket];
+    public static double UpperEdge(int bucket) => UpperEdges[bucket];
 
     /// <summary>The value below all of a bucket's.</summary>
-    public static double LowerEdge(int bucket) => bucket == 0 ? 0 : _upperEdges[bucket - 1];
+    public static double LowerEdge(int bucket) => bucket == 0 ? 0 : UpperEdges[bucket - 1];
 
     /// <summary>The value that stands for a bucket: within <see cref="RelativeError"/> of all its values.</summary>
-    public static double Middle(int bucket) => bucket == 0 ? SmallestMs : _upperEdges[bucket] * (2 / (1 + Gamma));
+    public static double Middle(int bucket) => bucket == 0 ? SmallestMs : UpperEdges[bucket] * (2 / (1 + Gamma));
 
     private static double[] BuildEdges()
     {

@@ -10,10 +10,10 @@ public sealed class LatencyDistribution
     /// Cumulative probabilities that cut a distribution into atoms for convolution, finer towards the tail where deadlines
     /// are decided. An atom sits at the upper end of its part, so a sum's probability is never predicted too high.
     /// </summary>
-    private static readonly double[] _atomEdges = [0.1, 0.25, 0.4, 0.55, 0.7, 0.8, 0.87, 0.92, 0.95, 0.97, 0.985, 0.995, 1];
+    private static readonly double[] AtomEdges = [0.1, 0.25, 0.4, 0.55, 0.7, 0.8, 0.87, 0.92, 0.95, 0.97, 0.985, 0.995, 1];
 
-    // Normal quantiles of _atomEdges; the last one stands for 0.9995.
-    private static readonly double[] _atomNormals =
+    // Normal quantiles of AtomEdges; the last one stands for 0.9995.
+    private static readonly double[] AtomNormals =
         [-1.281_551_6, -0.674_489_8, -0.253_347_1, 0.125_661_3, 0.524_400_5, 0.841_621_2, 1.126_391_1, 1.405_071_6, 1.644_853_6, 1.880_793_6, 2.170_090_4, 2.575_829_3, 3.290_526_7];
 
     private readonly double[] _cumulative;
@@ -25,7 +25,7 @@ public sealed class LatencyDistribution
         _cumulative = cumulative;
         _first = first;
         Mean = mean;
-        _atoms = Array.ConvertAll(_atomEdges, Quantile);
+        _atoms = Array.ConvertAll(AtomEdges, Quantile);
     }
 
     /// <summary>No time at all.</summary>
@@ -135,7 +135,7 @@ public sealed class LatencyDistribution
     {
         ArgumentNullException.ThrowIfNull(start);
         double probability = 0, edge = 0;
-        for (var i = 0; i < _atomEdges.Length; i++)
+        for (var i = 0; i < AtomEdges.Length; i++)
         {
             var within = ProbabilityWithin(milliseconds - delay - (scale * start._atoms[i]));
             if (within == 0)
@@ -143,8 +143,8 @@ public sealed class LatencyDistribution
                 break;
             }
 
-            probability += (_atomEdges[i] - edge) * within;
-            edge = _atomEdges[i];
+            probability += (AtomEdges[i] - edge) * within;
+            edge = AtomEdges[i];
         }
 
         return probability;
@@ -157,17 +157,17 @@ public sealed class LatencyDistribution
     public double ProbabilityWithin(double milliseconds, double meanWait, double shape)
     {
         double probability = 0, edge = 0, spread = 1 / (3 * Math.Sqrt(shape)), centre = 1 - (1 / (9 * shape));
-        for (var i = 0; i < _atomEdges.Length; i++)
+        for (var i = 0; i < AtomEdges.Length; i++)
         {
-            var root = Math.Max(0, centre + (_atomNormals[i] * spread));
+            var root = Math.Max(0, centre + (AtomNormals[i] * spread));
             var within = ProbabilityWithin(milliseconds - (meanWait * root * root * root));
             if (within == 0)
             {
                 break;
             }
 
-            probability += (_atomEdges[i] - edge) * within;
-            edge = _atomEdges[i];
+            probability += (AtomEdges[i] - edge) * within;
+            edge = AtomEdges[i];
         }
 
         return probability;

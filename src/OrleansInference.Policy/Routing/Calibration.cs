@@ -8,15 +8,15 @@ namespace OrleansInference.Routing;
 /// </summary>
 public sealed class Calibration
 {
-    private static readonly double[] _edges = [0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999];
-    private readonly long[] _quoted = new long[_edges.Length];
-    private readonly long[] _inTime = new long[_edges.Length];
+    private static readonly double[] Edges = [0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999];
+    private readonly long[] _quoted = new long[Edges.Length];
+    private readonly long[] _inTime = new long[Edges.Length];
 
     /// <summary>Counts one request that was quoted <paramref name="predicted"/> and did or did not answer in time.</summary>
     public void Record(double predicted, bool inTime)
     {
-        var bin = _edges.Length - 1;
-        while (bin > 0 && !(predicted >= _edges[bin]))
+        var bin = Edges.Length - 1;
+        while (bin > 0 && !(predicted >= Edges[bin]))
         {
             bin--;
         }
@@ -31,9 +31,9 @@ public sealed class Calibration
     /// <summary>Every bin, from the least likely up.</summary>
     public ImmutableArray<CalibrationBin> Bins() =>
     [
-        .. Enumerable.Range(0, _edges.Length).Select(i => new CalibrationBin(
-            _edges[i],
-            i + 1 < _edges.Length ? _edges[i + 1] : 1,
+        .. Enumerable.Range(0, Edges.Length).Select(i => new CalibrationBin(
+            Edges[i],
+            i + 1 < Edges.Length ? Edges[i + 1] : 1,
             Interlocked.Read(ref _quoted[i]),
             Interlocked.Read(ref _inTime[i]))),
     ];

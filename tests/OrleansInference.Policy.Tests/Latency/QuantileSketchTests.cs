@@ -5,7 +5,7 @@ namespace OrleansInference.Tests.Latency;
 
 public sealed class QuantileSketchTests
 {
-    private static readonly double[] _probabilities = [0, 0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 1];
+    private static readonly double[] Probabilities = [0, 0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 1];
 
     public static TheoryData<string> Shapes => [.. Samples.Shapes];
 
@@ -16,7 +16,7 @@ public sealed class QuantileSketchTests
         var samples = Samples.Of(shape, 20_000, seed: 7);
         var sketch = SketchOf(samples);
         Array.Sort(samples);
-        foreach (var p in _probabilities)
+        foreach (var p in Probabilities)
         {
             var truth = samples[(int)(p * (samples.Length - 1))];
             Assert.True(Math.Abs(sketch.Quantile(p) - truth) <= 0.01 * truth, $"{shape} p{p}: {sketch.Quantile(p)} for {truth}");
@@ -59,7 +59,7 @@ public sealed class QuantileSketchTests
         }
 
         Assert.Equal(big.Count, merged.Count);
-        Assert.All(_probabilities, p => Assert.Equal(big.Quantile(p), merged.Quantile(p)));
+        Assert.All(Probabilities, p => Assert.Equal(big.Quantile(p), merged.Quantile(p)));
     }
 
     [Property(MaxTest = 50)]

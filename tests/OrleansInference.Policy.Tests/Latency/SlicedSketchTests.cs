@@ -5,7 +5,7 @@ namespace OrleansInference.Tests.Latency;
 public sealed class SlicedSketchTests
 {
     private const long Minute = 60_000;
-    private static readonly EndpointName _e = new("e");
+    private static readonly EndpointName E = new("e");
 
     [Fact]
     public void Samples_of_the_ring_count_in_full()
@@ -83,7 +83,7 @@ public sealed class SlicedSketchTests
         var now = 3000 * 200L + (4 * Minute);
         var weights = new double[LatencyBuckets.Count];
         sketch.AddTo(weights, now);
-        var delta = sketch.ToDelta(_e, LatencyPhase.Service, 0, now);
+        var delta = sketch.ToDelta(E, LatencyPhase.Service, 0, now);
         double exact = weights[..delta.FirstBucket].Sum(), rounded = 0;
         for (var i = 0; i < delta.Counts.Length; i++)
         {
@@ -126,7 +126,7 @@ public sealed class SlicedSketchTests
             var recorder = new LatencyRecorder(2);
             foreach (var ms in Samples.Of("prefill-and-decode", 500, silo))
             {
-                recorder.Record(_e, LatencyPhase.Service, silo % SizeClass.Count, ms);
+                recorder.Record(E, LatencyPhase.Service, silo % SizeClass.Count, ms);
                 big.Add(ms);
             }
 
@@ -136,7 +136,7 @@ public sealed class SlicedSketchTests
         var model = new ModelDefinition
         {
             Name = new("m"),
-            Variants = [new() { Name = new("full"), Endpoints = [new() { Name = _e, Lane = Lane.Async, InstanceType = "x" }] }],
+            Variants = [new() { Name = new("full"), Endpoints = [new() { Name = E, Lane = Lane.Async, InstanceType = "x" }] }],
         };
         var view = Assert.Single(statistics.Views(model, now: 1000));
         Assert.Equal((10_000, Lane.Async, LatencyPhase.Service), (view.Count, view.Lane, view.Phase));
@@ -150,10 +150,10 @@ public sealed class SlicedSketchTests
     public void A_report_with_one_bad_delta_changes_nothing()
     {
         var statistics = new LatencyStatistics();
-        var good = QuantileSketch.FromDelta(new() { Endpoint = _e, Phase = LatencyPhase.Service, Counts = [1] }).ToDelta(_e, LatencyPhase.Service, 0);
+        var good = QuantileSketch.FromDelta(new() { Endpoint = E, Phase = LatencyPhase.Service, Counts = [1] }).ToDelta(E, LatencyPhase.Service, 0);
         Assert.Throws<ArgumentException>(() => statistics.Merge(new() { Holder = "s", Sequence = 1, Deltas = [good, good with { FirstBucket = -1 }] }, 0));
         Assert.Empty(statistics.Publish(0));
     }
 
-    private static QuantileSketch View(SlicedSketch sketch, long now) => QuantileSketch.FromDelta(sketch.ToDelta(_e, LatencyPhase.Service, 0, now));
+    private static QuantileSketch View(SlicedSketch sketch, long now) => QuantileSketch.FromDelta(sketch.ToDelta(E, LatencyPhase.Service, 0, now));
 }
