@@ -1,0 +1,17 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace OrleansInference.Aws.ControlPlane;
+
+/// <summary>The control plane's JSON: members are named as in the service model, absent when null; times are seconds since 1970.</summary>
+internal static class ControlPlaneJson
+{
+    public static readonly JsonSerializerOptions Options = new()
+    {
+        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+        NumberHandling = JsonNumberHandling.Strict,
+    };
+
+    public static DateTimeOffset? Time(double? seconds) =>
+        seconds is { } value ? DateTimeOffset.FromUnixTimeMilliseconds((long)Math.Round(value * 1000)) : null;
+}

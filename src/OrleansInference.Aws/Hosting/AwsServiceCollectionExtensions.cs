@@ -1,0 +1,57 @@
+using Amazon.S3;
+using Amazon.SQS;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Options;
+using OrleansInference.Aws.Batch;
+using OrleansInference.Aws.Capacity;
+using OrleansInference.Aws.ControlPlane;
+using OrleansInference.Aws.Credentials;
+using OrleansInference.Aws.Invocation;
+using OrleansInference.Aws.Payloads;
+using OrleansInference.Aws.ServiceEndpoints;
+using OrleansInference.Aws.Transport;
+using OrleansInference.Batch;
+using OrleansInference.Capacity;
+using OrleansInference.Invocation;
+using OrleansInference.Payloads;
+
+namespace OrleansInference.Aws;
+
+/// <summary>Registers the clients of AWS.</summary>
+public static class AwsServiceCollectionExtensions
+{
+    /// <summary>
+    /// Registers <see cref="IModelRuntime"/>, <see cref="IEndpointControl"/>, <see cref="ITransformJobs"/>, <see cref="IObjectStore"/>
+    /// and <see cref="IMessageQueue"/> on AWS, except those that are registered already.
+    /// </summary>
+    /// <param name="services">Where to.</param>
+    /// <param name="options">Where AWS is, and who calls it. Read once, here.</param>
+    /// <exception cref="OptionsValidationException">An option is out of range; the exception names every problem.</exception>
+    public static IServiceCollection AddAwsClients(this IServiceCollection services, AwsOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(services);
+        ArgumentNullException.ThrowIfNull(options);
+        if (AwsOptionsValidation.Problems(options) is { Count: > 0 } problems)
+        {
+            throw new OptionsValidationException(nameof(AwsOptions), typeof(AwsOptions), problems);
+        }
+
+        var addresses = ServiceAddresses.Of(options);
+        var source = CredentialSource.Of(options);
+        services.TryAddSingleton(_ => new ConnectionPool(options));
+        services.TryAddSingleton<IModelRuntime>(provider => new SageMakerRuntime(
+            SageMaker(provider), addresses.Runtime, options.InvocationTimeout));
+        services.TryAddSingleton(provider => new SageMakerControlPlane(SageMaker(provider), addresses.ControlPlane, RetryPolicy.Of(options), options.ControlPlaneTimeout));
+        services.TryAddSingleton<IEndpointControl, SageMakerEndpointControl>();
+        services.TryAddSingleton<ITransformJobs, SageMakerTransformJobs>();
+        services.TryAddSingleton(_ => SdkClients.S3(options, addresses, source));
+        services.TryAddSingleton(_ => SdkClients.Sqs(options, addresses, source));
+        services.TryAddSingleton<IObjectStore>(provider => new S3ObjectStore(provider.GetRequiredService<IAmazonS3>()));
+        services.TryAddSingleton<IMessageQueue>(provider => new SqsMessageQueue(provider.GetRequiredService<IAmazonSQS>()));
+        return services;
+
+        SignedTransport SageMaker(IServiceProvider provider) =>
+            new(provider.GetRequiredService<ConnectionPool>(), new(options.Region, "sagemaker"), source, TimeProvider.System);
+    }
+}

@@ -1,0 +1,101 @@
+using System.Net;
+using System.Runtime.InteropServices;
+using Amazon.S3;
+using Amazon.S3.Model;
+using OrleansInference.Payloads;
+
+namespace OrleansInference.Aws.Payloads;
+
+/// <summary>Objects in S3, through the official SDK.</summary>
+internal sealed class S3ObjectStore(IAmazonS3 s3) : IObjectStore
+{
+    private const int MaxListed = 10_000;
+
+    /// <summary>The largest input that SageMaker takes from S3.</summary>
+    private const int MaxObjectBytes = 1 << 30;
+
+    public async Task PutAsync(string bucket, string key, ReadOnlyMemory<byte> body, string contentType, CancellationToken cancellationToken)
+    {
+        using var stream = MemoryMarshal.TryGetArray(body, out var segment)
+            ? new MemoryStream(segment.Array!, segment.Offset, segment.Count, writable: false)
+            : new MemoryStream(body.ToArray(), writable: false);
+        await s3.PutObjectAsync(
+            new() { BucketName = bucket, Key = key, InputStream = stream, ContentType = contentType, AutoCloseStream = false, UseChunkEncoding = false },
+            cancellationToken).ConfigureAwait(false);
+    }
+
+    public async Task<StoredObject?> GetAsync(string bucket, string key, CancellationToken cancellationToken)
+    {
+        try
+        {
+            using var response = await s3.GetObjectAsync(new GetObjectRequest { BucketName = bucket, Key = key }, cancellationToken).ConfigureAwait(false);
+            if (response.ContentLength > MaxObjectBytes)
+            {
+                throw new InvalidDataException($"The object '{key}' has {response.ContentLength} bytes: at most {MaxObjectBytes} are read.");
+            }
+
+            var body = new byte[response.ContentLength];
+            await response.ResponseStream.ReadExactlyAsync(body, cancellationToken).ConfigureAwait(false);
+            return new(body, response.Headers.ContentType);
+        }
+        catch (AmazonS3Exception failure) when (IsNoSuchObject(failure))
+        {
+            return null;
+        }
+    }
+
+    public async Task<bool> ExistsAsync(string bucket, string key, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await s3.GetObjectMetadataAsync(new GetObjectMetadataRequest { BucketName = bucket, Key = key }, cancellationToken).ConfigureAwait(false);
+            return true;
+        }
+        catch (AmazonS3Exception failure) when (IsNoSuchObject(failure))
+        {
+            return false;
+        }
+    }
+
+    public Task DeleteAsync(string bucket, string key, CancellationToken cancellationToken) =>
+        s3.DeleteObjectAsync(new() { BucketName = bucket, Key = key }, cancellationToken);
+
+    public async Task<IReadOnlyList<string>> ListAsync(string bucket, string prefix, CancellationToken cancellationToken)
+    {
+        var keys = new List<string>();
+        var request = new ListObjectsV2Request { BucketName = bucket, Prefix = prefix };
+        while (true)
+        {
+            var page = await s3.ListObjectsV2Async(request, cancellationToken).ConfigureAwait(false);
+            keys.AddRange((page.S3Objects ?? []).Take(MaxListed - keys.Count).Select(entry => entry.Key));
+            if (page.IsTruncated != true || keys.Count >= MaxListed)
+            {
+                return keys;
+            }
+
+            request.ContinuationToken = page.NextContinuationToken;
+        }
+    }
+
+    public async Task EnsureBucketAsync(string bucket, CancellationToken cancellationToken)
+    {
+        // Asked first, since a deployment whose buckets exist should not need the right to create any.
+        try
+        {
+            await s3.HeadBucketAsync(new() { BucketName = bucket }, cancellationToken).ConfigureAwait(false);
+        }
+        catch (AmazonS3Exception failure) when (failure.StatusCode == HttpStatusCode.NotFound)
+        {
+            try
+            {
+                await s3.PutBucketAsync(new PutBucketRequest { BucketName = bucket, UseClientRegion = true }, cancellationToken).ConfigureAwait(false);
+            }
+            catch (AmazonS3Exception race) when (race.ErrorCode == "BucketAlreadyOwnedByYou")
+            {
+                // Another silo was faster.
+            }
+        }
+    }
+
+    private static bool IsNoSuchObject(AmazonS3Exception failure) => failure.StatusCode == HttpStatusCode.NotFound && failure.ErrorCode != "NoSuchBucket";
+}

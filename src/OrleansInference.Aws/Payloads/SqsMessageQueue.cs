@@ -1,0 +1,62 @@
+using System.Globalization;
+using Amazon.SQS;
+using Amazon.SQS.Model;
+using OrleansInference.Payloads;
+
+namespace OrleansInference.Aws.Payloads;
+
+/// <summary>Queues in SQS, through the official SDK.</summary>
+internal sealed class SqsMessageQueue(IAmazonSQS sqs) : IMessageQueue
+{
+    private const string ReceiveCount = "ApproximateReceiveCount";
+
+    public async Task<string?> ResolveAsync(string queueName, bool create, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return (await sqs.GetQueueUrlAsync(queueName, cancellationToken).ConfigureAwait(false)).QueueUrl;
+        }
+        catch (QueueDoesNotExistException)
+        {
+            // Creating a queue that exists with the same attributes gives its URL: racing silos agree.
+            return create ? (await sqs.CreateQueueAsync(queueName, cancellationToken).ConfigureAwait(false)).QueueUrl : null;
+        }
+    }
+
+    public Task SendAsync(string queueUrl, string body, CancellationToken cancellationToken) =>
+        sqs.SendMessageAsync(queueUrl, body, cancellationToken);
+
+    public async Task<IReadOnlyList<QueueMessage>> ReceiveAsync(string queueUrl, int max, TimeSpan wait, TimeSpan visibility, CancellationToken cancellationToken)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(max, 1);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(max, 10);
+        ArgumentOutOfRangeException.ThrowIfLessThan(wait, TimeSpan.Zero);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(wait, TimeSpan.FromSeconds(20));
+        var answer = await sqs.ReceiveMessageAsync(
+            new ReceiveMessageRequest
+            {
+                QueueUrl = queueUrl,
+                MaxNumberOfMessages = max,
+                WaitTimeSeconds = Seconds(wait),
+                VisibilityTimeout = Seconds(visibility),
+                MessageSystemAttributeNames = [ReceiveCount],
+            },
+            cancellationToken).ConfigureAwait(false);
+        return [.. (answer.Messages ?? []).Select(message => new QueueMessage(message.MessageId, message.ReceiptHandle, message.Body ?? "", CountOf(message)))];
+    }
+
+    public Task DeleteAsync(string queueUrl, string receiptHandle, CancellationToken cancellationToken) =>
+        sqs.DeleteMessageAsync(queueUrl, receiptHandle, cancellationToken);
+
+    public Task ChangeVisibilityAsync(string queueUrl, string receiptHandle, TimeSpan visibility, CancellationToken cancellationToken) =>
+        sqs.ChangeMessageVisibilityAsync(queueUrl, receiptHandle, Seconds(visibility), cancellationToken);
+
+    private static int CountOf(Message message) =>
+        message.Attributes is { } attributes && attributes.TryGetValue(ReceiveCount, out var text)
+            && int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var count)
+            ? count
+            : 1;
+
+    /// <summary>Whole seconds, rounded up: a message must not come back while it is still being worked on.</summary>
+    private static int Seconds(TimeSpan time) => (int)Math.Ceiling(time.TotalSeconds);
+}

@@ -1,0 +1,32 @@
+namespace OrleansInference.Aws.ServiceEndpoints;
+
+/// <summary>The addresses of the services that have no SDK package here, and the overrides for those that have.</summary>
+/// <param name="Runtime">SageMaker Runtime.</param>
+/// <param name="ControlPlane">The SageMaker control plane.</param>
+/// <param name="S3">S3; null leaves it to the SDK.</param>
+/// <param name="Sqs">SQS; null leaves it to the SDK.</param>
+internal sealed record ServiceAddresses(Uri Runtime, Uri ControlPlane, Uri? S3, Uri? Sqs)
+{
+    public static ServiceAddresses Of(AwsOptions options) => new(
+        options.RuntimeEndpoint ?? options.Endpoint ?? Regional("runtime", options),
+        options.ControlPlaneEndpoint ?? options.Endpoint ?? Regional("api", options),
+        options.S3Endpoint ?? options.Endpoint,
+        options.SqsEndpoint ?? options.Endpoint);
+
+    /// <summary>An address below a service's own, which may have a path (a gateway's).</summary>
+    public static Uri Below(Uri service, string path) => new(service.AbsoluteUri.TrimEnd('/') + path);
+
+    private static Uri Regional(string name, AwsOptions options)
+    {
+        // In the US government partition SageMaker Runtime has no address of its own for FIPS: the plain one is.
+        var plain = !options.UseFips || (name == "runtime" && options.Region.StartsWith("us-gov-", StringComparison.Ordinal));
+        return new($"https://{name}{(plain ? "" : "-fips")}.sagemaker.{options.Region}.{Domain(options.Region)}/");
+    }
+
+    private static string Domain(string region) => region switch
+    {
+        _ when region.StartsWith("cn-", StringComparison.Ordinal) => "amazonaws.com.cn",
+        _ when region.StartsWith("eusc-", StringComparison.Ordinal) => "amazonaws.eu",
+        _ => "amazonaws.com",
+    };
+}

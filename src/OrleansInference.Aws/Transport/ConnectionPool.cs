@@ -1,0 +1,28 @@
+using System.Net;
+
+namespace OrleansInference.Aws.Transport;
+
+/// <summary>The connections to SageMaker, kept and shared by all calls of the process.</summary>
+internal sealed class ConnectionPool : IDisposable
+{
+    private readonly HttpMessageInvoker _invoker;
+
+    public ConnectionPool(AwsOptions options) => _invoker = new(new SocketsHttpHandler
+    {
+        AllowAutoRedirect = false,
+        AutomaticDecompression = DecompressionMethods.None,
+        UseCookies = false,
+        ConnectTimeout = options.ConnectTimeout,
+        MaxConnectionsPerServer = options.MaxConnections,
+
+        // Shorter than AWS keeps an idle connection, so that a request is not sent into one that is just being closed; and
+        // bounded altogether, so that a change of addresses is noticed.
+        PooledConnectionIdleTimeout = TimeSpan.FromSeconds(20),
+        PooledConnectionLifetime = TimeSpan.FromMinutes(5),
+    });
+
+    /// <summary>Sends a request; ends when the answer's headers are there.</summary>
+    public Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken) => _invoker.SendAsync(request, cancellationToken);
+
+    public void Dispose() => _invoker.Dispose();
+}
