@@ -52,6 +52,9 @@ public sealed record JobSpecification
 
     /// <summary>Bytes of the body.</summary>
     [Id(6)] public long BodyLength { get; init; }
+
+    /// <summary>Size class of the request, for the model's latency statistics.</summary>
+    [Id(7)] public int SizeClass { get; init; }
 }
 
 /// <summary>A job as its caller sees it.</summary>
@@ -110,6 +113,15 @@ public sealed record WindowResult
 
     /// <summary>The member's share of the tariff.</summary>
     [Id(2)] public Money Charge { get; init; }
+
+    /// <summary>Milliseconds that the model itself took for it, as the model reported; 0 if it did not.</summary>
+    [Id(3)] public double ServiceMs { get; init; }
+
+    /// <summary>Unix ms when the transform job that served it began; 0 if none did.</summary>
+    [Id(4)] public long StartedAt { get; init; }
+
+    /// <summary>Its share of what AWS bills for the window; the shares of a window add up to the bill.</summary>
+    [Id(5)] public Money Cost { get; init; }
 }
 
 /// <summary>One job's state machine. Key: <c>tenant/job id</c>. Every transition is durable before it is visible.</summary>
@@ -131,8 +143,8 @@ public interface IJobGrain : IGrainWithStringKey
     /// <summary>Looks for the result now: a notification arrived. Harmless at any time.</summary>
     [Alias("Check")] Task Check();
 
-    /// <summary>The batch window's answer. Harmless when repeated.</summary>
-    [Alias("WindowEnded")] Task WindowEnded(WindowResult result);
+    /// <summary>The batch window's answer. Harmless when repeated. Answers what the job is charged, which is nothing if it had ended otherwise.</summary>
+    [Alias("WindowEnded")] Task<Money> WindowEnded(WindowResult result);
 }
 
 /// <summary>A job that joins a batch window.</summary>
@@ -207,4 +219,21 @@ public interface IBatchWindowGrain : IGrainWithStringKey
 
     /// <summary>The window as it stands.</summary>
     [Alias("GetView")] Task<WindowView> GetView();
+}
+
+/// <summary>Which window of a batch endpoint takes members now: a number that counts up and is never used twice. Key: the endpoint's name.</summary>
+[Alias("oi.IBatchWindowsGrain")]
+public interface IBatchWindowsGrain : IGrainWithStringKey
+{
+    /// <summary>The number of the window to join.</summary>
+    [Alias("Current")] Task<long> Current();
+
+    /// <summary>The number to join after window <paramref name="closed"/> took no more; durable before it is answered.</summary>
+    [Alias("After")] Task<long> After(long closed);
+
+    /// <summary>Milliseconds that transform jobs of this endpoint take beyond the requests themselves, as measured; null before the first.</summary>
+    [Alias("GetOverhead")] Task<double?> GetOverhead();
+
+    /// <summary>Takes the overhead of a transform job that ended.</summary>
+    [Alias("ReportOverhead")] Task ReportOverhead(double milliseconds);
 }

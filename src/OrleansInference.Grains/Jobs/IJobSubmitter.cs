@@ -14,6 +14,9 @@ public sealed record JobSubmission
 
     /// <summary>Unix ms after which the answer is worthless.</summary>
     public required long Deadline { get; init; }
+
+    /// <summary>Size class of the request, for the model's latency statistics.</summary>
+    public int SizeClass { get; init; }
 }
 
 /// <summary>Makes requests into durable jobs.</summary>

@@ -1,0 +1,380 @@
+using System.Globalization;
+using OrleansInference.Jobs;
+
+namespace OrleansInference.Batch;
+
+/// <summary>What a window needs next.</summary>
+public enum WindowAction
+{
+    /// <summary>Take no more members.</summary>
+    Close = 0,
+
+    /// <summary>Write the input objects of the round and start its transform job.</summary>
+    Start = 1,
+
+    /// <summary>Look at the transform job; if it has ended, collect its output.</summary>
+    Look = 2,
+
+    /// <summary>Tell the members their outcomes and book the cost.</summary>
+    Tell = 3,
+
+    /// <summary>Delete what is stored of it.</summary>
+    Purge = 4,
+}
+
+/// <summary>An action and when it is due (Unix ms).</summary>
+public readonly record struct WindowStep(WindowAction Action, long At);
+
+/// <summary>Bounds of a window's input and of its retries.</summary>
+public sealed record WindowLimits
+{
+    /// <summary>Most bytes of members' inputs in one window.</summary>
+    public long MaxBytes { get; init; } = 104_857_600;
+
+    /// <summary>Most bytes of one input object, unless a single member is larger.</summary>
+    public long MaxObjectBytes { get; init; } = 4_194_304;
+
+    /// <summary>Most members in one input object. A member that fails costs the others of its object one more round.</summary>
+    public int MaxObjectMembers { get; init; } = 64;
+
+    /// <summary>Into how many parts a failed object is split.</summary>
+    public int SplitInto { get; init; } = 8;
+
+    /// <summary>Most transform jobs of one window.</summary>
+    public int MaxRounds { get; init; } = 4;
+
+    /// <summary>Milliseconds between two looks at the transform job at least.</summary>
+    public long LookEveryMs { get; init; } = 5_000;
+
+    /// <summary>Milliseconds between two looks at most.</summary>
+    public long LookAtMostEveryMs { get; init; } = 60_000;
+}
+
+/// <summary>What an input object came to: a line per member, or nothing.</summary>
+/// <param name="Uses">What each member's line tells of its use, in order; null if the object was not transformed.</param>
+/// <param name="Failure">Why not.</param>
+public sealed record ObjectOutcome(IReadOnlyList<AnswerUse>? Uses, string? Failure);
+
+/// <summary>
+/// A batch window: Open → Closed → Running → Ended. It closes when it is full, when it has been open for as long as the
+/// endpoint allows, or when waiting longer would risk the tightest deadline given the predicted time of the job. An input object
+/// that failed is split and tried again, so that a bad record costs only itself. Works on the record in place: what changed is
+/// to be stored before it is acted upon.
+/// </summary>
+public sealed class BatchWindow(WindowRecord record, WindowLimits limits)
+{
+    private readonly Dictionary<string, int> _byJob = record.Members.Select((member, index) => (member.JobKey, index)).ToDictionary(pair => pair.JobKey, pair => pair.index, StringComparer.Ordinal);
+
+    private EndpointDefinition Endpoint => record.Endpoint!.Endpoint;
+
+    private int Instances => Math.Max(1, Endpoint.MaxInstances);
+
+    /// <summary>Where it stands.</summary>
+    public WindowState State => record.State;
+
+    /// <summary>Unix ms when it closes at the latest, as its members now are.</summary>
+    public long ClosesAt
+    {
+        get
+        {
+            var latest = record.OpenedAt + (long)(Endpoint.WindowMaxSeconds * 1000);
+            return record.Members.Count == 0 ? latest : Math.Min(latest, record.Members.Min(static member => member.Deadline) - PredictedMs(record.Members.Count));
+        }
+    }
+
+    private bool IsFull => record.Members.Count >= Endpoint.WindowMaxRequests || record.Members.Sum(static member => member.Bytes) >= limits.MaxBytes;
+
+    /// <summary>Opens a window that has never been.</summary>
+    /// <param name="endpoint">The endpoint.</param>
+    /// <param name="nonce">Letters and digits that no window had before.</param>
+    /// <param name="overheadMs">Measured overhead of this endpoint's transform jobs; null before the first.</param>
+    /// <param name="now">Unix ms.</param>
+    public void Open(EndpointConfiguration endpoint, string nonce, double? overheadMs, long now)
+    {
+        ArgumentNullException.ThrowIfNull(endpoint);
+        record.Endpoint = endpoint;
+        record.Nonce = nonce;
+        record.OpenedAt = now;
+        record.OverheadMs = overheadMs ?? endpoint.Endpoint.Prior.ColdStartSeconds * 1000;
+    }
+
+    /// <summary>Adds a member; false if the window takes no more. One that is in stays in.</summary>
+    public bool Join(WindowMember member, long now)
+    {
+        ArgumentNullException.ThrowIfNull(member);
+        if (_byJob.ContainsKey(member.JobKey))
+        {
+            return true;
+        }
+
+        // A tight deadline closes the window with its bearer in it: what comes after takes the next one.
+        if (record.State != WindowState.Open || IsFull || (record.Members.Count > 0 && now >= ClosesAt))
+        {
+            return false;
+        }
+
+        _byJob.Add(member.JobKey, record.Members.Count);
+        record.Members.Add(new()
+        {
+            JobKey = member.JobKey,
+            InputKey = member.InputKey,
+            Bytes = member.Bytes,
+            Deadline = member.Deadline,
+            ChargeCap = member.ChargeCap.Nanos,
+            InputTokens = member.InputTokens,
+        });
+        return true;
+    }
+
+    /// <summary>Takes a member out if the window is still open.</summary>
+    public bool Leave(string jobKey)
+    {
+        if (record.State != WindowState.Open || !_byJob.Remove(jobKey, out var index))
+        {
+            return false;
+        }
+
+        record.Members.RemoveAt(index);
+        for (var i = index; i < record.Members.Count; i++)
+        {
+            _byJob[record.Members[i].JobKey] = i;
+        }
+
+        return true;
+    }
+
+    /// <summary>The action that is due next, and when.</summary>
+    public WindowStep Next() => record.State switch
+    {
+        WindowState.Open => new(WindowAction.Close, IsFull ? record.OpenedAt : Math.Max(record.OpenedAt, ClosesAt)),
+        WindowState.Closed => record.Decided ? new(WindowAction.Tell, record.NotBefore) : new(WindowAction.Start, record.NotBefore),
+        WindowState.Running => record.Decided ? new(WindowAction.Tell, record.NotBefore) : new(WindowAction.Look, Math.Max(record.NotBefore, NextLook())),
+        _ => new(WindowAction.Purge, 0),
+    };
+
+    /// <summary>Takes no more members and plans the first round.</summary>
+    public void Close()
+    {
+        record.State = WindowState.Closed;
+        record.Objects = Pack(Enumerable.Range(0, record.Members.Count));
+        record.Decided = record.Members.Count == 0;
+    }
+
+    /// <summary>The transform job's name: the same for the same round, and no other's.</summary>
+    /// <param name="prefix">The deployment's prefix.</param>
+    public string TransformJob(string prefix)
+    {
+        var suffix = string.Create(CultureInfo.InvariantCulture, $"-{record.Nonce}-{record.Round}");
+        var name = $"{prefix}-{Endpoint.Name}";
+        return string.Concat(name.AsSpan(0, Math.Min(name.Length, NameRule.MaxLength - suffix.Length)).TrimEnd('-'), suffix);
+    }
+
+    /// <summary>The round's transform job was started.</summary>
+    public void Started(long now)
+    {
+        record.State = WindowState.Running;
+        record.StartedAt = now;
+        record.CheckedAt = 0;
+        Passed();
+    }
+
+    /// <summary>The transform job still runs.</summary>
+    public void StillRuns(long now)
+    {
+        record.CheckedAt = now;
+        record.Failures = 0;
+    }
+
+    /// <summary>The transform job does not exist after all: the round begins anew.</summary>
+    public void Vanished()
+    {
+        record.State = WindowState.Closed;
+        Passed();
+    }
+
+    /// <summary>The step under way failed; it is tried again.</summary>
+    public void Failed(double chance, long now)
+    {
+        record.Failures++;
+        record.NotBefore = now + Backoff.DelayMs(record.Failures, chance);
+    }
+
+    /// <summary>No member can be served: SageMaker does not take the job.</summary>
+    public void Refused(string why)
+    {
+        Fail(record.Objects.SelectMany(static members => members), why);
+        Decide();
+    }
+
+    /// <summary>
+    /// The round's transform job has ended. Members of transformed objects get their outcome, failed objects are split for the next
+    /// round; a member that failed alone, or whose deadline is past, has failed.
+    /// </summary>
+    /// <param name="outcomes">One per object of the round.</param>
+    /// <param name="began">Unix ms when its instances began.</param>
+    /// <param name="tookMs">How long they were billed.</param>
+    /// <param name="cost">What AWS bills for them.</param>
+    /// <param name="now">Unix ms.</param>
+    public void RoundEnded(IReadOnlyList<ObjectOutcome> outcomes, long began, long tookMs, Money cost, long now)
+    {
+        ArgumentNullException.ThrowIfNull(outcomes);
+        record.Cost = checked(record.Cost + cost.Nanos);
+        Charge(outcomes, began, tookMs);
+
+        List<List<int>> next = [];
+        var last = record.Round + 1 >= limits.MaxRounds;
+        foreach (var (members, outcome) in record.Objects.Zip(outcomes))
+        {
+            if (outcome.Uses is not null)
+            {
+                continue;
+            }
+
+            var why = outcome.Failure ?? "The transform job gave no output for this record.";
+            if (members.Count == 1 || last)
+            {
+                Fail(members, why);
+                continue;
+            }
+
+            Fail(members.Where(index => record.Members[index].Deadline <= now), "The deadline passed while the record's transform job was being repeated.");
+            var left = members.Where(index => record.Members[index].Outcome is null).ToList();
+            next.AddRange(left.Chunk(Math.Max(1, (left.Count + limits.SplitInto - 1) / limits.SplitInto)).Select(static part => part.ToList()));
+        }
+
+        if (next.Count == 0)
+        {
+            Decide();
+            return;
+        }
+
+        record.Round++;
+        record.Objects = next;
+        record.State = WindowState.Closed;
+        Passed();
+    }
+
+    /// <summary>Every member knows its outcome and the cost is booked.</summary>
+    public void End()
+    {
+        record.State = WindowState.Ended;
+        Passed();
+    }
+
+    /// <summary>What each member is told, in order.</summary>
+    public IReadOnlyList<(string JobKey, WindowResult Result)> Results()
+    {
+        var costs = WindowShares.Split(record.Cost, [.. record.Members.Select(Weight)]);
+        return
+        [
+            .. record.Members.Select((member, index) => (member.JobKey, new WindowResult
+            {
+                OutputKey = member.Outcome is { Failure: null } && JobAddress.TryParse(member.JobKey, out var address) ? address.OutputKey : null,
+                Failure = member.Outcome?.Failure,
+                Charge = Money.FromNanos(member.Outcome?.Charge ?? 0),
+                ServiceMs = member.Outcome?.ServiceMs ?? 0,
+                StartedAt = member.Outcome?.StartedAt ?? 0,
+                Cost = Money.FromNanos(costs[index]),
+            })),
+        ];
+    }
+
+    /// <summary>How long a job of so many members took beyond the requests themselves, if it took <paramref name="tookMs"/>.</summary>
+    public double OverheadOf(int members, double tookMs) => Math.Max(0, tookMs - ServiceOf(members));
+
+    private static long Weight(StoredMember member) => 1 + (long)member.InputTokens;
+
+    private double ServiceOf(int members)
+    {
+        var slots = (double)Instances * Math.Max(1, Endpoint.ConcurrencyPerInstance);
+        return Math.Ceiling(members / slots) * Endpoint.Prior.ServiceP50Seconds * 1000;
+    }
+
+    // What may go wrong on the way is unknown, so a quarter is added, and the last of the records may be a slow one.
+    private long PredictedMs(int members) =>
+        (long)((1.25 * (record.OverheadMs + ServiceOf(members))) + (Endpoint.Prior.ServiceP99Seconds * 1000) + limits.LookEveryMs);
+
+    private long NextLook()
+    {
+        if (record.CheckedAt == 0)
+        {
+            return record.StartedAt + limits.LookEveryMs;
+        }
+
+        return record.CheckedAt + Math.Clamp((record.CheckedAt - record.StartedAt) / 8, limits.LookEveryMs, limits.LookAtMostEveryMs);
+    }
+
+    private List<List<int>> Pack(IEnumerable<int> members)
+    {
+        List<List<int>> objects = [];
+        long bytes = 0;
+        foreach (var index in members)
+        {
+            var size = record.Members[index].Bytes + 1;
+            if (objects.Count == 0 || objects[^1].Count >= limits.MaxObjectMembers || bytes + size > limits.MaxObjectBytes)
+            {
+                objects.Add([]);
+                bytes = 0;
+            }
+
+            objects[^1].Add(index);
+            bytes += size;
+        }
+
+        return objects;
+    }
+
+    /// <summary>
+    /// A transform job reports one time for all its records. A member whose answer does not tell its own is charged for its share
+    /// of the slots' time, by input tokens, but at most for the endpoint's declared 99th percentile: it does not pay for the start.
+    /// </summary>
+    private void Charge(IReadOnlyList<ObjectOutcome> outcomes, long began, long tookMs)
+    {
+        var members = record.Objects.SelectMany(static members => members).ToList();
+        var slotMs = (long)Math.Min(long.MaxValue / 2, (double)Math.Max(0, tookMs) * Instances * Math.Max(1, Endpoint.ConcurrencyPerInstance));
+        var shares = members.Zip(WindowShares.Split(slotMs, [.. members.Select(index => Weight(record.Members[index]))])).ToDictionary(static pair => pair.First, static pair => pair.Second);
+        foreach (var (indexes, outcome) in record.Objects.Zip(outcomes))
+        {
+            if (outcome.Uses is not { } uses)
+            {
+                continue;
+            }
+
+            foreach (var (index, use) in indexes.Zip(uses))
+            {
+                var member = record.Members[index];
+                var service = use.ServiceMs > 0 ? use.ServiceMs : Math.Min(shares[index], Endpoint.Prior.ServiceP99Seconds * 1000);
+                record.Members[index] = member with
+                {
+                    Outcome = new()
+                    {
+                        Charge = JobCharge.Of(Endpoint, member.InputTokens, member.Bytes, use, service, Money.FromNanos(member.ChargeCap)).Nanos,
+                        ServiceMs = use.ServiceMs,
+                        StartedAt = began,
+                    },
+                };
+            }
+        }
+    }
+
+    private void Fail(IEnumerable<int> members, string why)
+    {
+        foreach (var index in members.ToList())
+        {
+            record.Members[index] = record.Members[index] with { Outcome = new() { Failure = why } };
+        }
+    }
+
+    private void Decide()
+    {
+        record.Decided = true;
+        record.Objects = [];
+        Passed();
+    }
+
+    private void Passed()
+    {
+        record.Failures = 0;
+        record.NotBefore = 0;
+    }
+}

@@ -1,0 +1,81 @@
+namespace OrleansInference.Jobs;
+
+/// <summary>How a job ended, decided once: what is settled is exactly this, however often the settlement is sent.</summary>
+public sealed record JobEnding
+{
+    /// <summary>Succeeded, Failed, Expired or Cancelled.</summary>
+    public required JobState State { get; init; }
+
+    /// <summary>Unix ms of the end.</summary>
+    public required long At { get; init; }
+
+    /// <summary>What is charged; zero unless it succeeded.</summary>
+    public Money Charge { get; init; }
+
+    /// <summary>Why it did not succeed.</summary>
+    public InferenceProblem? Problem { get; init; }
+
+    /// <summary><c>s3://</c> address of the result.</summary>
+    public string? OutputLocation { get; init; }
+
+    /// <summary>MIME type of the result.</summary>
+    public string? ContentType { get; init; }
+
+    /// <summary>Milliseconds the model itself ran; 0 if that is not known.</summary>
+    public double ServiceMs { get; init; }
+
+    /// <summary>Milliseconds from arrival until the model began, as far as known; negative: not known.</summary>
+    public double WaitMs { get; init; } = -1;
+
+    /// <summary>The operator's cost, where it is known by job: the share of a batch window.</summary>
+    public Money Cost { get; init; }
+}
+
+/// <summary>Everything that is stored of a job.</summary>
+public sealed record JobRecord
+{
+    /// <summary>The id, unique within the tenant.</summary>
+    public required string JobId { get; init; }
+
+    /// <summary>What it was made from.</summary>
+    public required JobSpecification Specification { get; init; }
+
+    /// <summary>The endpoint as it was at acceptance; its tariff is what the job is charged by.</summary>
+    public required EndpointConfiguration Endpoint { get; init; }
+
+    /// <summary>Where it stands, without regard to <see cref="Ending"/>.</summary>
+    public JobState State { get; init; }
+
+    /// <summary>Unix ms at which its charge counts, by the ledger.</summary>
+    public long ReservedAt { get; init; }
+
+    /// <summary>Id of its reservation in the tenant's ledger.</summary>
+    public string ReservationId { get; init; } = "";
+
+    /// <summary>Tries of the step under way that failed.</summary>
+    public int Failures { get; init; }
+
+    /// <summary>Unix ms before which the step under way is not tried again.</summary>
+    public long NotBefore { get; init; }
+
+    /// <summary>Unix ms when it was handed to its lane.</summary>
+    public long DispatchedAt { get; init; }
+
+    /// <summary>Unix ms when its result was last looked for.</summary>
+    public long CheckedAt { get; init; }
+
+    /// <summary><c>s3://</c> address where the async lane will put the result.</summary>
+    public string? ExpectedOutput { get; init; }
+
+    /// <summary><c>s3://</c> address where the async lane would describe a failure.</summary>
+    public string? ExpectedFailure { get; init; }
+
+    /// <summary>Key of the batch window it joined.</summary>
+    public string? Window { get; init; }
+
+    /// <summary>How it ended, once that is decided.</summary>
+    public JobEnding? Ending { get; init; }
+
+    /// <summary>Whether the ledger has taken <see cref="Ending"/>: only then is the end visible.</summary>
+    public bool Settled { get; init; }
+}
