@@ -1,0 +1,127 @@
+using System.Collections.Immutable;
+using OrleansInference.Pricing;
+
+namespace OrleansInference.Demo;
+
+/// <summary>One endpoint since the replay began.</summary>
+/// <param name="Name">The endpoint.</param>
+/// <param name="Model">Its model.</param>
+/// <param name="Lane">Its lane.</param>
+/// <param name="InService">Instances in service now.</param>
+/// <param name="Desired">Instances wanted now.</param>
+/// <param name="Cost">What AWS billed.</param>
+/// <param name="Charged">What tenants were charged.</param>
+/// <param name="Predictions">Predictions it gave.</param>
+internal sealed record EndpointFigures(EndpointName Name, ModelName Model, Lane Lane, int InService, int Desired, Money Cost, Money Charged, long Predictions)
+{
+    /// <summary>Cost of one prediction, rounded up; null while there is none.</summary>
+    public Money? CostPerPrediction => Predictions == 0 ? null : Money.FromNanos((Cost.Nanos + Predictions - 1) / Predictions);
+}
+
+/// <summary>One tenant's budget.</summary>
+/// <param name="Tenant">The tenant.</param>
+/// <param name="Limit">Limit of its tightest window.</param>
+/// <param name="Left">What could still be granted of it, and what silos hold unspent.</param>
+/// <param name="Settled">Final charges in its ledger.</param>
+/// <param name="ChargedBefore">Charges in the audit log from before this run.</param>
+internal sealed record BudgetFigures(TenantId Tenant, Money Limit, Money Left, Money Settled, Money ChargedBefore);
+
+/// <summary>A moment of the demo: what callers saw and what the router booked.</summary>
+internal sealed record DemoFigures
+{
+    public required DemoCounts Counts { get; init; }
+
+    public required ImmutableArray<EndpointFigures> Endpoints { get; init; }
+
+    public required ImmutableArray<BudgetFigures> Budgets { get; init; }
+
+    /// <summary>What AWS billed since the replay began.</summary>
+    public Money Cost => Endpoints.Aggregate(Money.Zero, (sum, endpoint) => sum + endpoint.Cost);
+
+    /// <summary>What everything on real-time endpoints would have cost so far.</summary>
+    public required BaselineReport AllRealtime { get; init; }
+}
+
+/// <summary>Gathers the figures over HTTP, beside the replay.</summary>
+internal sealed class DemoMeter
+{
+    private readonly DemoClient _client;
+    private readonly DemoScore _score;
+    private readonly CatalogDefinition _catalog;
+    private readonly RealtimeBaseline _baseline;
+    private readonly Func<TenantId, string> _keyOf;
+    private ImmutableDictionary<EndpointName, EndpointView> _before = ImmutableDictionary<EndpointName, EndpointView>.Empty;
+    private ImmutableDictionary<EndpointName, Money> _warmUp = ImmutableDictionary<EndpointName, Money>.Empty;
+    private ImmutableDictionary<TenantId, Money> _chargedBefore = ImmutableDictionary<TenantId, Money>.Empty;
+
+    public DemoMeter(DemoClient client, DemoScore score, CatalogDefinition catalog, RealtimeBaseline baseline, Func<TenantId, string> keyOf)
+    {
+        _client = client;
+        _score = score;
+        _catalog = catalog;
+        _baseline = baseline;
+        _keyOf = keyOf;
+    }
+
+    /// <summary>Takes what was booked before this run, in a data folder that was used before.</summary>
+    public async Task BeginAsync(CancellationToken cancellationToken)
+    {
+        _before = await ViewsAsync(cancellationToken);
+        _chargedBefore = (await _client.GetAuditAsync(cancellationToken)).ToImmutableDictionary(line => line.Tenant, line => line.Charged);
+        await BeginReplayAsync(cancellationToken);
+    }
+
+    /// <summary>Takes what was billed before the replay, so that warming up is not compared with a fleet that is warm already.</summary>
+    public async Task BeginReplayAsync(CancellationToken cancellationToken) =>
+        _warmUp = (await ViewsAsync(cancellationToken)).ToImmutableDictionary(entry => entry.Key, entry => entry.Value.Cost);
+
+    /// <summary>The figures now.</summary>
+    public async Task<DemoFigures> ReadAsync(CancellationToken cancellationToken)
+    {
+        var endpoints = ImmutableArray.CreateBuilder<EndpointFigures>();
+        foreach (var name in Endpoints())
+        {
+            var view = await _client.GetEndpointAsync(name, cancellationToken);
+            var before = _before[name];
+            endpoints.Add(new(
+                name,
+                view.Configuration.Model,
+                view.Configuration.Endpoint.Lane,
+                view.Status.InService,
+                view.Status.Desired,
+                view.Cost - _warmUp[name],
+                view.Charged - before.Charged,
+                view.Predictions - before.Predictions));
+        }
+
+        var budgets = ImmutableArray.CreateBuilder<BudgetFigures>();
+        foreach (var tenant in _catalog.Tenants)
+        {
+            var view = await _client.GetBudgetAsync(_keyOf(tenant.Id), tenant.Id, cancellationToken);
+            var outstanding = view.Leases.Aggregate(Money.Zero, (sum, lease) => sum + lease.Outstanding);
+            var tightest = view.Windows.MinBy(window => window.Available);
+            budgets.Add(new(
+                tenant.Id,
+                tightest?.Window.Limit ?? Money.MaxValue,
+                tightest is null ? Money.MaxValue : Money.Min(tightest.Available + outstanding, tightest.Window.Limit),
+                view.SettledTotal,
+                _chargedBefore.GetValueOrDefault(tenant.Id)));
+        }
+
+        return new() { Counts = _score.Read(), Endpoints = endpoints.ToImmutable(), Budgets = budgets.ToImmutable(), AllRealtime = _baseline.Report() };
+    }
+
+    private async Task<ImmutableDictionary<EndpointName, EndpointView>> ViewsAsync(CancellationToken cancellationToken)
+    {
+        var views = ImmutableDictionary.CreateBuilder<EndpointName, EndpointView>();
+        foreach (var endpoint in Endpoints())
+        {
+            views[endpoint] = await _client.GetEndpointAsync(endpoint, cancellationToken);
+        }
+
+        return views.ToImmutable();
+    }
+
+    private IEnumerable<EndpointName> Endpoints() =>
+        _catalog.Models.SelectMany(model => model.Variants).SelectMany(variant => variant.Endpoints).Select(endpoint => endpoint.Name);
+}
