@@ -1,0 +1,338 @@
+using System.Security.Cryptography;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+using Orleans.Concurrency;
+using Orleans.Serialization.Invocation;
+using OrleansInference.Hosting;
+using OrleansInference.Invocation;
+using OrleansInference.Pricing;
+
+namespace OrleansInference.Batch;
+
+/// <summary>
+/// One batch window. Members joining at the same time share a write. Each step can be repeated: objects and the transform job are named
+/// after the window and its round, and members are told until they have taken it.
+/// </summary>
+[MayInterleave(nameof(MayInterleave))]
+internal sealed partial class BatchWindowGrain(
+    [PersistentState("batch-window", OrleansInferenceOptions.StorageName)] IPersistentState<WindowRecord> state,
+    WindowFiles files,
+    ITransformJobs transformJobs,
+    RouterClock clock,
+    IOptions<OrleansInferenceOptions> options,
+    IOptions<ReminderOptions> reminders,
+    ILogger<BatchWindowGrain> logger) : Grain, IBatchWindowGrain, IRemindable
+{
+    private const string ReminderName = "window";
+    private const int MaxStepsInARow = 16;
+    private const int ToldAtOnce = 32;
+
+    private static readonly TimeSpan RecoverEvery = TimeSpan.FromMinutes(5);
+    private static readonly WindowLimits Limits = new();
+
+    private BatchWindow? _window;
+    private IGrainTimer? _timer;
+    private Task _opening = Task.CompletedTask;
+    private Task? _writing;
+    private Task? _nextWrite;
+    private bool _isLost;
+
+    public static bool MayInterleave(IInvokable request)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        return request.GetMethodName() is nameof(Join) or nameof(Leave) or nameof(GetView);
+    }
+
+    private string Key => this.GetPrimaryKeyString();
+
+    private WindowRecord Record => state.State;
+
+    public override Task OnActivateAsync(CancellationToken cancellationToken)
+    {
+        if (Record.Endpoint is not null)
+        {
+            _window = new(Record, Limits);
+            Schedule();
+        }
+
+        return Task.CompletedTask;
+    }
+
+    public async Task<bool> Join(EndpointConfiguration endpoint, WindowMember member)
+    {
+        ArgumentNullException.ThrowIfNull(endpoint);
+        ArgumentNullException.ThrowIfNull(member);
+        RequireState();
+        if (_window is null)
+        {
+            if (_opening.IsCompleted)
+            {
+                _opening = OpenAsync(endpoint);
+            }
+
+            await _opening;
+        }
+
+        if (!_window!.Join(member, clock.Now))
+        {
+            return false;
+        }
+
+        await SaveAsync();
+        Schedule();
+        return true;
+    }
+
+    public async Task<bool> Leave(string jobKey)
+    {
+        RequireState();
+        if (_window?.Leave(jobKey) is not true)
+        {
+            return false;
+        }
+
+        await SaveAsync();
+        return true;
+    }
+
+    public Task<WindowView> GetView() => Task.FromResult(new WindowView
+    {
+        State = _window is null ? WindowState.Ended : Record.State,
+        Members = Record.Members.Count,
+        ClosesAt = _window is null ? 0 : _window.ClosesAt,
+        TransformJob = Record.State is WindowState.Running ? _window?.TransformJob(options.Value.TransformJobPrefix) : null,
+    });
+
+    public async Task ReceiveReminder(string reminderName, TickStatus status)
+    {
+        RequireState();
+        if (_window is null)
+        {
+            await ForgetReminderAsync();
+            return;
+        }
+
+        await AdvanceAsync();
+    }
+
+    private async Task OpenAsync(EndpointConfiguration endpoint)
+    {
+        var least = reminders.Value.MinimumReminderPeriod;
+        var period = clock.ToWall(RecoverEvery);
+        period = period < least ? least : period;
+        await this.RegisterOrUpdateReminder(ReminderName, period, period);
+        var overhead = await GrainFactory.GetGrain<IBatchWindowsGrain>(endpoint.Endpoint.Name.Value).GetOverhead();
+        var window = new BatchWindow(Record, Limits);
+        window.Open(endpoint, Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(5)), overhead, clock.Now);
+        _window = window;
+    }
+
+    private async Task AdvanceAsync()
+    {
+        try
+        {
+            for (var steps = 0; steps < MaxStepsInARow && _window is { } window && window.Next() is var step && step.At <= clock.Now; steps++)
+            {
+                await PerformAsync(window, step.Action);
+            }
+        }
+        catch (Exception exception)
+        {
+            LogFault(exception, Key, Record.State, Record.Round);
+            if (_isLost)
+            {
+                return;
+            }
+
+            // In memory alone: after a restart it may be tried at once.
+            _window?.Failed(Random.Shared.NextDouble(), clock.Now);
+        }
+
+        Schedule();
+    }
+
+    private async Task PerformAsync(BatchWindow window, WindowAction action)
+    {
+        switch (action)
+        {
+            case WindowAction.Close:
+                window.Close();
+                await SaveAsync();
+                break;
+            case WindowAction.Start:
+                await StartAsync(window);
+                break;
+            case WindowAction.Look:
+                await LookAsync(window);
+                break;
+            case WindowAction.Tell:
+                await TellAsync(window);
+                break;
+            default:
+                await PurgeAsync();
+                break;
+        }
+    }
+
+    private async Task StartAsync(BatchWindow window)
+    {
+        var endpoint = Record.Endpoint!.Endpoint;
+        await files.WriteInputsAsync(Key, Record, CancellationToken.None);
+        try
+        {
+            await transformJobs.StartAsync(
+                new()
+                {
+                    JobName = window.TransformJob(options.Value.TransformJobPrefix),
+                    ModelName = endpoint.TargetName,
+                    InputPrefix = files.InputPrefix(Key, Record),
+                    OutputPrefix = files.OutputPrefix(Key, Record),
+                    InstanceType = endpoint.InstanceType,
+                    InstanceCount = Math.Max(1, endpoint.MaxInstances),
+                    MaxConcurrentTransforms = Math.Max(1, endpoint.ConcurrencyPerInstance),
+                    Tags = new Dictionary<string, string> { ["InferenceType"] = nameof(Lane.Batch) },
+                },
+                CancellationToken.None);
+            window.Started(clock.Now);
+        }
+        catch (ModelCallException exception) when (exception.Failure is ModelCallFailure.Validation or ModelCallFailure.Configuration)
+        {
+            window.Refused($"SageMaker did not take the transform job: {exception.Message}");
+        }
+
+        await SaveAsync();
+    }
+
+    private async Task LookAsync(BatchWindow window)
+    {
+        var job = await transformJobs.DescribeAsync(window.TransformJob(options.Value.TransformJobPrefix), CancellationToken.None);
+        switch (job?.State)
+        {
+            case null:
+                window.Vanished();
+                await SaveAsync();
+                return;
+            case TransformJobState.InProgress or TransformJobState.Stopping:
+                window.StillRuns(clock.Now);
+                return;
+            default:
+                break;
+        }
+
+        var why = job.FailureReason ?? (job.State == TransformJobState.Stopped ? "The transform job was stopped." : "The model failed on this record.");
+        var outcomes = await files.CollectAsync(Key, Record, why, CancellationToken.None);
+        var ended = job.EndedAt?.ToUnixTimeMilliseconds() ?? clock.Now;
+        var began = job.StartedAt?.ToUnixTimeMilliseconds() ?? ended;
+        var took = Math.Max(0, ended - began);
+        var members = Record.Objects.Sum(static indexes => indexes.Count);
+        var overhead = window.OverheadOf(members, Math.Max(0, ended - Record.StartedAt));
+        var cost = OperatorCost.OfInstances(Record.Endpoint!.InstanceSecondCost, took * Math.Max(1, Record.Endpoint.Endpoint.MaxInstances));
+        window.RoundEnded(outcomes, began, took, cost, clock.Now);
+        await SaveAsync();
+        await GrainFactory.GetGrain<IBatchWindowsGrain>(Record.Endpoint.Endpoint.Name.Value).ReportOverhead(overhead);
+    }
+
+    private async Task TellAsync(BatchWindow window)
+    {
+        var charged = Money.Zero;
+        foreach (var some in window.Results().Chunk(ToldAtOnce))
+        {
+            foreach (var charge in await Task.WhenAll(some.Select(told => GrainFactory.GetGrain<IJobGrain>(told.JobKey).WindowEnded(told.Result))))
+            {
+                charged += charge;
+            }
+        }
+
+        if (Record.Members.Count > 0)
+        {
+            await GrainFactory.GetGrain<IEndpointGrain>(Record.Endpoint!.Endpoint.Name.Value).Book(
+                window.TransformJob(options.Value.TransformJobPrefix),
+                Money.FromNanos(Record.Cost),
+                charged,
+                Record.Members.Count(static member => member.Outcome is { Failure: null }));
+        }
+
+        window.End();
+        await SaveAsync();
+    }
+
+    private async Task PurgeAsync()
+    {
+        await files.DeleteAsync(Key, Record, CancellationToken.None);
+        await ForgetReminderAsync();
+        await state.ClearStateAsync();
+        _window = null;
+        DeactivateOnIdle();
+    }
+
+    /// <summary>Completes when everything changed so far is durable; calls during a write share the next one.</summary>
+    private Task SaveAsync()
+    {
+        if (_nextWrite is { } shared)
+        {
+            return shared;
+        }
+
+        return _writing is { IsCompleted: false } running ? _nextWrite = AfterAsync(running) : _writing = WriteAsync();
+
+        async Task AfterAsync(Task before)
+        {
+            await before.ConfigureAwait(ConfigureAwaitOptions.ContinueOnCapturedContext | ConfigureAwaitOptions.SuppressThrowing);
+            _nextWrite = null;
+            await (_writing = WriteAsync());
+        }
+    }
+
+    private async Task WriteAsync()
+    {
+        RequireState();
+        try
+        {
+            await state.WriteStateAsync();
+        }
+        catch
+        {
+            _isLost = true;
+            _timer?.Dispose();
+            DeactivateOnIdle();
+            throw;
+        }
+    }
+
+    private void RequireState()
+    {
+        if (_isLost)
+        {
+            throw new OrleansException($"Batch window '{Key}' could not write its state and is being restarted; try again.");
+        }
+    }
+
+    private void Schedule()
+    {
+        if (_window is not { } window || _isLost)
+        {
+            return;
+        }
+
+        var due = clock.ToWall(TimeSpan.FromMilliseconds(Math.Max(0, window.Next().At - clock.Now)));
+        if (_timer is null)
+        {
+            _timer = this.RegisterGrainTimer(AdvanceAsync, new GrainTimerCreationOptions(due, Timeout.InfiniteTimeSpan) { KeepAlive = true });
+        }
+        else
+        {
+            _timer.Change(due, Timeout.InfiniteTimeSpan);
+        }
+    }
+
+    private async Task ForgetReminderAsync()
+    {
+        if (await this.GetReminder(ReminderName) is { } reminder)
+        {
+            await this.UnregisterReminder(reminder);
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Batch window {Window} in state {State}, round {Round}: a step failed and will be tried again.")]
+    private partial void LogFault(Exception exception, string window, WindowState state, int round);
+}

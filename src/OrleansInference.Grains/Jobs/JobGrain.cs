@@ -1,0 +1,424 @@
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+using Orleans.Concurrency;
+using Orleans.Serialization.Invocation;
+using OrleansInference.Hosting;
+
+namespace OrleansInference.Jobs;
+
+/// <summary>
+/// One job. The order at acceptance is: reminder, reservation, state. A crash before the state is stored leaves a reminder
+/// that finds no job of its name and releases the reservation; a crash after it leaves a reminder that goes on with the job.
+/// </summary>
+[MayInterleave(nameof(MayInterleave))]
+internal sealed partial class JobGrain(
+    [PersistentState("job", OrleansInferenceOptions.StorageName)] IPersistentState<StoredJob> state,
+    JobWorld world,
+    RouterClock clock,
+    IOptions<OrleansInferenceOptions> options,
+    IOptions<ReminderOptions> reminders,
+    ILogger<JobGrain> logger) : Grain, IJobGrain, IRemindable
+{
+    private const int MaxStepsInARow = 16;
+
+    private static readonly TimeSpan RecoverEvery = TimeSpan.FromMinutes(5);
+    private static readonly TimeSpan PurgeEvery = TimeSpan.FromHours(1);
+    private static readonly TimeSpan RetryAfterFault = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan MaxDue = TimeSpan.FromDays(24);
+
+    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly JobTimes _times = new()
+    {
+        RetentionMs = (long)options.Value.JobRetention.TotalMilliseconds,
+        Notified = options.Value.NotificationQueue is not null,
+    };
+
+    private JobAddress _address;
+    private JobMachine? _machine;
+    private JobView? _view;
+    private IGrainTimer? _timer;
+    private bool _isLost;
+
+    // Reading what is durable needs no turn of its own: a wait must not keep the job from ending.
+    public static bool MayInterleave(IInvokable request)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        return request.GetMethodName() is nameof(Get) or nameof(WaitForEnd);
+    }
+
+    public override Task OnActivateAsync(CancellationToken cancellationToken)
+    {
+        if (JobAddress.TryParse(this.GetPrimaryKeyString(), out _address) && state.State.Record is { } record)
+        {
+            _machine = new(record, _times);
+            Publish();
+            Schedule();
+        }
+
+        return Task.CompletedTask;
+    }
+
+    public override Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
+    {
+        _ended.TrySetResult();
+        return Task.CompletedTask;
+    }
+
+    public async Task<InferenceOutcome> Accept(JobSpecification specification)
+    {
+        ArgumentNullException.ThrowIfNull(specification);
+        RequireState();
+        if (_address.JobId is null || _address.Tenant != specification.Request.Tenant)
+        {
+            throw new ArgumentException($"'{this.GetPrimaryKeyString()}' is not a job of tenant '{specification.Request.Tenant}'.", nameof(specification));
+        }
+
+        if (_machine is { } known)
+        {
+            return await AnswerAgainAsync(known, specification);
+        }
+
+        var route = specification.Route;
+        if (await world.FindEndpointAsync(route.Endpoint) is not { } endpoint)
+        {
+            return InferenceOutcome.Refused(ProblemCode.Unavailable, $"Endpoint '{route.Endpoint}' is not known any more; send the request again.", TimeSpan.FromSeconds(1), route);
+        }
+
+        var reservation = ReservationId(specification.AcceptedAt);
+        await RemindAsync(specification.AcceptedAt, RecoverEvery, RecoverEvery);
+        var reply = await Tenant.Reserve(reservation, route.ChargeCap, specification.Deadline + _times.ReservationGraceMs);
+        if (!reply.Granted)
+        {
+            await ForgetReminderAsync(ReminderName(specification.AcceptedAt));
+            DeactivateOnIdle();
+            return InferenceOutcome.Refused(
+                ProblemCode.BudgetExhausted,
+                $"Tenant '{_address.Tenant}': {reply.Reason}.",
+                reply.RetryAfterMs > 0 ? TimeSpan.FromMilliseconds(reply.RetryAfterMs) : null,
+                route);
+        }
+
+        _machine = new(
+            new()
+            {
+                JobId = _address.JobId,
+                Specification = specification with { Request = specification.Request with { Body = default } },
+                Endpoint = endpoint,
+                ReservationId = reservation,
+                ReservedAt = reply.AdmittedAt,
+            },
+            _times);
+        await SaveAsync();
+        Schedule();
+        return new() { JobId = _address.JobId, Route = route };
+    }
+
+    public Task<JobView?> Get() => Task.FromResult(_view);
+
+    public async Task<JobView?> WaitForEnd(TimeSpan wait)
+    {
+        if (_view is not null && !_ended.Task.IsCompleted && wait > TimeSpan.Zero)
+        {
+            // Running out is the usual end of a wait, so it is no exception.
+            await Task.WhenAny(_ended.Task, Task.Delay(clock.ToWall(wait), clock.TimeProvider));
+        }
+
+        return _view;
+    }
+
+    public async Task<JobView?> Cancel()
+    {
+        RequireState();
+        if (_machine is { Record.Ending: null } machine)
+        {
+            machine.Cancel(clock.Now);
+            await SaveAsync();
+            await AbandonAsync(machine.Record);
+        }
+
+        await AdvanceAsync();
+        return _view;
+    }
+
+    public async Task Check()
+    {
+        RequireState();
+        if (_machine is { Record: { Ending: null, State: JobState.Dispatched or JobState.Running } })
+        {
+            await PerformAsync(JobAction.Check);
+            await AdvanceAsync();
+        }
+    }
+
+    public async Task<Money> WindowEnded(WindowResult result)
+    {
+        ArgumentNullException.ThrowIfNull(result);
+        RequireState();
+        if (_machine is not { } machine)
+        {
+            await world.DeleteAsync(new S3Address(options.Value.PayloadBucket, result.OutputKey ?? ""));
+            return Money.Zero;
+        }
+
+        var before = machine.Record;
+        var location = result.OutputKey is { } key ? new S3Address(options.Value.PayloadBucket, key).ToString() : null;
+        if (!machine.WindowEnded(result, location, "application/json", clock.Now) && result.OutputKey is { } orphan)
+        {
+            await world.DeleteAsync(new S3Address(options.Value.PayloadBucket, orphan));
+        }
+
+        if (!ReferenceEquals(before, machine.Record))
+        {
+            await SaveAsync();
+            Schedule();
+        }
+
+        return machine.Record.Ending?.Charge ?? Money.Zero;
+    }
+
+    public async Task ReceiveReminder(string reminderName, TickStatus status)
+    {
+        RequireState();
+        if (_machine is { } machine && reminderName == ReminderName(machine.Record.Specification.AcceptedAt))
+        {
+            await AdvanceAsync();
+            return;
+        }
+
+        // It was set for a job that never became durable.
+        if (ReservationOf(reminderName) is { } reservation)
+        {
+            await Tenant.Settle(reservation, Money.Zero);
+        }
+
+        await ForgetReminderAsync(reminderName);
+    }
+
+    private ITenantGrain Tenant => GrainFactory.GetGrain<ITenantGrain>(_address.Tenant.Value);
+
+    private async Task<InferenceOutcome> AnswerAgainAsync(JobMachine known, JobSpecification specification)
+    {
+        var record = known.Record;
+        if (record.Specification.InputKey != specification.InputKey)
+        {
+            await world.DeleteAsync(new S3Address(options.Value.PayloadBucket, specification.InputKey));
+        }
+
+        return JobMachine.IsSame(record.Specification, specification)
+            ? new() { JobId = record.JobId, Route = known.ToView().Route }
+            : InferenceOutcome.Refused(
+                ProblemCode.IdempotencyConflict,
+                "The idempotency key was used with another request before; use a new key for a new request.",
+                route: specification.Route);
+    }
+
+    /// <summary>Does everything that is due, then sets the timer for what comes next.</summary>
+    private async Task AdvanceAsync()
+    {
+        try
+        {
+            for (var steps = 0; steps < MaxStepsInARow && _machine is { } machine && machine.Next() is var step && step.At <= clock.Now; steps++)
+            {
+                await PerformAsync(step.Action);
+            }
+        }
+        catch (Exception exception)
+        {
+            LogFault(exception, _address.Key, _machine?.Record.State);
+            if (!_isLost)
+            {
+                SetTimer(clock.ToWall(RetryAfterFault));
+            }
+
+            return;
+        }
+
+        Schedule();
+    }
+
+    private async Task PerformAsync(JobAction action)
+    {
+        var machine = _machine!;
+        var before = machine.Record;
+        switch (action)
+        {
+            case JobAction.Dispatch:
+                await world.LaneOf(before).DispatchAsync(_address, machine, CancellationToken.None);
+                break;
+            case JobAction.Check:
+                await CheckAsync(machine);
+                break;
+            case JobAction.Expire:
+                machine.Expire(clock.Now);
+                break;
+            case JobAction.Settle:
+                await SettleAsync(machine);
+                return;
+            default:
+                await PurgeAsync(before);
+                return;
+        }
+
+        var after = machine.Record;
+        if (after.State != before.State || after.Ending is not null || after.Failures != before.Failures)
+        {
+            await SaveAsync();
+        }
+
+        if (action == JobAction.Expire && after.Ending is not null)
+        {
+            await AbandonAsync(after);
+        }
+    }
+
+    private async Task CheckAsync(JobMachine machine)
+    {
+        try
+        {
+            await world.LaneOf(machine.Record).CheckAsync(_address, machine, CancellationToken.None);
+        }
+        catch (Exception exception)
+        {
+            // Looked at again later; the deadline ends it in any case.
+            LogFault(exception, _address.Key, machine.Record.State);
+            machine.NotYet(running: false, clock.Now);
+        }
+    }
+
+    /// <summary>
+    /// Ledger, then audit log, then state: a crash in between repeats the steps before it with the same stored end. The ledger
+    /// takes a reservation's end once; the audit log may then hold the same record twice, never none.
+    /// </summary>
+    private async Task SettleAsync(JobMachine machine)
+    {
+        var record = machine.Record;
+        try
+        {
+            await Tenant.Settle(record.ReservationId, record.Ending!.Charge);
+            await world.BookAsync(_address, record);
+            await world.AuditAsync(_address, record);
+        }
+        catch (Exception exception)
+        {
+            LogFault(exception, _address.Key, record.State);
+            machine.SettlementFailed(Random.Shared.NextDouble(), clock.Now);
+            return;
+        }
+
+        machine.SettlementTaken();
+        await SaveAsync();
+        world.Tell(machine);
+        await RemindAsync(record.Specification.AcceptedAt, TimeSpan.FromMilliseconds(Math.Max(1, machine.KeptUntil - clock.Now)), PurgeEvery);
+    }
+
+    private async Task PurgeAsync(JobRecord record)
+    {
+        await world.DeleteAllAsync(_address, record);
+        await ForgetReminderAsync(ReminderName(record.Specification.AcceptedAt));
+        await state.ClearStateAsync();
+        (_machine, _view) = (null, null);
+        DeactivateOnIdle();
+    }
+
+    private async Task AbandonAsync(JobRecord record)
+    {
+        try
+        {
+            await world.LaneOf(record).AbandonAsync(_address, record, CancellationToken.None);
+        }
+        catch (Exception exception)
+        {
+            // A member that could not leave costs its line in the transform job, nothing else.
+            LogFault(exception, _address.Key, record.State);
+        }
+    }
+
+    private async Task SaveAsync()
+    {
+        try
+        {
+            state.State = new() { Record = _machine!.Record };
+            await state.WriteStateAsync();
+        }
+        catch
+        {
+            // Whether it is stored or not, or another activation lives: what is true is in the storage.
+            _isLost = true;
+            _timer?.Dispose();
+            DeactivateOnIdle();
+            throw;
+        }
+
+        Publish();
+    }
+
+    private void Publish()
+    {
+        _view = _machine!.ToView();
+        if (_machine.Record.Settled)
+        {
+            _ended.TrySetResult();
+        }
+    }
+
+    private void RequireState()
+    {
+        if (_isLost)
+        {
+            throw new OrleansException($"Job '{this.GetPrimaryKeyString()}' could not write its state and is being restarted; try again.");
+        }
+    }
+
+    private void Schedule()
+    {
+        if (_machine is not { } machine || _isLost)
+        {
+            return;
+        }
+
+        // An ended job is only waited for by its reminder, so that it need not stay in memory.
+        var step = machine.Next();
+        if (step.Action != JobAction.Purge)
+        {
+            SetTimer(clock.ToWall(TimeSpan.FromMilliseconds(Math.Max(0, step.At - clock.Now))));
+        }
+    }
+
+    private void SetTimer(TimeSpan due)
+    {
+        if (_timer is null)
+        {
+            _timer = this.RegisterGrainTimer(AdvanceAsync, new GrainTimerCreationOptions(due, Timeout.InfiniteTimeSpan) { KeepAlive = true });
+        }
+        else
+        {
+            _timer.Change(due, Timeout.InfiniteTimeSpan);
+        }
+    }
+
+    private string ReservationId(long acceptedAt) => $"{_address.Key}/{acceptedAt}";
+
+    private static string ReminderName(long acceptedAt) => $"job/{acceptedAt}";
+
+    private string? ReservationOf(string reminderName) =>
+        reminderName.Split('/') is ["job", var text] && long.TryParse(text, out var acceptedAt) ? ReservationId(acceptedAt) : null;
+
+    private async Task RemindAsync(long acceptedAt, TimeSpan due, TimeSpan every)
+    {
+        var least = reminders.Value.MinimumReminderPeriod;
+        var period = clock.ToWall(every);
+        var first = clock.ToWall(due);
+        await this.RegisterOrUpdateReminder(ReminderName(acceptedAt), first > MaxDue ? MaxDue : first, period < least ? least : period);
+    }
+
+    private async Task ForgetReminderAsync(string name)
+    {
+        if (await this.GetReminder(name) is { } reminder)
+        {
+            await this.UnregisterReminder(reminder);
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Job {Job} in state {State}: a step failed and will be tried again.")]
+    private partial void LogFault(Exception exception, string job, JobState? state);
+}

@@ -1,0 +1,169 @@
+using System.Security.Cryptography;
+using System.Text;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+using OrleansInference.Batch;
+using OrleansInference.Hosting;
+using OrleansInference.Payloads;
+
+namespace OrleansInference.Jobs;
+
+/// <summary>Stores the input, then asks the job's grain to accept. Every submission has an input object of its own, so that none takes another's away.</summary>
+internal sealed partial class JobSubmitter(
+    IGrainFactory grains,
+    IObjectStore objects,
+    RouterClock clock,
+    IOptions<OrleansInferenceOptions> options,
+    ILogger<JobSubmitter> logger) : IJobSubmitter
+{
+    private const int AcceptTries = 3;
+
+    private static readonly TimeSpan BetweenTries = TimeSpan.FromMilliseconds(200);
+    private static readonly TimeSpan ComeBackIn = TimeSpan.FromSeconds(1);
+
+    private Task? _bucket;
+
+    public async Task<InferenceOutcome> SubmitAsync(JobSubmission submission, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(submission);
+        var request = submission.Request;
+        var route = submission.Route;
+        var address = new JobAddress(
+            request.Tenant,
+            request.IdempotencyKey is { } key ? JobAddress.IdOf(request.Tenant, key) : JobAddress.IdOf(RandomNumberGenerator.GetBytes(16)));
+        var inputKey = address.InputKey(Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(8)));
+        var hasBody = request.InputLocation is null;
+        var bodyHash = Convert.ToHexStringLower(SHA256.HashData(hasBody ? request.Body.Span : Encoding.UTF8.GetBytes(request.InputLocation!)));
+        var body = request.Body;
+        try
+        {
+            if (!hasBody)
+            {
+                if (!S3Address.TryParse(request.InputLocation, out var input))
+                {
+                    return InferenceOutcome.Refused(ProblemCode.InvalidRequest, $"'{request.InputLocation}' is not an address of the form s3://bucket/key.", route: route);
+                }
+
+                if (route.Lane == Lane.Batch)
+                {
+                    if (await objects.GetAsync(input.Bucket, input.Key, cancellationToken) is not { } found)
+                    {
+                        return InferenceOutcome.Refused(ProblemCode.InvalidRequest, $"There is no object at '{request.InputLocation}'.", route: route);
+                    }
+
+                    (body, hasBody) = (found.Body, true);
+                }
+            }
+
+            if (route.Lane == Lane.Batch)
+            {
+                if (!BatchInput.TryCompact(body, out var line, out var problem))
+                {
+                    return InferenceOutcome.Refused(ProblemCode.InvalidRequest, problem, route: route);
+                }
+
+                body = line;
+            }
+
+            if (body.Length > options.Value.MaxBodyBytes)
+            {
+                return InferenceOutcome.Refused(ProblemCode.PayloadTooLarge, $"The body of {body.Length} bytes is above the limit of {options.Value.MaxBodyBytes}.", route: route);
+            }
+
+            if (hasBody)
+            {
+                await EnsureBucketAsync(cancellationToken);
+                await objects.PutAsync(options.Value.PayloadBucket, inputKey, body, request.ContentType, cancellationToken);
+            }
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            return InferenceOutcome.Refused(ProblemCode.Cancelled, "The caller gave up before the job was accepted.", route: route);
+        }
+        catch (Exception exception)
+        {
+            LogInputFailed(exception, address.Key);
+            return InferenceOutcome.Refused(ProblemCode.UpstreamUnavailable, $"The input could not be stored: {exception.Message}", ComeBackIn, route);
+        }
+
+        var specification = new JobSpecification
+        {
+            Request = request with { Body = default },
+            Route = route,
+            InputKey = inputKey,
+            AcceptedAt = submission.AcceptedAt,
+            Deadline = submission.Deadline,
+            BodyHash = bodyHash,
+            BodyLength = body.Length,
+            SizeClass = submission.SizeClass,
+        };
+        return await AcceptAsync(address, specification, hasBody);
+    }
+
+    // What the caller does from here on no longer matters: the job is either accepted or it is not.
+    private async Task<InferenceOutcome> AcceptAsync(JobAddress address, JobSpecification specification, bool hasInput)
+    {
+        for (var tries = 1; ; tries++)
+        {
+            try
+            {
+                var outcome = await grains.GetGrain<IJobGrain>(address.Key).Accept(specification);
+                if (outcome.JobId is null && hasInput)
+                {
+                    await DeleteInputAsync(specification.InputKey);
+                }
+
+                return outcome;
+            }
+            catch (Exception exception) when (tries < AcceptTries)
+            {
+                // Accepting is idempotent, and the next try learns what became of this one.
+                LogAcceptFailed(exception, address.Key, tries);
+                await Task.Delay(BetweenTries, clock.TimeProvider, CancellationToken.None);
+            }
+            catch (Exception exception)
+            {
+                // It may have been accepted, so its input must stay; the bucket's lifecycle rule takes it if not.
+                LogAcceptFailed(exception, address.Key, tries);
+                return InferenceOutcome.Refused(
+                    ProblemCode.Unavailable,
+                    "Whether the job was accepted is not known: ask again under the same idempotency key.",
+                    ComeBackIn,
+                    specification.Route);
+            }
+        }
+    }
+
+    private async Task DeleteInputAsync(string key)
+    {
+        try
+        {
+            await objects.DeleteAsync(options.Value.PayloadBucket, key, CancellationToken.None);
+        }
+        catch (Exception exception)
+        {
+            LogInputLeft(exception, key);
+        }
+    }
+
+    private async Task EnsureBucketAsync(CancellationToken cancellationToken)
+    {
+        var ready = _bucket;
+        if (ready is null || ready.IsFaulted || ready.IsCanceled)
+        {
+            // Two at once do no harm: the bucket is created unless it exists.
+            _bucket = ready = objects.EnsureBucketAsync(options.Value.PayloadBucket, CancellationToken.None);
+        }
+
+        await ready.WaitAsync(cancellationToken);
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Job {Job}: its input could not be stored.")]
+    private partial void LogInputFailed(Exception exception, string job);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Job {Job}: try {Try} to have it accepted failed.")]
+    private partial void LogAcceptFailed(Exception exception, string job, int @try);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Input object {Key} of a job that was not accepted could not be deleted.")]
+    private partial void LogInputLeft(Exception exception, string key);
+}

@@ -1,0 +1,133 @@
+using System.Collections.Concurrent;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Options;
+using OrleansInference.Audit;
+using OrleansInference.Batch;
+using OrleansInference.Dispatch;
+using OrleansInference.Hosting;
+using OrleansInference.Payloads;
+
+namespace OrleansInference.Jobs;
+
+/// <summary>What the jobs of a silo touch beyond their own state. One per silo.</summary>
+internal sealed class JobWorld(
+    IGrainFactory grains,
+    AsyncLane asyncLane,
+    BatchLane batchLane,
+    IObjectStore objects,
+    IRouteOutcomes outcomes,
+    RouterClock clock,
+    IOptions<OrleansInferenceOptions> options,
+    IServiceProvider services)
+{
+    private const int MaxEndpoints = 10_000;
+
+    private static readonly TimeSpan EndpointsFor = TimeSpan.FromSeconds(10);
+
+    private readonly ConcurrentDictionary<EndpointName, (EndpointConfiguration Configuration, long At)> _endpoints = new();
+    private readonly IAuditLog? _audit = services.GetService<IAuditLog>();
+
+    public IJobLane LaneOf(JobRecord record) => record.Specification.Route.Lane == Lane.Batch ? batchLane : asyncLane;
+
+    /// <summary>The endpoint's configuration, at most seconds old; null if there is none of that name.</summary>
+    public async Task<EndpointConfiguration?> FindEndpointAsync(EndpointName name)
+    {
+        var now = clock.TimeProvider.GetTimestamp();
+        if (_endpoints.TryGetValue(name, out var known) && clock.TimeProvider.GetElapsedTime(known.At, now) < EndpointsFor)
+        {
+            return known.Configuration;
+        }
+
+        var view = await grains.GetGrain<IEndpointGrain>(name.Value).GetView();
+        if (view is null)
+        {
+            _endpoints.TryRemove(name, out _);
+            return null;
+        }
+
+        if (_endpoints.Count >= MaxEndpoints)
+        {
+            _endpoints.Clear();
+        }
+
+        _endpoints[name] = (view.Configuration, now);
+        return view.Configuration;
+    }
+
+    /// <summary>Books an async prediction at its endpoint; a batch window books its own.</summary>
+    public Task BookAsync(JobAddress address, JobRecord record) =>
+        record is { Ending.State: JobState.Succeeded, Specification.Route.Lane: not Lane.Batch }
+            ? grains.GetGrain<IEndpointGrain>(record.Endpoint.Endpoint.Name.Value).Book(address.Key, Money.Zero, record.Ending.Charge, 1)
+            : Task.CompletedTask;
+
+    /// <summary>Appends the ended reservation to the audit log and waits until it is durable.</summary>
+    public async Task AuditAsync(JobAddress address, JobRecord record)
+    {
+        if (_audit is null)
+        {
+            return;
+        }
+
+        var (specification, ending) = (record.Specification, record.Ending!);
+        _audit.Append(new()
+        {
+            Kind = ending.Charge > Money.Zero ? AuditKind.Settle : AuditKind.Release,
+            Tenant = address.Tenant,
+            Request = address.Key,
+            Decision = specification.Route.DecisionId,
+            Model = specification.Request.Model,
+            Class = specification.Route.Class,
+            Lane = specification.Route.Lane,
+            Endpoint = specification.Route.Endpoint,
+            Cap = specification.Route.ChargeCap,
+            Charge = ending.Charge,
+            ReservedAt = record.ReservedAt,
+            EndedAt = ending.At,
+            ArrivedAt = specification.AcceptedAt,
+            Deadline = specification.Deadline,
+            ServiceMs = ending.ServiceMs,
+            InputTokens = JobCharge.InputTokens(specification),
+            Problem = ending.Problem?.Code,
+        });
+        await _audit.FlushAsync(CancellationToken.None);
+    }
+
+    /// <summary>Counts the ended job and its latency.</summary>
+    public void Tell(JobMachine machine)
+    {
+        var record = machine.Record;
+        var ending = record.Ending!;
+        outcomes.JobEnded(machine.ToView(), ending.At);
+        var (model, endpoint) = (record.Specification.Request.Model, record.Specification.Route.Endpoint);
+        if (ending.ServiceMs > 0)
+        {
+            outcomes.Measured(model, endpoint, LatencyPhase.Service, record.Specification.SizeClass, ending.ServiceMs);
+        }
+
+        if (ending.WaitMs >= 0)
+        {
+            outcomes.Measured(model, endpoint, LatencyPhase.QueueWait, 0, ending.WaitMs);
+        }
+    }
+
+    /// <summary>Deletes an object; one that is left costs storage until the bucket's own lifecycle rule takes it.</summary>
+    public Task DeleteAsync(S3Address address) =>
+        address.Key.Length == 0 ? Task.CompletedTask : objects.DeleteAsync(address.Bucket, address.Key, CancellationToken.None);
+
+    /// <summary>Deletes everything stored for a job.</summary>
+    public async Task DeleteAllAsync(JobAddress address, JobRecord record)
+    {
+        foreach (var key in await objects.ListAsync(options.Value.PayloadBucket, address.Prefix, CancellationToken.None))
+        {
+            await objects.DeleteAsync(options.Value.PayloadBucket, key, CancellationToken.None);
+        }
+
+        foreach (var location in new[] { record.ExpectedOutput, record.ExpectedFailure })
+        {
+            if (S3Address.TryParse(location, out var found))
+            {
+                await DeleteAsync(found);
+            }
+        }
+    }
+}

@@ -1,0 +1,163 @@
+using FsCheck.Xunit;
+using OrleansInference.Batch;
+using OrleansInference.Jobs;
+using OrleansInference.Tests.Jobs;
+
+namespace OrleansInference.Tests.Batch;
+
+public sealed class BatchWindowTests
+{
+    private const long Start = 1_000_000;
+    private const long Far = Start + 86_400_000;
+
+    [Fact]
+    public void A_window_closes_when_it_is_full_and_takes_nobody_then()
+    {
+        var (window, _) = Open();
+        for (var i = 0; i < 5; i++)
+        {
+            Assert.True(window.Join(Member(i, Far), Start + i));
+        }
+
+        Assert.Equal(new(WindowAction.Close, Start), window.Next());
+        Assert.False(window.Join(Member(5, Far), Start + 5));
+        Assert.True(window.Join(Member(2, Far), Start + 5));
+    }
+
+    [Fact]
+    public void A_window_closes_at_its_age_or_earlier_for_the_tightest_deadline()
+    {
+        var (window, _) = Open();
+        window.Join(Member(0, Far), Start);
+        Assert.Equal(Start + 900_000, window.ClosesAt);
+
+        // Start 100 s and one wave of 2 s, a quarter more, the slowest record's 5 s and one look of 5 s.
+        window.Join(Member(1, Start + 600_000), Start);
+        Assert.Equal(Start + 600_000 - 127_500 - 10_000, window.ClosesAt);
+        window.Leave(Member(1, Start).JobKey);
+        Assert.Equal(Start + 900_000, window.ClosesAt);
+    }
+
+    [Fact]
+    public void What_transform_jobs_really_take_moves_the_closing()
+    {
+        var (window, _) = Open(overheadMs: 200_000);
+        window.Join(Member(0, Start + 600_000), Start);
+        Assert.Equal(Start + 600_000 - 252_500 - 10_000, window.ClosesAt);
+    }
+
+    [Fact]
+    public void A_member_may_leave_an_open_window_only()
+    {
+        var (window, record) = Open();
+        window.Join(Member(0, Far), Start);
+        window.Join(Member(1, Far), Start);
+        Assert.True(window.Leave(Member(0, Far).JobKey));
+        Assert.False(window.Leave(Member(0, Far).JobKey));
+        window.Close();
+        Assert.False(window.Leave(Member(1, Far).JobKey));
+        Assert.Single(record.Members);
+    }
+
+    [Fact]
+    public void An_empty_window_ends_without_a_transform_job()
+    {
+        var (window, _) = Open();
+        window.Join(Member(0, Far), Start);
+        window.Leave(Member(0, Far).JobKey);
+        window.Close();
+        Assert.Equal(WindowAction.Tell, window.Next().Action);
+        window.End();
+        Assert.Equal(WindowAction.Purge, window.Next().Action);
+    }
+
+    [Fact]
+    public void The_transform_jobs_name_is_legal_and_differs_by_round_and_window()
+    {
+        var (window, record) = Open();
+        var name = window.TransformJob(new string('p', 60));
+        Assert.True(NameRule.IsValid(name));
+        record.Round++;
+        Assert.NotEqual(name, window.TransformJob(new string('p', 60)));
+        record.Nonce = "other";
+        Assert.True(NameRule.IsValid(window.TransformJob("oi")));
+    }
+
+    /// <summary>Any bad records among any number: only they fail, every member gets one outcome, and rounds, charges and costs stay within their bounds.</summary>
+    [Property(MaxTest = 300)]
+    public void A_bad_record_costs_only_itself(byte count, byte[] badOnes)
+    {
+        var members = 1 + (count % 200);
+        var bad = badOnes.Take(3).Select(b => b % members).ToHashSet();
+        var endpoint = JobSamples.Endpoint(Lane.Batch);
+        endpoint = endpoint with { Endpoint = endpoint.Endpoint with { WindowMaxRequests = 1000 } };
+        var record = new WindowRecord();
+        var window = new BatchWindow(record, new());
+        window.Open(endpoint, "n", null, Start);
+        for (var i = 0; i < members; i++)
+        {
+            Assert.True(window.Join(Member(i, Far), Start));
+        }
+
+        window.Close();
+        var cost = Money.Zero;
+        var now = Start + 900_000;
+        var rounds = 0;
+        while (window.Next().Action != WindowAction.Tell)
+        {
+            Assert.InRange(++rounds, 1, 4);
+            Assert.Equal(WindowAction.Start, window.Next().Action);
+            window.Started(now);
+            Assert.Equal(WindowAction.Look, window.Next().Action);
+            now += 100_000;
+            var outcomes = record.Objects
+                .Select(indexes => indexes.Any(bad.Contains) ? new ObjectOutcome(null, "bad record") : new([.. indexes.Select(i => new AnswerUse(10 + i))], null))
+                .ToList();
+            Assert.Equal(record.Members.Count(static m => m.Outcome is null), record.Objects.Sum(static o => o.Count));
+            window.RoundEnded(outcomes, now - 90_000, 90_000, Money.FromNanos(777), now);
+            cost += Money.FromNanos(777);
+        }
+
+        var results = window.Results();
+        Assert.Equal(members, results.Count);
+        for (var i = 0; i < members; i++)
+        {
+            Assert.Equal(bad.Contains(i), results[i].Result.Failure is not null);
+            Assert.Equal(bad.Contains(i), results[i].Result.OutputKey is null);
+            Assert.InRange(results[i].Result.Charge, Money.Zero, Money.FromNanos(3_000_000));
+            Assert.Equal(bad.Contains(i), results[i].Result.Charge == Money.Zero);
+        }
+
+        Assert.Equal(cost, results.Aggregate(Money.Zero, static (sum, told) => sum + told.Result.Cost));
+    }
+
+    [Fact]
+    public void A_window_that_sagemaker_refuses_fails_its_members_with_the_reason()
+    {
+        var (window, _) = Open();
+        window.Join(Member(0, Far), Start);
+        window.Close();
+        window.Refused("no such model");
+        Assert.Equal(WindowAction.Tell, window.Next().Action);
+        Assert.Equal("no such model", Assert.Single(window.Results()).Result.Failure);
+    }
+
+    private static (BatchWindow Window, WindowRecord Record) Open(double? overheadMs = null)
+    {
+        var record = new WindowRecord();
+        var window = new BatchWindow(record, new());
+        window.Open(JobSamples.Endpoint(Lane.Batch), "abc123", overheadMs, Start);
+        return (window, record);
+    }
+
+    private static WindowMember Member(int i, long deadline) => new()
+    {
+        JobKey = new JobAddress(new("acme"), JobAddress.IdOf(new("acme"), $"{i}")).Key,
+        InputKey = $"jobs/acme/{i}/input",
+        Bytes = 100,
+        Deadline = deadline,
+        ChargeCap = Money.FromNanos(3_000_000),
+        ContentType = "application/json",
+        InputTokens = i,
+    };
+}

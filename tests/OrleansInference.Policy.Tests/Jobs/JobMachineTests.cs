@@ -1,0 +1,187 @@
+using FsCheck.Xunit;
+using OrleansInference.Jobs;
+
+namespace OrleansInference.Tests.Jobs;
+
+public sealed class JobMachineTests
+{
+    private const long Start = 1_000_000;
+    private const long Deadline = Start + 300_000;
+    private static readonly InferenceProblem Trouble = new() { Code = ProblemCode.Throttled, Message = "busy" };
+
+    [Fact]
+    public void An_accepted_job_is_dispatched_at_once_and_looked_for_ever_more_rarely()
+    {
+        var job = New(Lane.Async);
+        Assert.Equal(new(JobAction.Dispatch, 0), job.Next());
+        job.Dispatched("s3://b/out", "s3://b/fail", Start);
+        List<long> gaps = [];
+        for (long now = Start; now < Deadline - 100_000;)
+        {
+            var next = job.Next();
+            Assert.Equal(JobAction.Check, next.Action);
+            gaps.Add(next.At - now);
+            now = next.At;
+            job.NotYet(running: false, now);
+        }
+
+        Assert.Equal(2_000, gaps[0]);
+        Assert.Equal(gaps.Skip(1).Order(), gaps.Skip(1));
+        Assert.InRange(gaps.Count, 5, 30);
+    }
+
+    [Fact]
+    public void The_last_look_is_at_the_deadline_and_then_it_expires_without_a_charge()
+    {
+        var job = New(Lane.Async);
+        job.Dispatched("s3://b/out", null, Start);
+        job.NotYet(running: false, Deadline - 10);
+        Assert.Equal(new(JobAction.Check, Deadline), job.Next());
+        job.NotYet(running: false, Deadline);
+        Assert.Equal(new(JobAction.Expire, Deadline), job.Next());
+        job.Expire(Deadline);
+        Assert.Equal(JobState.Dispatched, job.VisibleState);
+        Assert.Equal(JobAction.Settle, job.Next().Action);
+        job.SettlementTaken();
+        Assert.Equal(JobState.Expired, job.VisibleState);
+        Assert.Equal(Money.Zero, job.ToView().Route.Charge);
+        Assert.Equal(ProblemCode.DeadlineExceeded, job.ToView().Problem!.Code);
+        Assert.Equal(new(JobAction.Purge, Deadline + 86_400_000), job.Next());
+    }
+
+    [Fact]
+    public void An_answer_that_tells_its_service_time_is_charged_for_it()
+    {
+        var job = New(Lane.Async);
+        job.Dispatched("s3://b/out", null, Start);
+        job.Answered(new(100, 90, 20, ServiceMs: 1_500), "s3://b/out", "application/json", Start + 200_000);
+        Assert.Equal(Money.FromNanos(1_500_000), job.Record.Ending!.Charge);
+        Assert.Equal(1_500, job.Record.Ending.ServiceMs);
+        Assert.Equal(198_500, job.Record.Ending.WaitMs);
+    }
+
+    [Fact]
+    public void A_tenant_does_not_pay_for_the_queue_of_an_async_endpoint()
+    {
+        var job = New(Lane.Async);
+        job.Dispatched("s3://b/out", null, Start);
+        job.Answered(new(100), "s3://b/out", null, Start + 200_000);
+        Assert.Equal(Money.FromNanos(5_000_000), job.Record.Ending!.Charge);
+        Assert.Equal(0, job.Record.Ending.ServiceMs);
+    }
+
+    [Fact]
+    public void Throttling_is_tried_again_and_a_refusal_is_not()
+    {
+        var throttled = New(Lane.Async);
+        throttled.DispatchFailed(Trouble, mayPass: true, chance: 1, Start);
+        Assert.Equal(new(JobAction.Dispatch, Start + 500), throttled.Next());
+        throttled.DispatchFailed(Trouble, mayPass: true, chance: 1, Start + 500);
+        Assert.Equal(new(JobAction.Dispatch, Start + 1_500), throttled.Next());
+
+        var refused = New(Lane.Async);
+        refused.DispatchFailed(Trouble, mayPass: false, chance: 1, Start);
+        Assert.Equal(JobState.Failed, refused.Record.Ending!.State);
+    }
+
+    [Fact]
+    public void The_first_end_counts_and_a_window_learns_that_its_result_has_no_owner()
+    {
+        var job = New(Lane.Batch);
+        job.Joined("chat-batch/1", Start);
+        job.Cancel(Start + 5);
+        Assert.False(job.WindowEnded(new() { OutputKey = "k", Charge = Money.FromNanos(5) }, "s3://b/k", null, Start + 6));
+        Assert.Equal(JobState.Cancelled, job.Record.Ending!.State);
+        Assert.Equal(Money.Zero, job.Record.Ending.Charge);
+    }
+
+    [Fact]
+    public void A_windows_charge_is_bounded_by_the_jobs_cap_and_repeating_it_changes_nothing()
+    {
+        var job = New(Lane.Batch, Money.FromNanos(100));
+        job.Joined("chat-batch/1", Start);
+        Assert.True(job.WindowEnded(new() { OutputKey = "k", Charge = Money.FromNanos(500), StartedAt = Start + 50 }, "s3://b/k", null, Start + 60));
+        Assert.True(job.WindowEnded(new() { OutputKey = "k", Charge = Money.FromNanos(7) }, "s3://b/k", null, Start + 70));
+        Assert.Equal(Money.FromNanos(100), job.Record.Ending!.Charge);
+        Assert.Equal(Start + 60, job.Record.Ending.At);
+    }
+
+    [Fact]
+    public void The_same_key_is_another_request_if_the_body_or_the_model_differs()
+    {
+        var one = JobSamples.Specification(Lane.Async, Start, Deadline);
+        Assert.True(JobMachine.IsSame(one, one with { InputKey = "other", AcceptedAt = Start + 1 }));
+        Assert.False(JobMachine.IsSame(one, one with { BodyHash = "bb" }));
+        Assert.False(JobMachine.IsSame(one, one with { Request = one.Request with { Model = new("other") } }));
+    }
+
+    /// <summary>Whatever happens in whatever order: one end, decided once, charged at most the cap and only for an answer, and time leads to it.</summary>
+    [Property(MaxTest = 500)]
+    public void Any_history_ends_once_within_its_cap(byte[] events, bool batch)
+    {
+        var job = New(batch ? Lane.Batch : Lane.Async, Money.FromNanos(3_000_000));
+        var now = Start;
+        JobEnding? ending = null;
+        foreach (var e in events)
+        {
+            now += e * 100L;
+            switch (e % 10)
+            {
+                case 0: job.Dispatched("s3://b/out", "s3://b/f", now); break;
+                case 1: job.Joined("w/1", now); break;
+                case 2: job.DispatchFailed(Trouble, e > 128, e / 255.0, now); break;
+                case 3: job.NotYet(e > 100, now); break;
+                case 4: job.Answered(new(e, e, e, e), "s3://b/out", null, now); break;
+                case 5: job.ModelFailed(Trouble, now); break;
+                case 6: job.WindowEnded(new() { Charge = Money.FromNanos(e * 100_000L) }, e > 100 ? "s3://b/k" : null, null, now); break;
+                case 7: job.Cancel(now); break;
+                case 8: job.Expire(now); break;
+                default: job.SettlementTaken(); break;
+            }
+
+            if (ending is not null)
+            {
+                Assert.Same(ending, job.Record.Ending);
+            }
+
+            ending = job.Record.Ending;
+            Assert.Equal(ending is not null && job.Record.Settled, job.VisibleState >= JobState.Succeeded);
+            if (ending is not null)
+            {
+                Assert.InRange(ending.Charge, Money.Zero, Money.FromNanos(3_000_000));
+                Assert.True(ending.Charge == Money.Zero || ending.State == JobState.Succeeded);
+            }
+        }
+
+        for (var steps = 0; ; steps++)
+        {
+            Assert.InRange(steps, 0, 200);
+            var step = job.Next();
+            now = Math.Max(now, step.At);
+            if (step.Action == JobAction.Purge)
+            {
+                break;
+            }
+
+            switch (step.Action)
+            {
+                case JobAction.Dispatch: job.DispatchFailed(Trouble, mayPass: true, 0.5, now); break;
+                case JobAction.Check: job.NotYet(running: false, now); break;
+                case JobAction.Expire: job.Expire(now); break;
+                default: job.SettlementTaken(); break;
+            }
+        }
+
+        Assert.True(job.VisibleState >= JobState.Succeeded);
+    }
+
+    private static JobMachine New(Lane lane, Money? cap = null) => new(
+        new()
+        {
+            JobId = "x",
+            Specification = JobSamples.Specification(lane, Start, Deadline, cap),
+            Endpoint = JobSamples.Endpoint(lane),
+            ReservedAt = Start,
+        },
+        new());
+}
