@@ -1,2 +1,3 @@
-var app = WebApplication.Create(args);
-await app.RunAsync();
+using OrleansInference.LocalAws;
+
+return await LocalAwsCommand.RunAsync(args);
