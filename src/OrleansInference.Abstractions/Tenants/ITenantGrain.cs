@@ -112,6 +112,9 @@ public interface ITenantGrain : IGrainWithStringKey
     /// <summary>Creates or changes the tenant.</summary>
     [Alias("Configure")] Task Configure(TenantDefinition definition);
 
+    /// <summary>Takes the tenant out of service; its ledger is kept for the day it comes back, and what is under way is settled.</summary>
+    [Alias("Remove")] Task Remove();
+
     /// <summary>The definition; null if there is no such tenant.</summary>
     [Alias("GetDefinition")] Task<TenantDefinition?> GetDefinition();
 

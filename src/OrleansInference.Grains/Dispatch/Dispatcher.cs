@@ -1,0 +1,312 @@
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+using OrleansInference.Hosting;
+using OrleansInference.Jobs;
+using OrleansInference.Leases;
+using OrleansInference.Routing;
+using OrleansInference.Telemetry;
+
+namespace OrleansInference.Dispatch;
+
+/// <summary>Decide → reserve → permit → invoke → settle, on what this silo holds in memory.</summary>
+internal sealed partial class Dispatcher(
+    RequestPlanner planner,
+    ModelCaller caller,
+    EndpointAccounts endpoints,
+    RouteOutcomes outcomes,
+    DecisionLog log,
+    RouterClock clock,
+    IServiceProvider services,
+    IOptions<OrleansInferenceOptions> options,
+    ILogger<Dispatcher> logger) : IDispatcher
+{
+    private static readonly TimeSpan ComeBack = TimeSpan.FromSeconds(1);
+
+    private int _inFlight;
+
+    /// <inheritdoc/>
+    public Task<InferenceOutcome> InvokeAsync(InferenceRequest request, CancellationToken cancellationToken) =>
+        GuardAsync(request, () => RunAsync(request, Manner.Plain, cancellationToken), cancellationToken);
+
+    /// <inheritdoc/>
+    public Task<InferenceOutcome> SubmitAsync(InferenceRequest request, CancellationToken cancellationToken) =>
+        GuardAsync(request, () => RunAsync(request, Manner.Job, cancellationToken), cancellationToken);
+
+    /// <inheritdoc/>
+    public async Task<StreamedAnswer> InvokeStreamAsync(InferenceRequest request, CancellationToken cancellationToken)
+    {
+        StreamedCall? stream = null;
+        var outcome = await GuardAsync(
+            request,
+            async () =>
+            {
+                var (plan, problem) = await planner.PlanAsync(request, Manner.Streamed);
+                if (plan is null)
+                {
+                    return new() { Problem = problem };
+                }
+
+                outcomes.Arrived(plan.Class);
+                var result = await TryCandidatesAsync(
+                    plan,
+                    async call =>
+                    {
+                        (stream, var failure) = await caller.StreamAsync(call, cancellationToken);
+                        return stream is null ? failure : new(new() { Route = call.Route }, false);
+                    },
+                    cancellationToken);
+                return Count(plan, result);
+            },
+            cancellationToken);
+        if (stream is null)
+        {
+            return new RefusedStream(outcome);
+        }
+
+        Interlocked.Increment(ref _inFlight);
+        stream.OnEnded = () => Interlocked.Decrement(ref _inFlight);
+        return stream;
+    }
+
+    /// <inheritdoc/>
+    public async Task<InferenceOutcomeOrExplanation> ExplainAsync(InferenceRequest request, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        try
+        {
+            var (plan, problem) = await planner.PlanAsync(request, Manner.Plain);
+            if (plan is null)
+            {
+                return new() { Problem = problem };
+            }
+
+            var routed = planner.Decide(plan);
+            return new() { Explanation = Explainer.Explain(plan.Table, plan.Route, routed.Tenant, routed.Decision, routed.Quotes, request.Tenant) };
+        }
+        catch (Exception exception)
+        {
+            return new() { Problem = Translate(exception) };
+        }
+    }
+
+    /// <inheritdoc/>
+    public Explanation? GetDecision(TenantId tenant, string decisionId) => log.Find(tenant, decisionId)?.Explain();
+
+    /// <inheritdoc/>
+    public DispatchStatistics GetStatistics() => outcomes.ToStatistics();
+
+    private async Task<InferenceOutcome> GuardAsync(InferenceRequest request, Func<Task<InferenceOutcome>> serve, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        using var activity = RouterTelemetry.Activities.StartActivity("route");
+        activity?.SetTag("model", request.Model.Value);
+        if (Interlocked.Increment(ref _inFlight) > options.Value.MaxInFlight)
+        {
+            Interlocked.Decrement(ref _inFlight);
+            return InferenceOutcome.Refused(ProblemCode.Throttled, $"{options.Value.MaxInFlight} requests are under way on this silo; come back in a moment.", ComeBack);
+        }
+
+        try
+        {
+            return await serve();
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            return InferenceOutcome.Refused(ProblemCode.Cancelled, "The caller gave up.");
+        }
+        catch (Exception exception)
+        {
+            return new() { Problem = Translate(exception) };
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _inFlight);
+        }
+    }
+
+    private async Task<InferenceOutcome> RunAsync(InferenceRequest request, Manner manner, CancellationToken cancellationToken)
+    {
+        var (plan, problem) = await planner.PlanAsync(request, manner);
+        if (plan is null)
+        {
+            return new() { Problem = problem };
+        }
+
+        outcomes.Arrived(plan.Class);
+        return Count(plan, await TryCandidatesAsync(plan, call => caller.CallAsync(call, cancellationToken), cancellationToken));
+    }
+
+    // Jobs that were accepted are counted when they end.
+    private InferenceOutcome Count(RequestPlan plan, InferenceOutcome outcome)
+    {
+        if (outcome is { Problem: { } problem, JobId: null })
+        {
+            outcomes.Failed(outcome.Route?.Lane, plan.Class, problem.Code);
+        }
+
+        return outcome;
+    }
+
+    private async Task<InferenceOutcome> TryCandidatesAsync(RequestPlan plan, Func<CallContext, Task<TryResult>> call, CancellationToken cancellationToken)
+    {
+        InferenceOutcome? last = null;
+        for (var attempt = 0; attempt < options.Value.MaxAttempts;)
+        {
+            var routed = planner.Decide(plan);
+            planner.Log(plan, routed);
+            if (!routed.Decision.HasRoute)
+            {
+                // What went wrong with the candidate that was tried says more than that none is left.
+                return last ?? new() { Problem = planner.ProblemOf(plan, routed) };
+            }
+
+            var candidate = plan.Table.Candidates[routed.Decision.Chosen];
+            var route = new RouteTaken
+            {
+                DecisionId = plan.DecisionId,
+                Class = routed.Decision.Class,
+                Lane = candidate.Lane,
+                Endpoint = candidate.Endpoint.Name,
+                Variant = candidate.Variant,
+                ChargeCap = routed.Decision.ChargeCap,
+            };
+            if (candidate.Lane is Lane.Async or Lane.Batch)
+            {
+                return await SubmitAsync(plan, route, cancellationToken);
+            }
+
+            var money = await plan.Tenant.ReserveAsync(routed.Decision.ChargeCap);
+            if (money.Reservation is not { } reservation)
+            {
+                if (plan.Tenant.MaxAffordable(clock.Now) < routed.Decision.ChargeCap && plan.Route.Attempt < options.Value.MaxAttempts)
+                {
+                    // Now that it is known how much there is, the tenant's low-budget policy has its say.
+                    plan.Route = plan.Route with { Attempt = plan.Route.Attempt + 1 };
+                    continue;
+                }
+
+                return InferenceOutcome.Refused(
+                    ProblemCode.BudgetExhausted,
+                    $"The budget of tenant '{plan.Request.Tenant}' does not allow {routed.Decision.ChargeCap} $ more now; wait until it frees or raise it.",
+                    TimeSpan.FromMilliseconds(Math.Max(1, money.RetryAfterMs)),
+                    route);
+            }
+
+            var result = await TryAsync(plan, routed, candidate, route, reservation, call, cancellationToken);
+            if (!result.MayTryAnother)
+            {
+                return result.Outcome;
+            }
+
+            last = result.Outcome;
+            attempt++;
+            plan.Route = plan.Route with { Attempt = attempt, Excluded = plan.Route.Excluded | (1UL << candidate.Index) };
+        }
+
+        return last ?? InferenceOutcome.Refused(ProblemCode.BudgetExhausted, $"The budget of tenant '{plan.Request.Tenant}' does not allow the request now.", ComeBack);
+    }
+
+    private async Task<TryResult> TryAsync(
+        RequestPlan plan,
+        Routed routed,
+        Candidate candidate,
+        RouteTaken route,
+        MoneyReservation reservation,
+        Func<CallContext, Task<TryResult>> call,
+        CancellationToken cancellationToken)
+    {
+        HeldLease? slot = null;
+        try
+        {
+            // Waiting so long that the deadline cannot be met helps nobody.
+            var latest = plan.Deadline - (long)Math.Min(routed.Quotes[candidate.Index].ServiceMs / 2, (plan.Deadline - plan.Route.Now) / 2);
+            slot = await endpoints.Get(candidate.Endpoint.Name).AcquireAsync(plan.Class, plan.Deadline, latest, cancellationToken);
+        }
+        finally
+        {
+            if (slot is null)
+            {
+                reservation.Settle(Money.Zero);
+            }
+        }
+
+        if (slot is null)
+        {
+            return new(InferenceOutcome.Refused(ProblemCode.Throttled, $"No slot of endpoint {candidate.Endpoint.Name} came free in time; come back in a moment.", ComeBack, route), true);
+        }
+
+        return await call(new()
+        {
+            Plan = plan,
+            Decision = routed.Decision,
+            Candidate = candidate,
+            Money = reservation,
+            Slot = slot,
+            LongestMs = Math.Max(1, Math.Min(routed.Decision.LongestCallMs, plan.Deadline - clock.Now)),
+            Route = route,
+        });
+    }
+
+    private async Task<InferenceOutcome> SubmitAsync(RequestPlan plan, RouteTaken route, CancellationToken cancellationToken)
+    {
+        // Resolved late: the job rooms in turn count their outcomes through the dispatcher's.
+        if (services.GetService<IJobSubmitter>() is not { } submitter)
+        {
+            return InferenceOutcome.Refused(ProblemCode.Unavailable, "This silo takes no jobs.", ComeBack, route);
+        }
+
+        outcomes.Sent(route.Lane);
+        var submitted = await submitter.SubmitAsync(
+            new() { Request = plan.Request, Route = route, AcceptedAt = plan.ArrivedAt, Deadline = plan.Deadline },
+            cancellationToken);
+        if (submitted.JobId is not { } jobId)
+        {
+            return submitted with { Route = submitted.Route ?? route };
+        }
+
+        if (route.Lane == Lane.Async)
+        {
+            endpoints.Get(route.Endpoint).JobBegan();
+        }
+
+        return plan.Route.CanDefer ? submitted : await WaitAsync(plan, submitted, jobId, cancellationToken);
+    }
+
+    private async Task<InferenceOutcome> WaitAsync(RequestPlan plan, InferenceOutcome submitted, string jobId, CancellationToken cancellationToken)
+    {
+        if (services.GetService<IJobs>() is not { } jobs)
+        {
+            return submitted;
+        }
+
+        var wait = TimeSpan.FromMilliseconds(Math.Clamp(plan.Deadline - clock.Now, 1, plan.Route.InlineWaitMs));
+        var view = await jobs.GetAsync(plan.Request.Tenant, jobId, wait, cancellationToken);
+        if (view is { State: >= JobState.Succeeded })
+        {
+            var result = await jobs.GetResultAsync(plan.Request.Tenant, jobId, cancellationToken);
+
+            // A job is counted where it ends, so its failure is not counted again here.
+            return result is null ? submitted : result with { Route = result.Route ?? view.Route };
+        }
+
+        if (plan.Request.IdempotencyKey is null)
+        {
+            // Nobody knows of the job: without its end it would be paid for and never read.
+            await jobs.CancelAsync(plan.Request.Tenant, jobId, cancellationToken);
+        }
+
+        return InferenceOutcome.Refused(ProblemCode.DeadlineExceeded, $"Job '{jobId}' did not end within {wait.TotalSeconds:0.#} s; take the answer as a job (Prefer: respond-async).", null, submitted.Route);
+    }
+
+    private InferenceProblem Translate(Exception exception)
+    {
+        LogFault(exception);
+        return exception is OrleansException or TimeoutException
+            ? RequestPlanner.Problem(ProblemCode.Unavailable, "A part of the router is starting, moving or has lost its storage; try again.", ComeBack)
+            : RequestPlanner.Problem(ProblemCode.Internal, "The router failed to serve the request; what had not run was not charged.");
+    }
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "A request could not be served.")]
+    private partial void LogFault(Exception exception);
+}

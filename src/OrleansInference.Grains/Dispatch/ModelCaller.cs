@@ -1,0 +1,231 @@
+using OrleansInference.Audit;
+using OrleansInference.Hosting;
+using OrleansInference.Invocation;
+using OrleansInference.Latency;
+using OrleansInference.Leases;
+using OrleansInference.Routing;
+
+namespace OrleansInference.Dispatch;
+
+/// <summary>What became of one try on one candidate.</summary>
+/// <param name="Outcome">The answer or the problem.</param>
+/// <param name="MayTryAnother">Whether nothing ran, so that another candidate may be tried.</param>
+internal readonly record struct TryResult(InferenceOutcome Outcome, bool MayTryAnother);
+
+/// <summary>One try: money and slot in hand, call, settle, measure, write the audit record. Each is done once, however the call ends.</summary>
+internal sealed class ModelCaller(
+    IModelRuntime runtime,
+    EndpointAccounts endpoints,
+    LatencyRecorder recorder,
+    Calibration calibration,
+    RouteOutcomes outcomes,
+    IAuditLog audit,
+    RouterClock clock)
+{
+    /// <summary>Calls the candidate.</summary>
+    public async Task<TryResult> CallAsync(CallContext call, CancellationToken cancellationToken)
+    {
+        using var limit = new CancellationTokenSource(clock.ToWall(TimeSpan.FromMilliseconds(call.LongestMs)), clock.TimeProvider);
+        using var linked = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, limit.Token);
+        Begin(call);
+        try
+        {
+            var answer = await runtime.InvokeAsync(CallOf(call), linked.Token);
+            var route = Answered(call, answer.CustomAttributes, answer.Body.Length);
+            return new(
+                new()
+                {
+                    Route = route,
+                    Body = answer.Body,
+                    ContentType = answer.ContentType,
+                    CustomAttributes = answer.CustomAttributes,
+                    InvokedProductionVariant = answer.InvokedProductionVariant,
+                },
+                false);
+        }
+        catch (Exception exception)
+        {
+            return Failed(call, exception, cancellationToken);
+        }
+    }
+
+    /// <summary>Opens a stream on the candidate; the answer settles when it is disposed.</summary>
+    public async Task<(StreamedCall? Stream, TryResult Failure)> StreamAsync(CallContext call, CancellationToken cancellationToken)
+    {
+        var limit = new CancellationTokenSource(clock.ToWall(TimeSpan.FromMilliseconds(call.LongestMs)), clock.TimeProvider);
+        var linked = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, limit.Token);
+        Begin(call);
+        try
+        {
+            var stream = await runtime.InvokeStreamAsync(CallOf(call), linked.Token);
+            return (new(this, call, stream, limit, linked, cancellationToken), default);
+        }
+        catch (Exception exception)
+        {
+            linked.Dispose();
+            limit.Dispose();
+            return (null, Failed(call, exception, cancellationToken));
+        }
+    }
+
+    private void Begin(CallContext call)
+    {
+        outcomes.Sent(call.Candidate.Lane);
+        call.SentAt = clock.TimeProvider.GetTimestamp();
+        call.IsCold = call.Candidate.Lane == Lane.Serverless && !endpoints.Get(call.Candidate.Endpoint.Name).EnvironmentsOf(call.Candidate.Endpoint).Begin(clock.Now);
+        recorder.Record(call.Candidate.Endpoint.Name, LatencyPhase.QueueWait, 0, Math.Max(0, clock.Now - call.Plan.ArrivedAt));
+    }
+
+    /// <summary>Settles an answer and says what it cost.</summary>
+    public RouteTaken Answered(CallContext call, string? attributes, long bytesOut)
+    {
+        var elapsed = Elapsed(call);
+        var charge = ModelUse.OfAnswer(call.Candidate, call.Plan.Route, call.Money.Amount, elapsed, attributes, bytesOut);
+        Measure(call, elapsed);
+        var now = clock.Now;
+        outcomes.Answered(call.Candidate.Lane, call.Plan.Class, now - call.Plan.ArrivedAt, now <= call.Plan.Deadline);
+        calibration.Record(call.Decision.ProbabilityInTime, now <= call.Plan.Deadline);
+        return End(call, CallEnd.Answered, charge, elapsed, bytesOut, null);
+    }
+
+    /// <summary>Settles a call that failed, by the rule of <see cref="ModelUse"/>.</summary>
+    public TryResult Failed(CallContext call, Exception exception, CancellationToken callerGaveUp)
+    {
+        var elapsed = Elapsed(call);
+        var endpoint = call.Candidate.Endpoint.Name;
+        var ran = false;
+        var mayTryAnother = false;
+        var end = CallEnd.Answered;
+        InferenceProblem problem;
+        switch (exception)
+        {
+            case OperationCanceledException when callerGaveUp.IsCancellationRequested:
+                ran = true;
+                problem = RequestPlanner.Problem(ProblemCode.Cancelled, "The caller gave up.");
+                break;
+            case OperationCanceledException:
+                ran = true;
+                problem = RequestPlanner.Problem(ProblemCode.DeadlineExceeded, $"Endpoint {endpoint} did not answer within the {call.LongestMs / 1000.0:0.###} s that were left; allow a later deadline.");
+                break;
+            case ModelCallException { Failure: ModelCallFailure.Model } failure:
+                ran = !failure.NotSent;
+                problem = new() { Code = ProblemCode.ModelError, Message = $"The model on endpoint {endpoint} failed: {failure.Message}", OriginalStatusCode = failure.OriginalStatusCode, OriginalMessage = failure.OriginalMessage };
+                break;
+            case ModelCallException { Failure: ModelCallFailure.Validation } failure:
+                problem = RequestPlanner.Problem(ProblemCode.InvalidRequest, $"SageMaker refused the request to endpoint {endpoint}: {failure.Message}");
+                break;
+            case ModelCallException { Failure: ModelCallFailure.Throttled or ModelCallFailure.NotReady } failure:
+                (mayTryAnother, end) = (true, CallEnd.Throttled);
+                problem = RequestPlanner.Problem(ProblemCode.Throttled, $"Endpoint {endpoint} takes no more requests now: {failure.Message}", TimeSpan.FromSeconds(1));
+                break;
+            case ModelCallException failure:
+                (mayTryAnother, end) = (true, CallEnd.Failed);
+                problem = RequestPlanner.Problem(ProblemCode.UpstreamUnavailable, $"Endpoint {endpoint} could not serve: {failure.Message}", TimeSpan.FromSeconds(2));
+                break;
+            default:
+                end = CallEnd.Failed;
+                problem = RequestPlanner.Problem(ProblemCode.Internal, $"The call of endpoint {endpoint} failed in the router; nothing was charged.");
+                break;
+        }
+
+        var charge = ran ? ModelUse.OfFailure(call.Candidate, call.Plan.Route, call.Money.Amount, elapsed) : Money.Zero;
+        if (problem.Code == ProblemCode.DeadlineExceeded)
+        {
+            // It takes at least so long: without this the statistics would only know the calls that were fast enough.
+            Measure(call, elapsed);
+            calibration.Record(call.Decision.ProbabilityInTime, false);
+        }
+
+        var route = End(call, end, charge, elapsed, 0, problem.Code);
+        return new(new() { Problem = problem, Route = route }, mayTryAnother);
+    }
+
+    private RouteTaken End(CallContext call, CallEnd end, Money charge, double elapsed, long bytesOut, ProblemCode? problem)
+    {
+        call.Money.Settle(charge);
+        var ran = problem is null || charge > Money.Zero;
+        var cost = ran ? ModelUse.OperatorCostOf(call.Plan.Table, call.Candidate, elapsed, call.Plan.Route.PayloadBytes + bytesOut) : Money.Zero;
+        var account = endpoints.Get(call.Candidate.Endpoint.Name);
+        account.Release(call.Slot, end, (long)elapsed, cost, charge);
+        if (call.Candidate.Lane == Lane.Serverless && ran)
+        {
+            account.EnvironmentsOf(call.Candidate.Endpoint).End(clock.Now);
+        }
+
+        outcomes.Charged(call.Candidate.Lane, call.Plan.Class, charge, cost);
+        audit.Append(new()
+        {
+            Kind = charge > Money.Zero ? AuditKind.Settle : AuditKind.Release,
+            Tenant = call.Plan.Request.Tenant,
+            Request = call.Plan.DecisionId,
+            Decision = call.Plan.DecisionId,
+            Model = call.Plan.Request.Model,
+            Class = call.Plan.Class,
+            Lane = call.Candidate.Lane,
+            Endpoint = call.Candidate.Endpoint.Name,
+            Cap = call.Money.Amount,
+            Charge = charge,
+            ReservedAt = call.Money.At,
+            EndedAt = clock.Now,
+            ArrivedAt = call.Plan.ArrivedAt,
+            Deadline = call.Plan.Deadline,
+            ServiceMs = ran ? elapsed : 0,
+            InputTokens = call.Plan.Route.InputTokens,
+            Problem = problem,
+        });
+        return call.Route with { Charge = charge };
+    }
+
+    private void Measure(CallContext call, double elapsed)
+    {
+        if (call.IsCold)
+        {
+            recorder.Record(call.Candidate.Endpoint.Name, LatencyPhase.ColdStart, 0, Math.Max(0, elapsed - call.Candidate.Service(call.Decision.SizeClass).Mean));
+        }
+        else
+        {
+            recorder.Record(call.Candidate.Endpoint.Name, LatencyPhase.Service, call.Decision.SizeClass, elapsed);
+        }
+    }
+
+    private double Elapsed(CallContext call) => clock.FromWall(clock.TimeProvider.GetElapsedTime(call.SentAt)).TotalMilliseconds;
+
+    private static ModelCall CallOf(CallContext call)
+    {
+        var request = call.Plan.Request;
+        return new()
+        {
+            EndpointName = call.Candidate.Endpoint.TargetName,
+            Body = request.Body,
+            ContentType = request.ContentType,
+            Accept = request.Accept,
+            CustomAttributes = request.CustomAttributes,
+            InferenceId = request.InferenceId,
+            TargetModel = request.TargetModel,
+            SessionId = request.SessionId,
+        };
+    }
+}
+
+/// <summary>Everything one try holds.</summary>
+internal sealed class CallContext
+{
+    public required RequestPlan Plan { get; init; }
+
+    public required Decision Decision { get; init; }
+
+    public required Candidate Candidate { get; init; }
+
+    public required MoneyReservation Money { get; init; }
+
+    public required HeldLease Slot { get; init; }
+
+    /// <summary>The longest the call may run, in router milliseconds: with it the charge cap was computed.</summary>
+    public required long LongestMs { get; init; }
+
+    public required RouteTaken Route { get; init; }
+
+    public long SentAt { get; set; }
+
+    public bool IsCold { get; set; }
+}

@@ -1,0 +1,30 @@
+using OrleansInference.Leases;
+using OrleansInference.Routing;
+
+namespace OrleansInference.Dispatch;
+
+/// <summary>A request that passed the checks, with what its decisions are made from.</summary>
+internal sealed class RequestPlan
+{
+    public required InferenceRequest Request { get; init; }
+
+    public required TenantAccount Tenant { get; init; }
+
+    public required TenantDefinition Definition { get; init; }
+
+    /// <summary>The newest table at the time of each decision.</summary>
+    public required RoutingTable Table { get; set; }
+
+    public required long ArrivedAt { get; init; }
+
+    public required long Deadline { get; init; }
+
+    public required TrafficClass Class { get; init; }
+
+    public required RouteRequest Route { get; set; }
+
+    public required string DecisionId { get; init; }
+}
+
+/// <summary>A decision with what it was made from.</summary>
+internal sealed record Routed(Decision Decision, TenantRouting Tenant, CandidateLoad[] Loads, Quote[] Quotes);

@@ -1,0 +1,167 @@
+using Microsoft.Extensions.Options;
+using OrleansInference.Hosting;
+using OrleansInference.Leases;
+using OrleansInference.Routing;
+
+namespace OrleansInference.Dispatch;
+
+/// <summary>What a caller's way of asking allows.</summary>
+internal enum Manner
+{
+    /// <summary>In line, or as <see cref="InferenceRequest.Delivery"/> says.</summary>
+    Plain = 0,
+
+    /// <summary>A streamed answer.</summary>
+    Streamed = 1,
+
+    /// <summary>As a job in any case.</summary>
+    Job = 2,
+}
+
+/// <summary>Checks requests and decides their routes from what this silo knows.</summary>
+internal sealed class RequestPlanner(
+    TenantAccounts tenants,
+    EndpointAccounts endpoints,
+    RoutingDirectory directory,
+    DecisionLog log,
+    RouteOutcomes outcomes,
+    RouterClock clock,
+    IOptions<OrleansInferenceOptions> options)
+{
+    private const int JobLanes = (1 << (int)Lane.Async) | (1 << (int)Lane.Batch);
+    private const int AllLanes = 0b1111;
+
+    /// <summary>The plan, or the problem that there is none.</summary>
+    public async ValueTask<(RequestPlan? Plan, InferenceProblem? Problem)> PlanAsync(InferenceRequest request, Manner manner)
+    {
+        var now = clock.Now;
+        if (RequestValidation.Check(request, options.Value) is { } invalid)
+        {
+            return Refuse(request, invalid);
+        }
+
+        if (request.IdempotencyKey is not null && manner == Manner.Streamed)
+        {
+            return Refuse(request, Problem(ProblemCode.InvalidRequest, "An idempotency key and a streamed answer do not go together: leave the key out, or take the answer as a job."));
+        }
+
+        var lanes = LanesFor(request, manner);
+        if (lanes == 0 && NeedsJob(request, manner))
+        {
+            return Refuse(request, Problem(ProblemCode.NoCandidate, "The request is to become a job (it was sent as one, has an idempotency key, or names its input by address), but its lanes exclude the lanes of jobs; allow Async or Batch."));
+        }
+
+        if (await tenants.GetAsync(request.Tenant) is not { Definition: { } definition } tenant)
+        {
+            return Refuse(request, Problem(ProblemCode.UnknownTenant, $"There is no tenant '{request.Tenant}'."));
+        }
+
+        var isAllowed = definition.Models.IsDefaultOrEmpty || definition.Models.Contains(request.Model);
+        if (!isAllowed || await directory.GetAsync(request.Model) is not { } table)
+        {
+            return Refuse(request, Problem(ProblemCode.UnknownModel, $"There is no model '{request.Model}' for tenant '{request.Tenant}'."));
+        }
+
+        var trafficClass = (TrafficClass)Math.Max((int)(request.Class ?? definition.DefaultClass), (int)definition.ClassCeiling);
+        var toDeadline = request.Deadline is { } own ? (long)Math.Ceiling(own.TotalMilliseconds) : table.Snapshot.Deadlines.MillisecondsOf(trafficClass);
+        var canDefer = manner == Manner.Job || (manner == Manner.Plain && request.Delivery == Delivery.Either);
+        var id = log.NextId(out var seed);
+        var most = table.Snapshot.Model.MaxOutputTokens;
+        return (new()
+        {
+            Request = request,
+            Tenant = tenant,
+            Definition = definition,
+            Table = table,
+            ArrivedAt = now,
+            Deadline = now + toDeadline,
+            Class = trafficClass,
+            DecisionId = id,
+            Route = new()
+            {
+                Now = now,
+                Deadline = now + toDeadline,
+                Class = trafficClass,
+                PayloadBytes = request.Body.Length,
+                InputTokens = request.InputTokens ?? ModelUse.Estimate(request.Body.Length),
+                MaxOutputTokens = Math.Min(request.MaxOutputTokens ?? most, most),
+                MinQuality = request.MinQuality ?? definition.MinQuality,
+                MaxCharge = request.MaxCharge,
+                LaneMask = lanes,
+                Streaming = manner == Manner.Streamed,
+                CanDefer = canDefer,
+                InlineWaitMs = canDefer || manner == Manner.Streamed ? 0 : (long)options.Value.InlineWait.TotalMilliseconds,
+                Seed = seed,
+            },
+        }, null);
+    }
+
+    /// <summary>Decides from what is known now.</summary>
+    public Routed Decide(RequestPlan plan)
+    {
+        var now = clock.Now;
+        var table = plan.Table;
+        plan.Route = plan.Route with { Now = now };
+        var candidates = table.Candidates;
+        var loads = new CandidateLoad[candidates.Length];
+        for (var i = 0; i < loads.Length; i++)
+        {
+            loads[i] = endpoints.Get(candidates[i].Endpoint.Name).LoadFor(plan.Class, now);
+        }
+
+        var tenant = TenantRouting.From(plan.Definition, plan.Tenant.Pacing, plan.Tenant.MaxAffordable(now));
+        var quotes = new Quote[candidates.Length];
+        var decision = Router.Decide(table, plan.Route, tenant, loads, quotes);
+        return new(decision, tenant, loads, quotes);
+    }
+
+    /// <summary>Keeps a decision for whoever asks why.</summary>
+    public void Log(RequestPlan plan, Routed routed)
+    {
+        if (!routed.Decision.HasRoute || log.Samples(plan.Route.Now))
+        {
+            log.Add(new(plan.DecisionId, plan.Request.Tenant, plan.Table, plan.Route, routed.Tenant, routed.Loads, routed.Decision));
+        }
+    }
+
+    /// <summary>The refusal that a decision without a route means.</summary>
+    public InferenceProblem ProblemOf(RequestPlan plan, Routed routed)
+    {
+        var problem = Explainer.ProblemOf(plan.Table, plan.Route, routed.Tenant, routed.Decision, routed.Quotes)!;
+        if (problem.Code == ProblemCode.NoCandidate && plan.Request.IdempotencyKey is not null)
+        {
+            return problem with { Message = $"{problem.Message} A request with an idempotency key is served as a job: allow the async or batch lane, take the answer as a job (Prefer: respond-async), or leave the key out." };
+        }
+
+        return problem.Code == ProblemCode.BudgetExhausted && problem.RetryAfter is null && plan.Tenant.RetryAfterMs(clock.Now) is > 0 and var milliseconds
+            ? problem with { RetryAfter = TimeSpan.FromMilliseconds(milliseconds) }
+            : problem;
+    }
+
+    public static InferenceProblem Problem(ProblemCode code, string message, TimeSpan? retryAfter = null) =>
+        new() { Code = code, Message = message, RetryAfter = retryAfter };
+
+    // A repeated request must give the same answer and one charge: only a job remembers what became of it.
+    private static int LanesFor(InferenceRequest request, Manner manner)
+    {
+        var lanes = request.LaneMask;
+        if (NeedsJob(request, manner))
+        {
+            var jobs = request.InputLocation is null ? JobLanes : 1 << (int)Lane.Async;
+            return (lanes == 0 ? AllLanes : lanes) & jobs;
+        }
+
+        return lanes;
+    }
+
+    private static bool NeedsJob(InferenceRequest request, Manner manner) =>
+        manner == Manner.Job || request.IdempotencyKey is not null || request.InputLocation is not null;
+
+    private (RequestPlan?, InferenceProblem?) Refuse(InferenceRequest request, InferenceProblem problem)
+    {
+        var trafficClass = request.Class is { } declared && Enum.IsDefined(declared) ? declared : TrafficClass.High;
+        outcomes.Arrived(trafficClass);
+        outcomes.Failed(null, trafficClass, problem.Code);
+        return (null, problem);
+    }
+}

@@ -1,0 +1,128 @@
+using OrleansInference.Latency;
+using OrleansInference.Leases;
+using OrleansInference.Telemetry;
+
+namespace OrleansInference.Dispatch;
+
+/// <summary>Counts what this silo routed and how it ended. Counting is lock-free.</summary>
+internal sealed class RouteOutcomes(LatencyRecorder recorder, EndpointAccounts endpoints) : IRouteOutcomes
+{
+    private static readonly int Lanes = Enum.GetValues<Lane>().Length;
+    private static readonly int Classes = Enum.GetValues<TrafficClass>().Length;
+    private static readonly ProblemCode[] Codes = Enum.GetValues<ProblemCode>();
+    private static readonly EndpointName[] ClassSeries = [.. Enum.GetNames<TrafficClass>().Select(name => new EndpointName(name))];
+
+    private readonly long[] _laneRequests = new long[Lanes];
+    private readonly long[] _laneAnswered = new long[Lanes];
+    private readonly long[] _laneCharged = new long[Lanes];
+    private readonly long[] _classRequests = new long[Classes];
+    private readonly long[] _classAnswered = new long[Classes];
+    private readonly long[] _classInTime = new long[Classes];
+    private readonly long[] _errors = new long[Classes * Codes.Length];
+
+    // Latencies go through the same recorder type as the endpoints', one series per class, and are gathered when asked for.
+    private readonly LatencyRecorder _latencies = new();
+    private readonly QuantileSketch[] _sketches = [.. Enumerable.Range(0, Classes).Select(_ => new QuantileSketch())];
+
+    public void Arrived(TrafficClass trafficClass) => Interlocked.Increment(ref _classRequests[(int)trafficClass]);
+
+    public void Sent(Lane lane) => Interlocked.Increment(ref _laneRequests[(int)lane]);
+
+    public void Charged(Lane lane, TrafficClass trafficClass, Money charge, Money useCost)
+    {
+        Interlocked.Add(ref _laneCharged[(int)lane], charge.Nanos);
+        RouterTelemetry.Charged(lane, trafficClass, charge, useCost);
+    }
+
+    public void Answered(Lane lane, TrafficClass trafficClass, double milliseconds, bool inTime)
+    {
+        Interlocked.Increment(ref _laneAnswered[(int)lane]);
+        Interlocked.Increment(ref _classAnswered[(int)trafficClass]);
+        if (inTime)
+        {
+            Interlocked.Increment(ref _classInTime[(int)trafficClass]);
+        }
+
+        _latencies.Record(ClassSeries[(int)trafficClass], LatencyPhase.Service, 0, milliseconds);
+        RouterTelemetry.Answered(lane, trafficClass, milliseconds / 1000);
+    }
+
+    public void Failed(Lane? lane, TrafficClass trafficClass, ProblemCode code)
+    {
+        Interlocked.Increment(ref _errors[((int)trafficClass * Codes.Length) + (int)code]);
+        RouterTelemetry.Failed(lane, trafficClass, code);
+    }
+
+    /// <inheritdoc/>
+    public void JobEnded(JobView view, long endedAt)
+    {
+        ArgumentNullException.ThrowIfNull(view);
+        var route = view.Route;
+        Charged(route.Lane, route.Class, route.Charge, Money.Zero);
+        if (view.State == JobState.Succeeded)
+        {
+            Answered(route.Lane, route.Class, endedAt - view.AcceptedAt.ToUnixTimeMilliseconds(), endedAt <= view.Deadline.ToUnixTimeMilliseconds());
+        }
+        else
+        {
+            var code = view.Problem?.Code ?? (view.State switch
+            {
+                JobState.Cancelled => ProblemCode.Cancelled,
+                JobState.Expired => ProblemCode.DeadlineExceeded,
+                _ => ProblemCode.UpstreamUnavailable,
+            });
+            Failed(route.Lane, route.Class, code);
+        }
+
+        if (route.Lane == Lane.Async)
+        {
+            endpoints.Get(route.Endpoint).JobEnded(view.State == JobState.Succeeded, route.Charge);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Measured(ModelName model, EndpointName endpoint, LatencyPhase phase, int sizeClass, double milliseconds) =>
+        recorder.Record(endpoint, phase, sizeClass, milliseconds);
+
+    /// <summary>The counts so far.</summary>
+    public DispatchStatistics ToStatistics()
+    {
+        lock (_sketches)
+        {
+            foreach (var delta in _latencies.Drain())
+            {
+                _sketches[Array.IndexOf(ClassSeries, delta.Endpoint)].Merge(delta);
+            }
+
+            return new()
+            {
+                Lanes = Enum.GetValues<Lane>().ToDictionary(lane => lane, lane => new LaneStatistics(
+                    Volatile.Read(ref _laneRequests[(int)lane]),
+                    Volatile.Read(ref _laneAnswered[(int)lane]),
+                    Money.FromNanos(Volatile.Read(ref _laneCharged[(int)lane])))),
+                Classes = Enum.GetValues<TrafficClass>().ToDictionary(trafficClass => trafficClass, StatisticsOf),
+            };
+        }
+    }
+
+    private ClassStatistics StatisticsOf(TrafficClass trafficClass)
+    {
+        var index = (int)trafficClass;
+        var errors = new Dictionary<ProblemCode, long>();
+        foreach (var code in Codes)
+        {
+            if (Volatile.Read(ref _errors[(index * Codes.Length) + (int)code]) is > 0 and var count)
+            {
+                errors[code] = count;
+            }
+        }
+
+        return new(
+            Volatile.Read(ref _classRequests[index]),
+            Volatile.Read(ref _classAnswered[index]),
+            Volatile.Read(ref _classInTime[index]),
+            _sketches[index].Quantile(0.5) / 1000,
+            _sketches[index].Quantile(0.99) / 1000,
+            errors);
+    }
+}

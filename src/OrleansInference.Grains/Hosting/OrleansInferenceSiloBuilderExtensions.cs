@@ -1,0 +1,51 @@
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using OrleansInference.Audit;
+using OrleansInference.Dispatch;
+using OrleansInference.Latency;
+using OrleansInference.Leases;
+using OrleansInference.Routing;
+
+namespace OrleansInference.Hosting;
+
+/// <summary>Adds the router to a silo.</summary>
+public static class OrleansInferenceSiloBuilderExtensions
+{
+    /// <summary>
+    /// Adds the dispatcher, its leases and directories, and what the grains need. The host brings <see cref="Invocation.IModelRuntime"/>,
+    /// <see cref="Capacity.IEndpointControl"/>, <see cref="Batch.ITransformJobs"/>, <see cref="Payloads.IObjectStore"/>,
+    /// <see cref="Payloads.IMessageQueue"/>, a grain storage called <see cref="OrleansInferenceOptions.StorageName"/> and reminders;
+    /// it may bring an <see cref="IAuditLog"/> and a <see cref="RouterClock"/>.
+    /// </summary>
+    public static ISiloBuilder AddOrleansInference(this ISiloBuilder builder, Action<OrleansInferenceOptions>? configure = null)
+    {
+        ArgumentNullException.ThrowIfNull(builder);
+        return builder.ConfigureServices(services =>
+        {
+            services.AddOptions<OrleansInferenceOptions>()
+                .Configure(options => configure?.Invoke(options))
+                .Validate(options => options.MaxAttempts >= 1, "MaxAttempts must be at least 1.")
+                .Validate(options => options.MaxInFlight >= 1, "MaxInFlight must be at least 1.")
+                .Validate(options => options.MaxBodyBytes >= 1, "MaxBodyBytes must be at least 1.")
+                .Validate(options => options.InlineWait >= TimeSpan.Zero, "InlineWait must not be negative.")
+                .ValidateOnStart();
+            services.TryAddSingleton(_ => new RouterClock(TimeProvider.System));
+            services.TryAddSingleton<IAuditLog>(_ => new MemoryAuditLog());
+            services.AddSingleton<LeaseHolderIdentity>();
+            services.AddSingleton<LatencyRecorder>(_ => new());
+            services.AddSingleton<Calibration>();
+            services.AddSingleton<TenantAccounts>();
+            services.AddSingleton<EndpointAccounts>();
+            services.AddSingleton<RoutingDirectory>();
+            services.AddSingleton<DecisionLog>();
+            services.AddSingleton<RouteOutcomes>();
+            services.AddSingleton<IRouteOutcomes>(provider => provider.GetRequiredService<RouteOutcomes>());
+            services.AddSingleton<RequestPlanner>();
+            services.AddSingleton<ModelCaller>();
+            services.AddSingleton<Dispatcher>();
+            services.AddSingleton<IDispatcher>(provider => provider.GetRequiredService<Dispatcher>());
+            services.AddSingleton<RouterBeat>();
+            services.AddSingleton<ILifecycleParticipant<ISiloLifecycle>>(provider => provider.GetRequiredService<RouterBeat>());
+        });
+    }
+}

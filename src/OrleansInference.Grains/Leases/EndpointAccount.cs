@@ -1,0 +1,235 @@
+using OrleansInference.Hosting;
+using OrleansInference.Routing;
+
+namespace OrleansInference.Leases;
+
+/// <summary>How a call on a slot ended, for the endpoint's statistics and this silo's breaker.</summary>
+internal enum CallEnd
+{
+    Answered = 0,
+    Throttled = 1,
+    Failed = 2,
+}
+
+/// <summary>An endpoint on this silo: its slots, who waits for them, and what is told to its grain.</summary>
+internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grain, LeaseHolderIdentity holder, RouterClock clock) : LeaseAccount(holder, clock)
+{
+    private const int FailuresToOpen = 5;
+    private const long OpenMs = 5_000;
+    private static readonly TimeSpan RetryPeriod = TimeSpan.FromMilliseconds(250);
+    private static readonly TimeSpan LeastRetry = TimeSpan.FromMilliseconds(20);
+
+    private readonly SlotQueue _queue = new();
+    private int _isAsking;
+    private int _inFlight;
+    private int _arrivals;
+    private int _completions;
+    private int _throttled;
+    private int _failed;
+    private long _busyMs;
+    private long _useCost;
+    private long _charged;
+    private int _failuresInRow;
+    private long _openUntil;
+    private volatile EnvironmentPool? _environments;
+
+    public EndpointName Endpoint { get; } = endpoint;
+
+    /// <summary>What the router should know of it now.</summary>
+    public CandidateLoad LoadFor(TrafficClass trafficClass, long now) => new()
+    {
+        InFlight = Volatile.Read(ref _inFlight),
+        Waiting = _queue.CountUpTo(trafficClass),
+        Available = (int)Math.Min(int.MaxValue, Available),
+        BreakerOpen = now < Volatile.Read(ref _openUntil),
+        WarmEnvironments = _environments?.WarmIdle(now) ?? 0,
+    };
+
+    /// <summary>The pool of warm environments of a serverless endpoint.</summary>
+    public EnvironmentPool EnvironmentsOf(EndpointDefinition definition) =>
+        _environments ?? Interlocked.CompareExchange(ref _environments, new(Math.Max(1, definition.MaxInstances)), null) ?? _environments!;
+
+    /// <summary>A slot, waiting for it until <paramref name="waitUntil"/>; null if there was none by then or too many wait.</summary>
+    /// <exception cref="OperationCanceledException">The caller gave up.</exception>
+    public async ValueTask<HeldLease?> AcquireAsync(TrafficClass trafficClass, long deadline, long waitUntil, CancellationToken cancellationToken)
+    {
+        var now = Clock.Now;
+        Interlocked.Increment(ref _arrivals);
+        if (_queue.Count == 0 && TryReserve(1, now) is { } free)
+        {
+            RefillSoon(free, now);
+            Interlocked.Increment(ref _inFlight);
+            return free;
+        }
+
+        if (waitUntil <= now || _queue.Join(trafficClass, deadline) is not { } waiter)
+        {
+            return null;
+        }
+
+        AskWhileWaiting();
+        HeldLease held;
+        try
+        {
+            held = await waiter.Served.Task.WaitAsync(Clock.ToWall(TimeSpan.FromMilliseconds(waitUntil - now)), Clock.TimeProvider, cancellationToken);
+        }
+        catch (TimeoutException)
+        {
+            if (_queue.Leave(waiter))
+            {
+                return null;
+            }
+
+            // The slot came in the same moment.
+            held = await waiter.Served.Task;
+        }
+        catch (OperationCanceledException)
+        {
+            if (!_queue.Leave(waiter))
+            {
+                (await waiter.Served.Task).Settle(1, 0);
+                Serve();
+            }
+
+            throw;
+        }
+
+        Interlocked.Increment(ref _inFlight);
+        return held;
+    }
+
+    /// <summary>Gives a slot back and counts what the call used.</summary>
+    public void Release(HeldLease held, CallEnd end, long busyMs, Money useCost, Money charged)
+    {
+        held.Settle(1, 0);
+        Interlocked.Decrement(ref _inFlight);
+        Count(end, busyMs, useCost, charged);
+        var now = Clock.Now;
+        if (end == CallEnd.Failed && Interlocked.Increment(ref _failuresInRow) >= FailuresToOpen)
+        {
+            // One failure less than needed: the first call after the pause decides.
+            Volatile.Write(ref _openUntil, now + OpenMs);
+            Volatile.Write(ref _failuresInRow, FailuresToOpen - 1);
+        }
+        else if (end == CallEnd.Answered)
+        {
+            Volatile.Write(ref _failuresInRow, 0);
+        }
+
+        if (_queue.Count > 0)
+        {
+            Serve();
+        }
+    }
+
+    /// <summary>A job was handed to the async lane.</summary>
+    public void JobBegan()
+    {
+        Touch(Clock.Now);
+        Interlocked.Increment(ref _arrivals);
+    }
+
+    /// <summary>A job of the async lane ended.</summary>
+    public void JobEnded(bool answered, Money charged)
+    {
+        Touch(Clock.Now);
+        Count(answered ? CallEnd.Answered : CallEnd.Failed, 0, Money.Zero, charged);
+    }
+
+    protected override async Task<LeaseGrant?> SendAsync(LeaseReport report)
+    {
+        var demand = new EndpointDemand
+        {
+            Arrivals = Interlocked.Exchange(ref _arrivals, 0),
+            Completions = Interlocked.Exchange(ref _completions, 0),
+            Throttled = Interlocked.Exchange(ref _throttled, 0),
+            Failed = Interlocked.Exchange(ref _failed, 0),
+            BusyMilliseconds = Interlocked.Exchange(ref _busyMs, 0),
+            Waiting = _queue.Count,
+            UseCost = Money.FromNanos(Interlocked.Exchange(ref _useCost, 0)),
+            Charged = Money.FromNanos(Interlocked.Exchange(ref _charged, 0)),
+        };
+        try
+        {
+            return await grain.Refill(report, demand);
+        }
+        catch
+        {
+            // Told with the next report. If the owner did get this one, its statistics count twice; slots and money do not.
+            Interlocked.Add(ref _arrivals, demand.Arrivals);
+            Interlocked.Add(ref _completions, demand.Completions);
+            Interlocked.Add(ref _throttled, demand.Throttled);
+            Interlocked.Add(ref _failed, demand.Failed);
+            Interlocked.Add(ref _busyMs, demand.BusyMilliseconds);
+            Interlocked.Add(ref _useCost, demand.UseCost.Nanos);
+            Interlocked.Add(ref _charged, demand.Charged.Nanos);
+            throw;
+        }
+    }
+
+    protected override void OnRefilled() => Serve();
+
+    private void Serve()
+    {
+        if (_queue.Count > 0)
+        {
+            _queue.Serve(() => TryReserve(1, Clock.Now));
+        }
+    }
+
+    private void Count(CallEnd end, long busyMs, Money useCost, Money charged)
+    {
+        Interlocked.Increment(ref _completions);
+        Interlocked.Add(ref _busyMs, busyMs);
+        Interlocked.Add(ref _useCost, useCost.Nanos);
+        Interlocked.Add(ref _charged, charged.Nanos);
+        if (end == CallEnd.Throttled)
+        {
+            Interlocked.Increment(ref _throttled);
+        }
+        else if (end == CallEnd.Failed)
+        {
+            Interlocked.Increment(ref _failed);
+        }
+    }
+
+    private void AskWhileWaiting()
+    {
+        if (Interlocked.CompareExchange(ref _isAsking, 1, 0) == 0)
+        {
+            _ = AskAsync();
+        }
+    }
+
+    private async Task AskAsync()
+    {
+        try
+        {
+            while (_queue.Count > 0)
+            {
+                try
+                {
+                    await RefillOnceAsync(static () => 1);
+                }
+                catch (Exception)
+                {
+                    // The owner is moving or its storage fails; those who wait have a deadline.
+                }
+
+                if (_queue.Count > 0)
+                {
+                    var wait = Clock.ToWall(RetryPeriod);
+                    await Task.Delay(wait < LeastRetry ? LeastRetry : wait, Clock.TimeProvider);
+                }
+            }
+        }
+        finally
+        {
+            Volatile.Write(ref _isAsking, 0);
+            if (_queue.Count > 0)
+            {
+                AskWhileWaiting();
+            }
+        }
+    }
+}

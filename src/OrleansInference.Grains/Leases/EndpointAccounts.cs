@@ -1,0 +1,16 @@
+using System.Collections.Concurrent;
+using OrleansInference.Hosting;
+
+namespace OrleansInference.Leases;
+
+/// <summary>The endpoints that this silo sends to. Bounded by the catalog.</summary>
+internal sealed class EndpointAccounts(IGrainFactory grains, LeaseHolderIdentity holder, RouterClock clock)
+{
+    private readonly ConcurrentDictionary<EndpointName, EndpointAccount> _accounts = new();
+
+    public EndpointAccount Get(EndpointName endpoint) => _accounts.TryGetValue(endpoint, out var account)
+        ? account
+        : _accounts.GetOrAdd(endpoint, name => new(name, grains.GetGrain<IEndpointGrain>(name.Value), holder, clock));
+
+    public Task BeatAsync(bool closing) => LeaseBeat.RunAsync(_accounts.Values, closing);
+}

@@ -1,0 +1,172 @@
+using OrleansInference.Hosting;
+
+namespace OrleansInference.Leases;
+
+/// <summary>Money reserved for one request.</summary>
+internal readonly record struct MoneyReservation(HeldLease Held, Money Amount, long At, bool IsLimited)
+{
+    /// <summary>Ends the reservation; the charge is at most the amount.</summary>
+    public void Settle(Money charge) => Held.Settle(IsLimited ? Amount.Nanos : charge.Nanos, charge.Nanos);
+}
+
+/// <summary>A reservation, or when to come back for one.</summary>
+internal readonly record struct MoneyReply(MoneyReservation? Reservation, long RetryAfterMs);
+
+/// <summary>A tenant on this silo: its definition, pacing and money.</summary>
+internal sealed class TenantAccount(TenantId tenant, ITenantGrain grain, LeaseHolderIdentity holder, RouterClock clock) : LeaseAccount(holder, clock)
+{
+    private const long FreshMs = 10_000;
+    private const long ScarceMs = 1_000;
+    private const int MaxRounds = 4;
+
+    private readonly Lock _rounds = new();
+    private Round? _next;
+    private volatile TenantLease? _lease;
+    private volatile Scarcity? _scarcity;
+    private long _freshUntil;
+    private volatile bool _wasUnmet;
+
+    /// <summary>Who it is.</summary>
+    public TenantId Tenant { get; } = tenant;
+
+    /// <summary>The definition; null if there is no such tenant.</summary>
+    public TenantDefinition? Definition => _lease?.Tenant;
+
+    /// <summary>Weight of charges in route decisions.</summary>
+    public double Pacing => _lease?.Pacing ?? 0;
+
+    /// <summary>Whether what is known of the tenant is recent.</summary>
+    public bool IsFresh(long now) => _lease is not null && now < Volatile.Read(ref _freshUntil);
+
+    /// <summary>Asks the tenant's grain, unless what is known is recent.</summary>
+    public async Task RefreshAsync()
+    {
+        Touch(Clock.Now);
+        await JoinAsync(0);
+    }
+
+    /// <summary>The largest charge cap that the budget can cover; null: not known to be short.</summary>
+    public Money? MaxAffordable(long now) => _scarcity is { } scarcity && now < scarcity.Until ? scarcity.Affordable : null;
+
+    /// <summary>Milliseconds until money may be free, when it is known to be short.</summary>
+    public long RetryAfterMs(long now) => _scarcity is { } scarcity ? Math.Max(0, scarcity.FreeAt - now) : 0;
+
+    /// <summary>Reserves a charge cap: from the lease, else by asking the tenant's grain for as much.</summary>
+    public ValueTask<MoneyReply> ReserveAsync(Money amount)
+    {
+        var now = Clock.Now;
+        if (_lease is { Tenant: not null, Grant: null })
+        {
+            Touch(now);
+            var unlimited = Current;
+            unlimited.BeginUnlimited();
+            return new(new MoneyReply(new(unlimited, amount, now, false), 0));
+        }
+
+        if (TryReserve(amount.Nanos, now) is { } held)
+        {
+            RefillSoon(held, now);
+            return new(new MoneyReply(new(held, amount, now, true), 0));
+        }
+
+        return AskAsync(amount);
+    }
+
+    protected override async Task<LeaseGrant?> SendAsync(LeaseReport report)
+    {
+        var lease = await grain.Refill(report);
+        if (report.LeaseId == Current.Lease.LeaseId || lease.Tenant is null)
+        {
+            _lease = lease;
+            Volatile.Write(ref _freshUntil, Clock.Now + FreshMs);
+        }
+
+        return lease.Grant;
+    }
+
+    private async ValueTask<MoneyReply> AskAsync(Money amount)
+    {
+        Round round;
+        var rounds = 0;
+        do
+        {
+            round = await JoinAsync(amount.Nanos);
+            var now = Clock.Now;
+            if (_lease is { Tenant: not null, Grant: null })
+            {
+                return await ReserveAsync(amount);
+            }
+
+            if (_lease?.Tenant is null)
+            {
+                return new(null, 0);
+            }
+
+            if (TryReserve(amount.Nanos, now) is { } held)
+            {
+                return new(new(held, amount, now, true), 0);
+            }
+        }
+        while (!(round.IsUnmet && round.Asked <= amount.Nanos) && ++rounds < MaxRounds);
+
+        return new(null, await ShortAsync(amount, round));
+    }
+
+    // What is affordable is asked once in a while, so that a flood of requests that cannot be paid costs no grain call each.
+    private async Task<long> ShortAsync(Money amount, Round round)
+    {
+        var budget = await grain.GetBudget();
+        var affordable = budget.Windows.IsDefaultOrEmpty ? Money.MaxValue : budget.Windows.Min(window => window.Available);
+        affordable = Money.Max(affordable, Money.FromNanos(Available));
+
+        // Other silos' leases may take it meanwhile: what was just refused is not affordable.
+        affordable = affordable >= amount ? Money.FromNanos(Math.Max(0, amount.Nanos - 1)) : affordable;
+        var now = Clock.Now;
+        var retry = round.RetryAfterMs;
+        _scarcity = new(affordable, now + (retry > 0 ? Math.Min(retry, ScarceMs) : ScarceMs), now + retry);
+        return retry;
+    }
+
+    // Requests that wait share a message. It asks for what all of them need; after that was too much, for what the most
+    // modest of them needs, so that one large request does not have all refused.
+    private Task<Round> JoinAsync(long amount)
+    {
+        lock (_rounds)
+        {
+            var round = _next ??= new();
+            round.Sum += amount;
+            round.Least = Math.Min(round.Least, amount);
+            return round.Run ??= RunAsync(round);
+        }
+    }
+
+    private async Task<Round> RunAsync(Round round)
+    {
+        await Task.Yield();
+        var grant = await RefillOnceAsync(() =>
+        {
+            lock (_rounds)
+            {
+                _next = null;
+                round.Asked = _wasUnmet ? round.Least : round.Sum;
+                return round.Asked;
+            }
+        });
+        round.RetryAfterMs = grant?.RetryAfterMs ?? 0;
+        round.IsUnmet = grant is not null && (grant.RetryAfterMs > 0 || Available < round.Asked);
+        _wasUnmet = round.IsUnmet;
+        return round;
+    }
+
+    private sealed class Round
+    {
+        public Task<Round>? Run;
+        public long Sum;
+        public long Least = long.MaxValue;
+        public long Asked;
+        public long RetryAfterMs;
+        public bool IsUnmet;
+    }
+
+    private sealed record Scarcity(Money Affordable, long Until, long FreeAt);
+}

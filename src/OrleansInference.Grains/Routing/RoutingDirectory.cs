@@ -1,0 +1,208 @@
+using System.Collections.Concurrent;
+using Microsoft.Extensions.Logging;
+using OrleansInference.Hosting;
+using OrleansInference.Latency;
+using OrleansInference.Leases;
+
+namespace OrleansInference.Routing;
+
+/// <summary>
+/// The routing tables that this silo uses: it subscribes to a model at its first request, renews at a beat, and swaps a
+/// table whole when a snapshot comes. Names that do not exist are remembered briefly and only so many.
+/// </summary>
+internal sealed partial class RoutingDirectory(
+    IGrainFactory grains,
+    LeaseHolderIdentity holder,
+    LatencyRecorder recorder,
+    RouterClock clock,
+    ILogger<RoutingDirectory> logger) : IRoutingObserver
+{
+    private const int MaxUnknown = 10_000;
+    private const long UnknownMs = 2_000;
+    private const long RenewMs = 5_000;
+    private const long UnusedMs = 600_000;
+
+    private readonly ConcurrentDictionary<ModelName, Entry> _models = new();
+    private readonly ConcurrentDictionary<ModelName, long> _unknown = new();
+    private readonly Lock _creating = new();
+    private IRoutingObserver? _reference;
+    private long _sequence;
+
+    /// <summary>The model's table; null if there is no such model.</summary>
+    public ValueTask<RoutingTable?> GetAsync(ModelName model)
+    {
+        var now = clock.Now;
+        if (_models.TryGetValue(model, out var entry) && entry.Table is { } table)
+        {
+            entry.UsedAt = now;
+            return new(table);
+        }
+
+        return _unknown.TryGetValue(model, out var until) && now < until ? default : LoadAsync(model);
+    }
+
+    /// <inheritdoc/>
+    public Task OnSnapshot(ModelName model, RoutingSnapshot? snapshot)
+    {
+        if (_models.TryGetValue(model, out var entry))
+        {
+            Take(model, entry, snapshot, isAnswer: false);
+        }
+
+        return Task.CompletedTask;
+    }
+
+    /// <summary>Renews subscriptions and reports what was measured.</summary>
+    public Task BeatAsync()
+    {
+        var now = clock.Now;
+        foreach (var (model, until) in _unknown)
+        {
+            if (until <= now)
+            {
+                _unknown.TryRemove(model, out _);
+            }
+        }
+
+        List<Task> beats = [];
+        foreach (var (model, entry) in _models)
+        {
+            if (now - entry.UsedAt > UnusedMs)
+            {
+                _models.TryRemove(model, out _);
+                continue;
+            }
+
+            beats.Add(BeatAsync(model, entry, now));
+        }
+
+        return Task.WhenAll(beats);
+    }
+
+    private async Task BeatAsync(ModelName model, Entry entry, long now)
+    {
+        try
+        {
+            if (entry.Table is not null)
+            {
+                var deltas = recorder.Drain(entry.Endpoints);
+                if (!deltas.IsEmpty)
+                {
+                    await grains.GetGrain<IModelGrain>(model.Value).Report(new() { Holder = holder.Name, Sequence = Interlocked.Increment(ref _sequence), Deltas = deltas });
+                }
+            }
+
+            if (now - entry.RenewedAt >= RenewMs || now < entry.RenewedAt)
+            {
+                await SubscribeAsync(model, entry);
+            }
+        }
+        catch (Exception exception)
+        {
+            // The table in hand serves on; samples of one beat may be lost.
+            LogBeatFailed(exception, model);
+        }
+    }
+
+    private async ValueTask<RoutingTable?> LoadAsync(ModelName model)
+    {
+        var entry = _models.GetOrAdd(model, static _ => new());
+        entry.UsedAt = clock.Now;
+        Task loading;
+        lock (entry)
+        {
+            loading = entry.Loading ??= LoadOnceAsync(model, entry);
+        }
+
+        await loading;
+        return entry.Table;
+    }
+
+    private async Task LoadOnceAsync(ModelName model, Entry entry)
+    {
+        await Task.Yield();
+        try
+        {
+            await SubscribeAsync(model, entry);
+            if (entry.Table is null && _unknown.Count < MaxUnknown)
+            {
+                _unknown[model] = clock.Now + UnknownMs;
+            }
+        }
+        finally
+        {
+            lock (entry)
+            {
+                entry.Loading = null;
+            }
+
+            if (entry.Table is null)
+            {
+                _models.TryRemove(KeyValuePair.Create(model, entry));
+            }
+        }
+    }
+
+    // Asking for the whole snapshot each time repairs what a lost message left old.
+    private async Task SubscribeAsync(ModelName model, Entry entry)
+    {
+        var snapshot = await grains.GetGrain<IModelGrain>(model.Value).Subscribe(holder.Name, Reference(), 0);
+        entry.RenewedAt = clock.Now;
+        Take(model, entry, snapshot, isAnswer: true);
+    }
+
+    private void Take(ModelName model, Entry entry, RoutingSnapshot? snapshot, bool isAnswer)
+    {
+        if (snapshot is null)
+        {
+            entry.Set(null);
+            _models.TryRemove(KeyValuePair.Create(model, entry));
+            return;
+        }
+
+        lock (entry)
+        {
+            // A pushed snapshot may be overtaken by a newer one.
+            if (entry.Table is { } table && (snapshot.Version == table.Version || (!isAnswer && snapshot.Version < table.Version)))
+            {
+                return;
+            }
+
+            entry.Set(RoutingTable.Build(snapshot));
+        }
+    }
+
+    // Kept in a field: the runtime holds the observer itself weakly, and this object is what it holds.
+    private IRoutingObserver Reference()
+    {
+        lock (_creating)
+        {
+            return _reference ??= grains.CreateObjectReference<IRoutingObserver>(this);
+        }
+    }
+
+    private sealed class Entry
+    {
+        private volatile RoutingTable? _table;
+        private volatile EndpointName[] _endpoints = [];
+
+        public Task? Loading { get; set; }
+
+        public RoutingTable? Table => _table;
+
+        public EndpointName[] Endpoints => _endpoints;
+
+        public long UsedAt { get; set; }
+
+        public long RenewedAt { get; set; }
+
+        public void Set(RoutingTable? table)
+        {
+            _endpoints = table is null ? [] : [.. table.Candidates.Select(candidate => candidate.Endpoint.Name)];
+            _table = table;
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "The beat of model {Model} failed; the next one tries again.")]
+    private partial void LogBeatFailed(Exception exception, ModelName model);
+}

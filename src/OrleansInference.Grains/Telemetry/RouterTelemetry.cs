@@ -1,0 +1,56 @@
+using System.Diagnostics;
+using System.Diagnostics.Metrics;
+
+namespace OrleansInference.Telemetry;
+
+/// <summary>The names under which the router measures and traces itself, and its instruments.</summary>
+public static class RouterTelemetry
+{
+    /// <summary>Name of the meter.</summary>
+    public const string MeterName = "OrleansInference";
+
+    /// <summary>Name of the activity source.</summary>
+    public const string ActivitySourceName = "OrleansInference";
+
+    private static readonly Meter Meter = new(MeterName);
+
+    private static readonly Counter<long> Requests = Meter.CreateCounter<long>("orleans_inference.requests", "{request}", "Requests and jobs by lane, class and outcome.");
+
+    private static readonly Histogram<double> Latency = Meter.CreateHistogram<double>("orleans_inference.latency", "s", "Arrival to answer of answered requests, by lane and class.");
+
+    private static readonly Counter<long> Errors = Meter.CreateCounter<long>("orleans_inference.errors", "{error}", "Refusals and failures by class and code.");
+
+    private static readonly Counter<double> Charges = Meter.CreateCounter<double>("orleans_inference.charges", "{USD}", "What tenants were charged, by lane and class.");
+
+    private static readonly Counter<double> Costs = Meter.CreateCounter<double>("orleans_inference.use_cost", "{USD}", "What AWS bills for serverless use, by lane. Instances are booked by their endpoints.");
+
+    /// <summary>Traces of requests.</summary>
+    internal static ActivitySource Activities { get; } = new(ActivitySourceName);
+
+    internal static void Answered(Lane lane, TrafficClass trafficClass, double seconds)
+    {
+        var tags = new TagList { { "lane", lane.ToString() }, { "class", trafficClass.ToString() } };
+        Latency.Record(seconds, tags);
+        tags.Add("outcome", "answered");
+        Requests.Add(1, tags);
+    }
+
+    internal static void Failed(Lane? lane, TrafficClass trafficClass, ProblemCode code)
+    {
+        Requests.Add(1, new TagList { { "lane", lane?.ToString() ?? "None" }, { "class", trafficClass.ToString() }, { "outcome", "failed" } });
+        Errors.Add(1, new TagList { { "class", trafficClass.ToString() }, { "code", code.ToString() } });
+    }
+
+    internal static void Charged(Lane lane, TrafficClass trafficClass, Money charge, Money useCost)
+    {
+        if (charge > Money.Zero)
+        {
+            Charges.Add((double)charge.ToDollars(), new TagList { { "lane", lane.ToString() }, { "class", trafficClass.ToString() } });
+        }
+
+        if (useCost > Money.Zero)
+        {
+            Costs.Add((double)useCost.ToDollars(), new TagList { { "lane", lane.ToString() } });
+        }
+    }
+}

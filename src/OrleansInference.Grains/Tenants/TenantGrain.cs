@@ -1,0 +1,198 @@
+using Microsoft.Extensions.Logging;
+using OrleansInference.Budgets;
+using OrleansInference.Hosting;
+using OrleansInference.Persistence;
+
+namespace OrleansInference.Tenants;
+
+/// <summary>What a tenant's grain stores.</summary>
+public sealed record TenantGrainState
+{
+    /// <summary>The tenant; null until it is configured.</summary>
+    public TenantDefinition? Definition { get; init; }
+
+    /// <summary>Counts up with every change of the definition.</summary>
+    public long Version { get; init; }
+
+    /// <summary>Whether the tenant was taken out of the catalog; its ledger is kept.</summary>
+    public bool IsRemoved { get; init; }
+
+    /// <summary>The ledger.</summary>
+    public TenantLedgerState? Ledger { get; init; }
+
+    /// <summary>The pacing weight.</summary>
+    public PacingState? Pacing { get; init; }
+}
+
+/// <summary>Owns a tenant's ledger: every grant, reservation and settlement is durable before it is answered.</summary>
+internal sealed partial class TenantGrain(
+    [PersistentState("tenant", OrleansInferenceOptions.StorageName)] IPersistentState<TenantGrainState> storage,
+    RouterClock clock,
+    ILogger<TenantGrain> logger) : DurableGrain<TenantGrainState>(storage, clock), ITenantGrain
+{
+    private static readonly TimeSpan TickPeriod = TimeSpan.FromSeconds(2);
+
+    private TenantDefinition? _definition;
+    private TenantLedger? _ledger;
+    private Pacing _pacing = new();
+    private long _version;
+    private bool _isRemoved;
+
+    public override Task OnActivateAsync(CancellationToken cancellationToken)
+    {
+        if (Stored.Definition is { } definition)
+        {
+            _definition = definition;
+            (_version, _isRemoved) = (Stored.Version, Stored.IsRemoved);
+            _ledger = new(definition, Stored.Ledger, LeaseTimes.ForMoney(Clock));
+            _pacing = new(Stored.Pacing);
+            KeepTime();
+        }
+
+        return Task.CompletedTask;
+    }
+
+    public Task Configure(TenantDefinition definition)
+    {
+        ArgumentNullException.ThrowIfNull(definition);
+        RequireAlive();
+        if (definition.Id.Value != this.GetPrimaryKeyString())
+        {
+            throw new ArgumentException($"Tenant '{definition.Id}' is not '{this.GetPrimaryKeyString()}'.", nameof(definition));
+        }
+
+        if (_ledger is null)
+        {
+            _ledger = new(definition, options: LeaseTimes.ForMoney(Clock));
+            KeepTime();
+        }
+        else
+        {
+            _ledger.Configure(definition, Clock.Now);
+        }
+
+        (_definition, _isRemoved) = (definition, false);
+        _version++;
+        return PersistAsync();
+    }
+
+    public Task Remove()
+    {
+        RequireAlive();
+        if (_definition is null || _isRemoved)
+        {
+            return Task.CompletedTask;
+        }
+
+        _isRemoved = true;
+        _version++;
+        return PersistAsync();
+    }
+
+    public Task<TenantDefinition?> GetDefinition() => Task.FromResult(_isRemoved ? null : _definition);
+
+    public async Task<TenantLease> Refill(LeaseReport report)
+    {
+        RequireAlive();
+        if (_ledger is null)
+        {
+            return new();
+        }
+
+        // A removed tenant gets nothing more, and what it spent before still counts.
+        var grant = _ledger.Refill(_isRemoved ? report with { Wanted = 0, AtLeast = 0 } : report, Clock.Now);
+        var lease = new TenantLease { Tenant = _isRemoved ? null : _definition, Version = _version, Grant = grant, Pacing = _pacing.Weight };
+        await PersistAsync();
+        LogAlerts();
+        return lease;
+    }
+
+    public async Task<ReservationReply> Reserve(string reservationId, Money amount, long expiresAt)
+    {
+        RequireAlive();
+        if (_ledger is null || _isRemoved)
+        {
+            return new() { Reason = $"there is no tenant '{this.GetPrimaryKeyString()}'" };
+        }
+
+        var reply = _ledger.Reserve(reservationId, amount, expiresAt, Clock.Now);
+        await PersistAsync();
+        LogAlerts();
+        return reply;
+    }
+
+    public async Task Settle(string reservationId, Money charge)
+    {
+        RequireAlive();
+        if (_ledger is null)
+        {
+            return;
+        }
+
+        var outcome = _ledger.Settle(reservationId, charge, Clock.Now);
+        if (outcome is SettleOutcome.Clamped or SettleOutcome.Unknown)
+        {
+            LogSettlement(this.GetPrimaryKeyString(), reservationId, charge, outcome);
+        }
+
+        await PersistAsync();
+        LogAlerts();
+    }
+
+    public Task<BudgetView> GetBudget()
+    {
+        RequireAlive();
+        return Task.FromResult(_ledger is null
+            ? new BudgetView { Tenant = new(this.GetPrimaryKeyString()) }
+            : _ledger.GetView(Clock.Now) with { Pacing = _pacing.Weight });
+    }
+
+    protected override TenantGrainState Capture() => new()
+    {
+        Definition = _definition,
+        Version = _version,
+        IsRemoved = _isRemoved,
+        Ledger = _ledger?.ToState(),
+        Pacing = _pacing.ToState(),
+    };
+
+    // Leases and reservations run out while nobody calls.
+    private void KeepTime() => this.RegisterGrainTimer(
+        async _ =>
+        {
+            if (HasFailed || _ledger is null)
+            {
+                return;
+            }
+
+            var before = _ledger.Version;
+            var now = Clock.Now;
+            _ledger.Tick(now);
+            if (_ledger.IsLimited)
+            {
+                _pacing.Observe(_ledger.GetView(now), now);
+            }
+
+            if (_ledger.Version != before)
+            {
+                await PersistAsync();
+            }
+
+            LogAlerts();
+        },
+        new GrainTimerCreationOptions(ToTimer(TickPeriod), ToTimer(TickPeriod)) { Interleave = true });
+
+    private void LogAlerts()
+    {
+        foreach (var alert in _ledger!.TakeAlerts())
+        {
+            LogAlert(alert.Tenant, alert.Percent, alert.Window.Kind, alert.Window.Limit, alert.Counted);
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Tenant {Tenant} has reached {Percent} % of its {Window} budget of {Limit} $: {Counted} $.")]
+    private partial void LogAlert(TenantId tenant, int percent, BudgetWindowKind window, Money limit, Money counted);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "Tenant {Tenant}: settling reservation {Reservation} with {Charge} $ came to {Outcome}.")]
+    private partial void LogSettlement(string tenant, string reservation, Money charge, SettleOutcome outcome);
+}
