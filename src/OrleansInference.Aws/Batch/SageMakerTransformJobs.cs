@@ -1,5 +1,6 @@
 using OrleansInference.Aws.ControlPlane;
 using OrleansInference.Batch;
+using OrleansInference.Invocation;
 
 namespace OrleansInference.Aws.Batch;
 
@@ -22,6 +23,10 @@ internal sealed class SageMakerTransformJobs(SageMakerControlPlane controlPlane)
         catch (SageMakerException failure) when (failure.IsInUse)
         {
             // Started before: names are derived from the window, so this is the same job.
+        }
+        catch (SageMakerException failure) when (failure.IsValidation)
+        {
+            throw new ModelCallException(ModelCallFailure.Validation, failure.Message, failure);
         }
     }
 

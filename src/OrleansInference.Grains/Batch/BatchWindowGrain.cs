@@ -176,6 +176,13 @@ internal sealed partial class BatchWindowGrain(
 
     private async Task StartAsync(BatchWindow window)
     {
+        if (window.IsWorthless(clock.Now))
+        {
+            window.Refused("Every deadline passed before the transform job could be started.");
+            await SaveAsync();
+            return;
+        }
+
         var endpoint = Record.Endpoint!.Endpoint;
         await files.WriteInputsAsync(Key, Record, CancellationToken.None);
         try
@@ -205,7 +212,8 @@ internal sealed partial class BatchWindowGrain(
 
     private async Task LookAsync(BatchWindow window)
     {
-        var job = await transformJobs.DescribeAsync(window.TransformJob(options.Value.TransformJobPrefix), CancellationToken.None);
+        var name = window.TransformJob(options.Value.TransformJobPrefix);
+        var job = await transformJobs.DescribeAsync(name, CancellationToken.None);
         switch (job?.State)
         {
             case null:
@@ -214,6 +222,11 @@ internal sealed partial class BatchWindowGrain(
                 return;
             case TransformJobState.InProgress or TransformJobState.Stopping:
                 window.StillRuns(clock.Now);
+                if (job.State == TransformJobState.InProgress && window.IsWorthless(clock.Now))
+                {
+                    await transformJobs.StopAsync(name, CancellationToken.None);
+                }
+
                 return;
             default:
                 break;

@@ -1,3 +1,5 @@
+using OrleansInference.Invocation;
+
 namespace OrleansInference.Batch;
 
 /// <summary>A batch transform job to start. One JSON line in, one line out, in order.</summary>
@@ -69,7 +71,10 @@ public sealed record TransformJobDescription
 /// <summary>Batch transform.</summary>
 public interface ITransformJobs
 {
-    /// <summary>CreateTransformJob; a name in use means that the job was started before, which is fine.</summary>
+    /// <summary>
+    /// CreateTransformJob; a name in use means that the job was started before, which is fine. Throws <see cref="ModelCallException"/>
+    /// with <see cref="ModelCallFailure.Validation"/> or <see cref="ModelCallFailure.Configuration"/> if trying again does not help.
+    /// </summary>
     Task StartAsync(TransformJobRequest request, CancellationToken cancellationToken);
 
     /// <summary>DescribeTransformJob; null if there is no such job.</summary>

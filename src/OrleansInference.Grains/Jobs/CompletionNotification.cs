@@ -35,6 +35,7 @@ internal static class CompletionNotification
     private static bool TryFindJob(JsonElement notification, out JobAddress address) =>
         JobAddress.TryParse(Text(notification, "inferenceId"), out address)
         || JobAddress.TryFind(Text(notification, "responseParameters", "outputLocation"), out address)
+        || JobAddress.TryFind(Text(notification, "responseParameters", "failureLocation"), out address)
         || JobAddress.TryFind(Text(notification, "requestParameters", "inputLocation"), out address);
 
     private static string? Text(JsonElement element, params ReadOnlySpan<string> path)

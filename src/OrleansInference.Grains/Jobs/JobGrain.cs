@@ -295,7 +295,6 @@ internal sealed partial class JobGrain(
         try
         {
             await Tenant.Settle(record.ReservationId, record.Ending!.Charge);
-            await world.BookAsync(_address, record);
             await world.AuditAsync(_address, record);
         }
         catch (Exception exception)

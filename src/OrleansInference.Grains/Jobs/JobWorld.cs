@@ -54,12 +54,6 @@ internal sealed class JobWorld(
         return view.Configuration;
     }
 
-    /// <summary>Books an async prediction at its endpoint; a batch window books its own.</summary>
-    public Task BookAsync(JobAddress address, JobRecord record) =>
-        record is { Ending.State: JobState.Succeeded, Specification.Route.Lane: not Lane.Batch }
-            ? grains.GetGrain<IEndpointGrain>(record.Endpoint.Endpoint.Name.Value).Book(address.Key, Money.Zero, record.Ending.Charge, 1)
-            : Task.CompletedTask;
-
     /// <summary>Appends the ended reservation to the audit log and waits until it is durable.</summary>
     public async Task AuditAsync(JobAddress address, JobRecord record)
     {

@@ -84,6 +84,9 @@ public sealed class BatchWindow(WindowRecord record, WindowLimits limits)
 
     private bool IsFull => record.Members.Count >= Endpoint.WindowMaxRequests || record.Members.Sum(static member => member.Bytes) >= limits.MaxBytes;
 
+    /// <summary>Whether every member's deadline has passed, so that no result is worth anything.</summary>
+    public bool IsWorthless(long now) => record.Members.All(member => member.Deadline <= now);
+
     /// <summary>Opens a window that has never been.</summary>
     /// <param name="endpoint">The endpoint.</param>
     /// <param name="nonce">Letters and digits that no window had before.</param>
