@@ -258,7 +258,14 @@ internal sealed partial class Dispatcher(
 
         outcomes.Sent(route.Lane);
         var submitted = await submitter.SubmitAsync(
-            new() { Request = plan.Request, Route = route, AcceptedAt = plan.ArrivedAt, Deadline = plan.Deadline },
+            new()
+            {
+                Request = plan.Request,
+                Route = route,
+                AcceptedAt = plan.ArrivedAt,
+                Deadline = plan.Deadline,
+                SizeClass = Latency.SizeClass.Of(plan.Table.Snapshot.Model.MaxOutputTokens, plan.Route.InputTokens, plan.Route.MaxOutputTokens),
+            },
             cancellationToken);
         if (submitted.JobId is not { } jobId)
         {

@@ -2,6 +2,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using OrleansInference.Audit;
 using OrleansInference.Dispatch;
+using OrleansInference.Jobs;
 using OrleansInference.Latency;
 using OrleansInference.Leases;
 using OrleansInference.Routing;
@@ -44,6 +45,7 @@ public static class OrleansInferenceSiloBuilderExtensions
             services.AddSingleton<ModelCaller>();
             services.AddSingleton<Dispatcher>();
             services.AddSingleton<IDispatcher>(provider => provider.GetRequiredService<Dispatcher>());
+            services.AddJobs();
             services.AddSingleton<RouterBeat>();
             services.AddSingleton<ILifecycleParticipant<ISiloLifecycle>>(provider => provider.GetRequiredService<RouterBeat>());
         });
