@@ -79,13 +79,15 @@ public sealed record Explanation
 [Alias("oi.IRouterGrain")]
 public interface IRouterGrain : IGrainWithIntegerKey
 {
-    /// <summary>Serves a request.</summary>
+    /// <summary>Serves a request. Waits as long as an in-line answer may take, which is longer than other grain calls.</summary>
+    [ResponseTimeout("00:11:00")]
     [Alias("Invoke")] Task<InferenceOutcome> Invoke(InferenceRequest request, CancellationToken cancellationToken = default);
 
     /// <summary>Decides a request without running it.</summary>
     [Alias("Explain")] Task<InferenceOutcomeOrExplanation> Explain(InferenceRequest request);
 
     /// <summary>A job of a tenant, waiting at most <paramref name="wait"/> for its end; null if there is none.</summary>
+    [ResponseTimeout("00:02:00")]
     [Alias("GetJob")] Task<JobView?> GetJob(TenantId tenant, string jobId, TimeSpan wait);
 
     /// <summary>The result of a job that succeeded; null if there is none.</summary>
