@@ -53,7 +53,8 @@ public sealed class LocalAwsServer : IAsyncDisposable
                 new ControlPlaneSurface(new(_models, options), new(_transforms, _models, options)),
                 new SqsSurface(new(_queues, options), new(_queues)),
                 new S3Surface(_objects, new(_objects, options), new(_objects)),
-            ]));
+            ],
+            _stopping.Token));
     }
 
     /// <summary>The one address of all services.</summary>

@@ -1,7 +1,7 @@
 namespace OrleansInference.LocalAws.Wire;
 
 /// <summary>Finds the service that a request is for and turns whatever goes wrong into that service's error.</summary>
-internal sealed class FrontDoor(Authentication authentication, IReadOnlyList<IAwsSurface> surfaces)
+internal sealed class FrontDoor(Authentication authentication, IReadOnlyList<IAwsSurface> surfaces, CancellationToken stopping)
 {
     public async Task HandleAsync(HttpContext http)
     {
@@ -9,9 +9,12 @@ internal sealed class FrontDoor(Authentication authentication, IReadOnlyList<IAw
         var surface = surfaces.First(s => s.Takes(request));
         http.Response.Headers["x-amzn-RequestId"] = Guid.NewGuid().ToString();
         AwsFault fault;
+
+        // Whoever waits, for a message or a model, is told when the server stops.
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(http.RequestAborted, stopping);
         try
         {
-            await surface.HandleAsync(request, http.RequestAborted);
+            await surface.HandleAsync(request, either.Token);
             return;
         }
         catch (AwsFault thrown)
