@@ -13,6 +13,9 @@ internal sealed class SageMakerTransformJobs(SageMakerControlPlane controlPlane)
     /// <summary>The largest input of a real-time call, so that a request fits every lane alike.</summary>
     private const int LargestPayloadInMB = 6;
 
+    /// <summary>SageMaker's most repetitions of a record that its container did not answer.</summary>
+    private const int InvocationsMaxRetries = 3;
+
     public async Task StartAsync(TransformJobRequest request, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(request);
@@ -78,6 +81,7 @@ internal sealed class SageMakerTransformJobs(SageMakerControlPlane controlPlane)
         BatchStrategy = "SingleRecord",
         MaxConcurrentTransforms = request.MaxConcurrentTransforms,
         MaxPayloadInMB = Math.Clamp(MaxPayloadsInMemory / Math.Max(1, request.MaxConcurrentTransforms), 1, LargestPayloadInMB),
+        ModelClientConfig = new(request.InvocationTimeoutSeconds, InvocationsMaxRetries),
         TransformInput = new(new(new("S3Prefix", request.InputPrefix)), request.ContentType, "Line", "None"),
         TransformOutput = new(request.OutputPrefix, request.ContentType, "Line"),
         TransformResources = new(request.InstanceType, request.InstanceCount),
@@ -98,6 +102,8 @@ internal sealed class SageMakerTransformJobs(SageMakerControlPlane controlPlane)
 
         public required int MaxPayloadInMB { get; init; }
 
+        public required ModelClientConfig ModelClientConfig { get; init; }
+
         public required TransformInput TransformInput { get; init; }
 
         public required TransformOutput TransformOutput { get; init; }
@@ -106,6 +112,8 @@ internal sealed class SageMakerTransformJobs(SageMakerControlPlane controlPlane)
 
         public IReadOnlyList<Tag>? Tags { get; init; }
     }
+
+    private sealed record ModelClientConfig(int InvocationsTimeoutInSeconds, int InvocationsMaxRetries);
 
     private sealed record TransformInput(DataSource DataSource, string ContentType, string SplitType, string CompressionType);
 

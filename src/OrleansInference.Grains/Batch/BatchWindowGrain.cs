@@ -197,6 +197,7 @@ internal sealed partial class BatchWindowGrain(
                     InstanceType = endpoint.InstanceType,
                     InstanceCount = Math.Max(1, endpoint.MaxInstances),
                     MaxConcurrentTransforms = Math.Max(1, endpoint.ConcurrencyPerInstance),
+                    InvocationTimeoutSeconds = (int)Math.Clamp(Math.Ceiling(endpoint.MaxServiceSeconds), 1, 3_600),
                     Tags = new Dictionary<string, string> { ["InferenceType"] = nameof(Lane.Batch) },
                 },
                 CancellationToken.None);

@@ -29,6 +29,9 @@ public sealed record TransformJobRequest
     /// <summary>Requests one instance serves at a time.</summary>
     public required int MaxConcurrentTransforms { get; init; }
 
+    /// <summary>Seconds the model may take for one request, 1..3600.</summary>
+    public int InvocationTimeoutSeconds { get; init; } = 600;
+
     /// <summary>Tags.</summary>
     public IReadOnlyDictionary<string, string> Tags { get; init; } = new Dictionary<string, string>();
 }

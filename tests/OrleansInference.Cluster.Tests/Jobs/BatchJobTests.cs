@@ -1,0 +1,97 @@
+using System.Globalization;
+using System.Text.Json;
+
+namespace OrleansInference.Tests.Jobs;
+
+public sealed class BatchJobTests
+{
+    [Fact]
+    public async Task Requests_collect_into_a_window_and_each_gets_its_own_result_back()
+    {
+        await using var world = await JobsWorld.StartAsync();
+        var ids = await Task.WhenAll(Enumerable.Range(0, 25).Select(i => world.AcceptAsync(Body(i), "chat-batch")));
+        for (var i = 0; i < ids.Length; i++)
+        {
+            var view = await world.EndOfAsync(ids[i]);
+            Assert.True(view.State == JobState.Succeeded, view.Problem?.Message);
+            Assert.True(view.Route.Charge > Money.Zero && view.Route.Charge <= view.Route.ChargeCap);
+            Assert.Equal(100 + i, await InputTokensAsync(world, ids[i]));
+        }
+
+        Assert.Equal(25, world.Aws.InvocationCounts["chat-batch"].Completed);
+        await world.RequireLedgerAndAuditAgreeAsync(jobs: 25);
+        await JobsWorld.UntilAsync(
+            async () => await world.EndpointAsync("chat-batch") is { Predictions: 25 } endpoint && endpoint.Cost > Money.Zero && endpoint.Charged == (await world.BudgetAsync()).SettledTotal,
+            "the windows are booked");
+        await JobsWorld.UntilAsync(async () => (await world.ObjectsAsync("windows/")).Count == 0, "the windows have cleaned up");
+    }
+
+    [Fact]
+    public async Task A_bad_record_costs_only_itself()
+    {
+        await using var world = await JobsWorld.StartAsync();
+        var ids = await Task.WhenAll(Enumerable.Range(0, 10).Select(i => world.AcceptAsync(i == 3 ? """{"question":3}""" : Body(i), "chat-batch")));
+        for (var i = 0; i < ids.Length; i++)
+        {
+            var view = await world.EndOfAsync(ids[i]);
+            if (i == 3)
+            {
+                Assert.Equal(JobState.Failed, view.State);
+                Assert.Equal(ProblemCode.ModelError, view.Problem!.Code);
+                Assert.Equal(Money.Zero, view.Route.Charge);
+            }
+            else
+            {
+                Assert.True(view.State == JobState.Succeeded, view.Problem?.Message);
+                Assert.Equal(100 + i, await InputTokensAsync(world, ids[i]));
+            }
+        }
+
+        await world.RequireLedgerAndAuditAgreeAsync(jobs: 10);
+    }
+
+    [Fact]
+    public async Task A_body_that_is_not_json_is_refused_alone_and_one_over_several_lines_is_taken()
+    {
+        await using var world = await JobsWorld.StartAsync();
+        var refused = await world.SubmitAsync("hello", "chat-batch");
+        Assert.Equal(ProblemCode.InvalidRequest, refused.Problem!.Code);
+        Assert.Contains("JSON", refused.Problem.Message, StringComparison.Ordinal);
+        var id = await world.AcceptAsync("{\n  \"inputs\": \"two\\nlines\",\r\n  \"input_tokens\": 7\n}\n", "chat-batch");
+        Assert.Equal(JobState.Succeeded, (await world.EndOfAsync(id)).State);
+        Assert.Equal(7, await InputTokensAsync(world, id));
+        await world.RequireLedgerAndAuditAgreeAsync(jobs: 1);
+    }
+
+    [Fact]
+    public async Task A_job_cancelled_in_an_open_window_is_not_sent()
+    {
+        await using var world = await JobsWorld.StartAsync();
+        var gone = await world.AcceptAsync(Body(1), "chat-batch-patient");
+        var window = world.Cluster.GrainFactory.GetGrain<IBatchWindowGrain>("chat-batch-patient/1");
+        await JobsWorld.UntilAsync(async () => (await window.GetView()).Members == 1, "the job has joined");
+        Assert.Equal(JobState.Cancelled, (await world.Jobs.CancelAsync(JobsWorld.Acme, gone, CancellationToken.None))!.State);
+        Assert.Equal(0, (await window.GetView()).Members);
+        Assert.Equal(Money.Zero, await world.RequireLedgerAndAuditAgreeAsync(jobs: 1));
+    }
+
+    [Fact]
+    public async Task A_tight_deadline_closes_its_window_early_and_an_impossible_one_expires_without_a_charge()
+    {
+        await using var world = await JobsWorld.StartAsync();
+        var tight = await world.AcceptAsync(Body(1), "chat-batch-patient", deadlineSeconds: 600);
+        var impossible = await world.AcceptAsync(Body(2), "chat-batch-slow", deadlineSeconds: 120);
+        Assert.Equal(JobState.Expired, (await world.EndOfAsync(impossible)).State);
+        Assert.Equal(JobState.Succeeded, (await world.EndOfAsync(tight)).State);
+        await world.RequireLedgerAndAuditAgreeAsync(jobs: 2);
+    }
+
+    private static string Body(int i) => string.Create(CultureInfo.InvariantCulture, $$"""{"inputs":"hello {{i}}","input_tokens":{{100 + i}},"output_tokens":5}""");
+
+    private static async Task<int> InputTokensAsync(JobsWorld world, string id)
+    {
+        var result = await world.Jobs.GetResultAsync(JobsWorld.Acme, id, CancellationToken.None);
+        using var answer = JsonDocument.Parse(result!.Body);
+        return answer.RootElement.GetProperty("usage").GetProperty("input_tokens").GetInt32();
+    }
+}

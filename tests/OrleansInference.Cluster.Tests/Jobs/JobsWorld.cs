@@ -1,0 +1,330 @@
+using System.Collections.Concurrent;
+using System.Text;
+using Microsoft.Extensions.DependencyInjection;
+using Orleans.Configuration;
+using Orleans.TestingHost;
+using OrleansInference.Audit;
+using OrleansInference.Aws;
+using OrleansInference.Hosting;
+using OrleansInference.Invocation;
+using OrleansInference.Jobs;
+using OrleansInference.LocalAws;
+using OrleansInference.Payloads;
+using OrleansInference.Sqlite;
+
+namespace OrleansInference.Tests.Jobs;
+
+/// <summary>Three silos over one SQLite file and the embedded AWS, which outlives them. Time runs sixty times as fast as life.</summary>
+internal sealed class JobsWorld : IAsyncDisposable
+{
+    public const double Speed = 60;
+
+    public static readonly TenantId Acme = new("acme");
+    public static readonly ModelName Chat = new("chat");
+
+    private static readonly ConcurrentDictionary<string, JobsWorld> Worlds = new();
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+
+    private readonly string _id = Guid.NewGuid().ToString("n");
+    private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("oi-jobs-");
+    private readonly bool _notify;
+    private readonly TimeSpan _retention;
+    private int _deleted;
+    private TestCluster? _cluster;
+
+    private JobsWorld(bool notify, TimeSpan retention) => (_notify, _retention) = (notify, retention);
+
+    public RouterClock Clock { get; } = new(TimeProvider.System, Speed);
+
+    public GatedAuditLog Audit { get; } = new();
+
+    /// <summary>While set, SageMaker cannot be reached for new asynchronous calls.</summary>
+    public bool IsRuntimeDown { get; set; }
+
+    /// <summary>Messages that were taken off the queue of notifications.</summary>
+    public int Deleted => Volatile.Read(ref _deleted);
+
+    public LocalAwsServer Aws { get; private set; } = null!;
+
+    public TestCluster Cluster => _cluster ?? throw new InvalidOperationException("The cluster has not started.");
+
+    public IServiceProvider Services => ((InProcessSiloHandle)Cluster.Primary!).SiloHost.Services;
+
+    public IJobs Jobs => Services.GetRequiredService<IJobs>();
+
+    public static async Task<JobsWorld> StartAsync(bool notify = true, TimeSpan? retention = null)
+    {
+        var world = new JobsWorld(notify, retention ?? new OrleansInferenceOptions().JobRetention);
+        Worlds[world._id] = world;
+        try
+        {
+            world.Aws = await LocalAwsServer.StartAsync(new() { Clock = world.Clock, NotificationQueue = notify ? "completions" : null });
+            await world.Aws.ApplyCatalogAsync(Catalog);
+            await world.StartClusterAsync();
+            var reply = await world.Cluster.GrainFactory.GetGrain<ICatalogGrain>(ICatalogGrain.Key).Apply(Catalog);
+            Assert.Empty(reply.Problems);
+            return world;
+        }
+        catch
+        {
+            await world.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Every silo dies without a word, and new ones come up on what was stored.</summary>
+    public async Task RestartClusterAsync(Action? between = null)
+    {
+        foreach (var silo in Cluster.Silos.ToList())
+        {
+            await Cluster.KillSiloAsync(silo);
+        }
+
+        await Cluster.DisposeAsync();
+        between?.Invoke();
+        await StartClusterAsync();
+    }
+
+    public async Task<InferenceOutcome> SubmitAsync(string body, string endpoint, double deadlineSeconds = 7_200, string? key = null, Money? cap = null)
+    {
+        var now = Clock.Now;
+        var lane = endpoint.Contains("batch", StringComparison.Ordinal) ? Lane.Batch : Lane.Async;
+        return await Services.GetRequiredService<IJobSubmitter>().SubmitAsync(
+            new()
+            {
+                Request = new() { Tenant = Acme, Model = Chat, Body = Encoding.UTF8.GetBytes(body), IdempotencyKey = key, Delivery = Delivery.Either },
+                Route = new()
+                {
+                    DecisionId = Guid.NewGuid().ToString("n"),
+                    Class = TrafficClass.Medium,
+                    Lane = lane,
+                    Endpoint = new(endpoint),
+                    Variant = new("full"),
+                    ChargeCap = cap ?? Money.FromDollars(0.01m),
+                },
+                AcceptedAt = now,
+                Deadline = now + (long)(deadlineSeconds * 1000),
+            },
+            TestContext.Current.CancellationToken);
+    }
+
+    public async Task<string> AcceptAsync(string body, string endpoint, double deadlineSeconds = 7_200, string? key = null)
+    {
+        var outcome = await SubmitAsync(body, endpoint, deadlineSeconds, key);
+        Assert.True(outcome.JobId is not null, outcome.Problem?.Message);
+        return outcome.JobId;
+    }
+
+    public async Task<JobView> EndOfAsync(string jobId)
+    {
+        var view = await Jobs.GetAsync(Acme, jobId, Clock.FromWall(Patience), TestContext.Current.CancellationToken);
+        Assert.NotNull(view);
+        Assert.True(view.EndedAt is not null, $"job {jobId} is still {view.State}");
+        return view;
+    }
+
+    public Task<BudgetView> BudgetAsync() => Cluster.GrainFactory.GetGrain<ITenantGrain>(Acme.Value).GetBudget();
+
+    public Task<EndpointView?> EndpointAsync(string name) => Cluster.GrainFactory.GetGrain<IEndpointGrain>(name).GetView();
+
+    public Task<IReadOnlyList<string>> ObjectsAsync(string prefix) =>
+        Services.GetRequiredService<IObjectStore>().ListAsync(new OrleansInferenceOptions().PayloadBucket, prefix, CancellationToken.None);
+
+    public async Task SendAsync(params string[] messages)
+    {
+        var queue = Services.GetRequiredService<IMessageQueue>();
+        var url = await queue.ResolveAsync("completions", create: true, CancellationToken.None);
+        foreach (var message in messages)
+        {
+            await queue.SendAsync(url!, message, CancellationToken.None);
+        }
+    }
+
+    /// <summary>What the ledger has settled is what the audit log says, and nothing is left reserved.</summary>
+    public async Task<Money> RequireLedgerAndAuditAgreeAsync(int jobs)
+    {
+        await UntilAsync(async () => (await BudgetAsync()).Reserved == Money.Zero, "no reservation is left");
+        var budget = await BudgetAsync();
+        var records = Audit.Records.DistinctBy(record => record.Request).ToList();
+        Assert.Equal(jobs, records.Count);
+        Assert.Equal(budget.SettledTotal, records.Aggregate(Money.Zero, (sum, record) => sum + record.Charge));
+        Assert.Equal(Money.Zero, budget.UnreportedTotal);
+        return budget.SettledTotal;
+    }
+
+    public static async Task UntilAsync(Func<Task<bool>> condition, string what)
+    {
+        var until = TimeProvider.System.GetTimestamp();
+        while (!await condition())
+        {
+            Assert.True(TimeProvider.System.GetElapsedTime(until) < Patience, $"it did not come to this: {what}");
+            await Task.Delay(20, TestContext.Current.CancellationToken);
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_cluster is not null)
+        {
+            await _cluster.StopAllSilosAsync();
+            await _cluster.DisposeAsync();
+        }
+
+        if (Aws is not null)
+        {
+            await Aws.DisposeAsync();
+        }
+
+        Worlds.TryRemove(_id, out _);
+        _folder.Delete(recursive: true);
+    }
+
+    private static CatalogDefinition Catalog { get; } = new()
+    {
+        InstancePrices = System.Collections.Immutable.ImmutableDictionary<string, Money>.Empty.Add("ml.g5.xlarge", Money.FromDollars(1.408m)),
+        Tenants =
+        [
+            new() { Id = Acme, Budgets = [new() { Kind = BudgetWindowKind.Rolling, Seconds = 86_400, Limit = Money.FromDollars(1) }] },
+            new() { Id = new("umbrella") },
+        ],
+        Models =
+        [
+            new()
+            {
+                Name = Chat,
+                Variants =
+                [
+                    new()
+                    {
+                        Name = new("full"),
+                        Endpoints =
+                        [
+                            Endpoint("chat-async", Lane.Async, seconds: 2),
+                            Endpoint("chat-async-slow", Lane.Async, seconds: 1_200) with { MaxServiceSeconds = 3_600 },
+                            Endpoint("chat-batch", Lane.Batch, seconds: 2) with { WindowMaxRequests = 10, WindowMaxSeconds = 60, MaxInstances = 2 },
+                            Endpoint("chat-batch-patient", Lane.Batch, seconds: 2) with { WindowMaxRequests = 10, WindowMaxSeconds = 3_000 },
+                            Endpoint("chat-batch-slow", Lane.Batch, seconds: 900) with { WindowMaxSeconds = 30, MaxServiceSeconds = 3_600 },
+                        ],
+                    },
+                ],
+            },
+        ],
+    };
+
+    private static EndpointDefinition Endpoint(string name, Lane lane, double seconds) => new()
+    {
+        Name = new(name),
+        Lane = lane,
+        InstanceType = "ml.g5.xlarge",
+        ConcurrencyPerInstance = 4,
+        MinInstances = lane == Lane.Batch ? 0 : 1,
+        MaxInstances = 1,
+        Prior = new() { ServiceP50Seconds = 2, ServiceP99Seconds = 5, ColdStartSeconds = 10 },
+        Simulation = new() { BaseSeconds = seconds, Jitter = 0, DecodeTokensPerSecond = 0, StartSeconds = 10 },
+    };
+
+    private async Task StartClusterAsync()
+    {
+        var builder = new TestClusterBuilder(3);
+        builder.Options.ServiceId = "jobs-test";
+        builder.Properties["world"] = _id;
+        builder.AddSiloBuilderConfigurator<Silo>();
+        _cluster = builder.Build();
+        await _cluster.DeployAsync();
+    }
+
+    private sealed class Silo : ISiloConfigurator
+    {
+        public void Configure(ISiloBuilder siloBuilder)
+        {
+            var world = Worlds[siloBuilder.Configuration["world"]!];
+            var file = Path.Combine(world._folder.FullName, "jobs.db");
+            siloBuilder.AddSqliteGrainStorage(OrleansInferenceOptions.StorageName, options => options.FilePath = file);
+            siloBuilder.UseSqliteReminderService(options => options.FilePath = file);
+            siloBuilder.Configure<ClusterMembershipOptions>(options =>
+            {
+                // A killed silo should be noticed quickly.
+                options.ProbeTimeout = TimeSpan.FromMilliseconds(500);
+                options.NumMissedProbesLimit = 2;
+                options.NumVotesForDeathDeclaration = 1;
+            });
+            siloBuilder.Configure<ReminderOptions>(options => options.MinimumReminderPeriod = TimeSpan.FromSeconds(1));
+            siloBuilder.Services.AddSingleton(world.Clock);
+            siloBuilder.Services.AddSingleton<IAuditLog>(world.Audit);
+            siloBuilder.Services.AddAwsClients(new AwsOptions { Endpoint = world.Aws.Address, AccessKeyId = "AKIDEXAMPLE", SecretAccessKey = "secret" });
+            Decorate<IModelRuntime>(siloBuilder.Services, inner => new GatedRuntime(world, inner));
+            Decorate<IMessageQueue>(siloBuilder.Services, inner => new CountingQueue(world, inner));
+            siloBuilder.AddOrleansInference(options =>
+            {
+                options.NotificationQueue = world._notify ? "completions" : null;
+                options.JobRetention = world._retention;
+            });
+        }
+
+        private static void Decorate<T>(IServiceCollection services, Func<T, T> around)
+            where T : class
+        {
+            var service = services.Last(service => service.ServiceType == typeof(T));
+            services.Remove(service);
+            services.AddSingleton(provider => around((T)(service.ImplementationFactory?.Invoke(provider)
+                ?? service.ImplementationInstance
+                ?? ActivatorUtilities.CreateInstance(provider, service.ImplementationType!))));
+        }
+    }
+
+    private sealed class CountingQueue(JobsWorld world, IMessageQueue inner) : IMessageQueue
+    {
+        public Task<string?> ResolveAsync(string queueName, bool create, CancellationToken cancellationToken) => inner.ResolveAsync(queueName, create, cancellationToken);
+
+        public Task SendAsync(string queueUrl, string body, CancellationToken cancellationToken) => inner.SendAsync(queueUrl, body, cancellationToken);
+
+        public Task<IReadOnlyList<QueueMessage>> ReceiveAsync(string queueUrl, int max, TimeSpan wait, TimeSpan visibility, CancellationToken cancellationToken) =>
+            inner.ReceiveAsync(queueUrl, max, wait, visibility, cancellationToken);
+
+        public async Task DeleteAsync(string queueUrl, string receiptHandle, CancellationToken cancellationToken)
+        {
+            await inner.DeleteAsync(queueUrl, receiptHandle, cancellationToken);
+            Interlocked.Increment(ref world._deleted);
+        }
+
+        public Task ChangeVisibilityAsync(string queueUrl, string receiptHandle, TimeSpan visibility, CancellationToken cancellationToken) =>
+            inner.ChangeVisibilityAsync(queueUrl, receiptHandle, visibility, cancellationToken);
+    }
+
+    private sealed class GatedRuntime(JobsWorld world, IModelRuntime inner) : IModelRuntime
+    {
+        public Task<ModelAnswer> InvokeAsync(ModelCall call, CancellationToken cancellationToken) => inner.InvokeAsync(call, cancellationToken);
+
+        public Task<IModelStream> InvokeStreamAsync(ModelCall call, CancellationToken cancellationToken) => inner.InvokeStreamAsync(call, cancellationToken);
+
+        public Task<AsyncModelReceipt> InvokeAsynchronouslyAsync(AsyncModelCall call, CancellationToken cancellationToken) => world.IsRuntimeDown
+            ? Task.FromException<AsyncModelReceipt>(new ModelCallException(ModelCallFailure.Unavailable, "the gate is shut") { NotSent = true })
+            : inner.InvokeAsynchronouslyAsync(call, cancellationToken);
+    }
+}
+
+/// <summary>An audit log whose storage can fail.</summary>
+internal sealed class GatedAuditLog : IAuditLog
+{
+    private readonly ConcurrentQueue<AuditRecord> _records = new();
+    private int _refused;
+
+    public bool IsDown { get; set; }
+
+    public int Refused => Volatile.Read(ref _refused);
+
+    public IReadOnlyList<AuditRecord> Records => [.. _records];
+
+    public void Append(AuditRecord record)
+    {
+        if (IsDown)
+        {
+            Interlocked.Increment(ref _refused);
+            throw new IOException("the audit log is down");
+        }
+
+        _records.Enqueue(record);
+    }
+
+    public Task FlushAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+}
