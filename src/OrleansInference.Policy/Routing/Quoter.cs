@@ -82,7 +82,7 @@ internal static class Quoter
         }
 
         var reserved = trafficClass == TrafficClass.High ? 0 : candidate.Headroom;
-        var free = Math.Max(load.Available, candidate.Slots - inFlight - waiting) - reserved;
+        var free = Free(candidate, load, inFlight, waiting) - reserved;
         quote.Load = (double)(inFlight + waiting + 1) / candidate.Slots;
         if (free <= 0)
         {
@@ -103,6 +103,13 @@ internal static class Quoter
         {
             quote.MarginalCost = share;
         }
+    }
+
+    /// <summary>Slots free for one more request; negative by as many as wait. What is held on lease is free whatever the snapshot says.</summary>
+    private static int Free(Candidate candidate, in CandidateLoad load, int inFlight, int waiting)
+    {
+        var left = candidate.Slots - inFlight - waiting;
+        return load.Available > 0 ? Math.Max(load.Available, left) : left;
     }
 
     /// <summary>The wait for <paramref name="ahead"/> of the busy slots to come free, sooner if more instances come.</summary>
@@ -135,7 +142,7 @@ internal static class Quoter
     private static void Serverless(ref Quote quote, RoutingTable table, Candidate candidate, in RouteRequest request, in CandidateLoad load)
     {
         var inFlight = Math.Max(candidate.InFlight, load.InFlight);
-        var free = Math.Max(load.Available, candidate.Slots - inFlight - load.Waiting);
+        var free = Free(candidate, load, inFlight, load.Waiting);
         quote.ColdStartMs = load.WarmEnvironments > 0 || free <= 0 ? 0 : candidate.ColdStart.Mean;
         quote.Load = (double)(inFlight + load.Waiting + 1) / candidate.Slots;
         if (free <= 0)

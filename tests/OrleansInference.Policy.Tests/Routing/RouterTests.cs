@@ -1,0 +1,256 @@
+using System.Collections.Immutable;
+using OrleansInference.Routing;
+
+namespace OrleansInference.Tests.Routing;
+
+public sealed class RouterTests
+{
+    private const long Now = RoutingCase.Now;
+
+    private static readonly RouteRequest Request = new() { Now = Now, Deadline = Now + 3_600_000, Class = TrafficClass.High, PayloadBytes = 100, CanDefer = true };
+
+    private static readonly TenantRouting Tenant = new() { LowBudget = [LowBudgetStep.Refuse] };
+
+    public static TheoryData<string, DropReason> Filters => new()
+    {
+        { "excluded", DropReason.Excluded },
+        { "draining", DropReason.Draining },
+        { "breaker", DropReason.Unhealthy },
+        { "lane", DropReason.Lane },
+        { "quality", DropReason.Quality },
+        { "streaming", DropReason.Streaming },
+        { "payload", DropReason.Payload },
+        { "defer", DropReason.CannotDefer },
+        { "capacity", DropReason.NoCapacity },
+        { "charge", DropReason.ChargeAboveMax },
+    };
+
+    [Theory]
+    [MemberData(nameof(Filters))]
+    public void A_candidate_that_breaks_a_rule_is_dropped_for_that_rule(string rule, DropReason expected)
+    {
+        // The async endpoint is the cheaper one for the operator at rest only by being all there is to the rule broken.
+        var broken = Endpoint("broken", rule is "defer" ? Lane.Async : Lane.Realtime) with
+        {
+            Draining = rule == "draining",
+            MaxPayloadBytes = rule == "payload" ? 99 : 1000,
+            MaxInstances = rule == "capacity" ? 0 : 4,
+            Streaming = rule != "streaming",
+            Tariff = new() { PerRequest = Money.FromNanos(rule == "charge" ? 1001 : 1) },
+        };
+        var sound = Endpoint("sound", Lane.Serverless) with { Streaming = true, Tariff = new() { PerRequest = Money.FromNanos(1000) } };
+        var table = Table((rule == "quality" ? 0.5 : 1, broken), (1, sound));
+        var request = Request with
+        {
+            Excluded = rule == "excluded" ? 1UL : 0,
+            LaneMask = rule == "lane" ? 1 << (int)Lane.Serverless : 0,
+            MinQuality = rule == "quality" ? 0.6 : 0,
+            Streaming = rule == "streaming",
+            CanDefer = rule != "defer",
+            MaxCharge = rule == "charge" ? Money.FromNanos(1000) : null,
+        };
+
+        var (decision, quotes) = Decide(table, request, Tenant, [new() { BreakerOpen = rule == "breaker" }, new() { WarmEnvironments = 1 }]);
+
+        Assert.Equal(expected, quotes[0].Dropped);
+        Assert.Equal((DecisionOutcome.Routed, 1), (decision.Outcome, decision.Chosen));
+    }
+
+    [Theory]
+    [InlineData(TrafficClass.High, "realtime,async,batch,serverless", "realtime")]
+    [InlineData(TrafficClass.Medium, "realtime,async,batch,serverless", "async")]
+    [InlineData(TrafficClass.Low, "realtime,async,batch,serverless", "batch")]
+    [InlineData(TrafficClass.Low, "realtime,async,serverless", "async")]
+    [InlineData(TrafficClass.Low, "realtime,serverless", "realtime")]
+    [InlineData(TrafficClass.Medium, "batch,realtime", "realtime")]
+    [InlineData(TrafficClass.High, "batch,async,serverless", "serverless")]
+    [InlineData(TrafficClass.High, "batch,async", null)]
+    public void The_fixed_rule_takes_the_class_s_lane_or_the_next_more_urgent_one(TrafficClass trafficClass, string lanes, string? expected)
+    {
+        var names = lanes.Split(',');
+        var table = Table([.. names.Select(name => (1.0, Endpoint(name, Enum.Parse<Lane>(name, ignoreCase: true))))]);
+
+        var (decision, quotes) = Decide(table, Request with { Class = trafficClass, Deadline = Now + 86_400_000 }, Tenant with { Policy = RoutingPolicyKind.FixedRule });
+
+        Assert.Equal(expected, decision.HasRoute ? names[decision.Chosen] : null);
+        Assert.All(quotes.Where((_, i) => i != decision.Chosen), quote => Assert.Equal(DropReason.FixedRule, quote.Dropped));
+    }
+
+    [Fact]
+    public void The_fixed_rule_keeps_its_lane_even_if_it_will_be_late()
+    {
+        var table = Table((1, Endpoint("slow", Lane.Realtime) with { Prior = new() { ServiceP50Seconds = 20, ServiceP99Seconds = 30 } }), (1, Endpoint("s", Lane.Serverless)));
+
+        var (decision, _) = Decide(table, Request with { Deadline = Now + 5000 }, Tenant with { Policy = RoutingPolicyKind.FixedRule });
+
+        Assert.Equal((DecisionOutcome.Routed, 0), (decision.Outcome, decision.Chosen));
+    }
+
+    [Fact]
+    public void The_ceiling_lowers_the_class()
+    {
+        var table = Table((1, Endpoint("r", Lane.Realtime)), (1, Endpoint("a", Lane.Async)));
+
+        var (decision, _) = Decide(table, Request, Tenant with { Policy = RoutingPolicyKind.FixedRule, ClassCeiling = TrafficClass.Medium });
+
+        Assert.Equal((TrafficClass.Medium, 1), (decision.Class, decision.Chosen));
+    }
+
+    [Theory]
+    [InlineData("", null, LowBudgetStep.Refuse)]
+    [InlineData("Refuse", null, LowBudgetStep.Refuse)]
+    [InlineData("Hold", null, LowBudgetStep.Hold)]
+    [InlineData("CheaperLane,Hold", "async", LowBudgetStep.CheaperLane)]
+    [InlineData("SmallerVariant,Hold", "small", LowBudgetStep.SmallerVariant)]
+    [InlineData("CheaperLane,SmallerVariant,Refuse", "async", LowBudgetStep.CheaperLane)]
+    [InlineData("SmallerVariant,CheaperLane,Refuse", "small", LowBudgetStep.SmallerVariant)]
+    public void Low_budget_steps_are_taken_in_the_tenant_s_order(string steps, string? expected, LowBudgetStep last)
+    {
+        var table = Table(
+            (1, Priced("realtime", Lane.Realtime, 1000)),
+            (1, Priced("async", Lane.Async, 10)),
+            (0.5, Priced("small", Lane.Realtime, 20)));
+        var tenant = Tenant with
+        {
+            MaxAffordableCap = Money.FromNanos(100),
+            LowBudget = [.. steps.Split(',', StringSplitOptions.RemoveEmptyEntries).Select(Enum.Parse<LowBudgetStep>)],
+        };
+
+        // The small variant stands idle at the same price to the operator; only the least charged of equals wins, so keep it busier.
+        var (unlimited, _) = Decide(table, Request with { LaneMask = 1, MinQuality = 0.9 }, Tenant);
+        Assert.Equal(0, unlimited.Chosen);
+
+        var (decision, quotes) = Decide(table, Request, tenant, [default, default, new() { InFlight = 3 }]);
+
+        Assert.Equal(last, decision.LowBudget);
+        Assert.Equal(expected, decision.HasRoute ? table.Candidates[decision.Chosen].Endpoint.Name.Value : null);
+        Assert.Equal(expected is null ? DecisionOutcome.BudgetShort : DecisionOutcome.Routed, decision.Outcome);
+        Assert.Equal(DropReason.Budget, quotes[0].Dropped);
+        if (expected is null)
+        {
+            Assert.Equal(Money.FromNanos(10), decision.CapNeeded);
+            Assert.All(quotes[1..], quote => Assert.Equal(DropReason.LowBudgetPolicy, quote.Dropped));
+        }
+    }
+
+    [Fact]
+    public void A_free_warm_slot_is_cheaper_for_the_operator_than_a_start()
+    {
+        var table = Table((1, Endpoint("warm", Lane.Realtime)), (1, Endpoint("cold", Lane.Async) with { MinInstances = 0 }));
+
+        var (decision, quotes) = Decide(table, Request, Tenant);
+
+        Assert.Equal(0, decision.Chosen);
+        Assert.Equal(0, quotes[0].MarginalCost);
+        Assert.True(quotes[1].MarginalCost > 0);
+        Assert.True(quotes[1].ColdStartMs > 0);
+    }
+
+    [Fact]
+    public void Pacing_makes_the_tenant_s_charge_count()
+    {
+        var table = Table((1, Priced("dear", Lane.Realtime, 1_000_000_000)), (1, Priced("cheap", Lane.Async, 1)));
+
+        Assert.Equal(0, Decide(table, Request, Tenant).Decision.Chosen);
+        Assert.Equal(1, Decide(table, Request, Tenant with { Pacing = 10 }).Decision.Chosen);
+    }
+
+    [Fact]
+    public void A_caller_who_takes_no_job_gets_a_deferred_lane_only_within_its_wait()
+    {
+        var table = Table((1, Endpoint("a", Lane.Async)));
+
+        Assert.Equal(0, Decide(table, Request with { CanDefer = false, InlineWaitMs = 60_000 }, Tenant).Decision.Chosen);
+        Assert.Equal(DecisionOutcome.DeadlineUnreachable, Decide(table, Request with { CanDefer = false, InlineWaitMs = 600 }, Tenant).Decision.Outcome);
+    }
+
+    [Fact]
+    public void Past_the_deadline_nothing_is_tried_even_by_best_effort()
+    {
+        var table = Table((1, Endpoint("r", Lane.Realtime)));
+
+        var (decision, _) = Decide(table, Request with { Deadline = Now }, Tenant with { BestEffort = true });
+
+        Assert.Equal(DecisionOutcome.DeadlineUnreachable, decision.Outcome);
+    }
+
+    [Fact]
+    public void A_queue_that_will_pass_is_told_as_a_time_to_come_back()
+    {
+        var table = Table((1, Endpoint("r", Lane.Realtime) with { MaxInstances = 1 }));
+
+        var (decision, quotes) = Decide(table, Request with { Deadline = Now + 2000 }, Tenant, [new() { InFlight = 4, Waiting = 100 }]);
+
+        Assert.Equal(DecisionOutcome.DeadlineUnreachable, decision.Outcome);
+        Assert.Equal((long)Math.Ceiling(quotes[0].WaitMs), decision.RetryAfterMs);
+        Assert.True(decision.RetryAfterMs > 2000);
+    }
+
+    [Fact]
+    public void Lower_classes_leave_the_urgent_one_its_headroom()
+    {
+        var table = Table((1, Endpoint("r", Lane.Realtime)));
+        CandidateLoad[] almostFull = [new() { InFlight = 3 }];
+
+        Assert.Equal(0, Decide(table, Request, Tenant, almostFull).Quotes[0].WaitMs);
+        Assert.True(Decide(table, Request with { Class = TrafficClass.Medium }, Tenant, almostFull).Quotes[0].WaitMs > 0);
+    }
+
+    [Fact]
+    public void Equal_replicas_share_the_load_by_seed_and_the_less_loaded_of_two_wins()
+    {
+        var table = Table([.. Enumerable.Range(0, 4).Select(i => (1.0, Endpoint($"r{i}", Lane.Realtime) with { ConcurrencyPerInstance = 1000 }))]);
+        CandidateLoad[] loads = [new() { InFlight = 5 }, default, default, default];
+        var counts = new int[4];
+
+        for (var seed = 0UL; seed < 3000; seed++)
+        {
+            counts[Decide(table, Request with { Seed = seed }, Tenant, loads).Decision.Chosen]++;
+        }
+
+        Assert.Equal(0, counts[0]);
+        Assert.All(counts[1..], count => Assert.InRange(count, 600, 1400));
+    }
+
+    [Fact]
+    public void Too_short_spans_are_refused()
+    {
+        var table = Table((1, Endpoint("r", Lane.Realtime)), (1, Endpoint("a", Lane.Async)));
+
+        Assert.Throws<ArgumentException>(() => Router.Decide(table, Request, Tenant, [], new Quote[1]));
+        Assert.Throws<ArgumentException>(() => Router.Decide(table, Request, Tenant, new CandidateLoad[1], new Quote[2]));
+    }
+
+    private static EndpointDefinition Endpoint(string name, Lane lane) => new()
+    {
+        Name = new(name),
+        Lane = lane,
+        InstanceType = lane == Lane.Serverless ? "" : "ml.x",
+        ConcurrencyPerInstance = lane == Lane.Serverless ? 1 : 4,
+        MinInstances = 1,
+        MaxInstances = 4,
+        Prior = new() { ServiceP50Seconds = 0.5, ServiceP99Seconds = 1, ColdStartSeconds = 60 },
+        WindowMaxSeconds = 600,
+        Tariff = new(),
+    };
+
+    private static EndpointDefinition Priced(string name, Lane lane, long perRequest) =>
+        Endpoint(name, lane) with { Tariff = new() { PerRequest = Money.FromNanos(perRequest) } };
+
+    private static RoutingTable Table(params (double Quality, EndpointDefinition Endpoint)[] endpoints) => RoutingTable.Build(new()
+    {
+        Model = new()
+        {
+            Name = new("m"),
+            Variants = [.. endpoints.Select((e, i) => new VariantDefinition { Name = new($"v{i}"), Quality = e.Quality, Endpoints = [e.Endpoint] })],
+        },
+        Version = 1,
+        InstanceSecondCosts = endpoints.ToImmutableDictionary(e => e.Endpoint.Name, _ => Money.FromNanos(100_000)),
+    });
+
+    private static (Decision Decision, Quote[] Quotes) Decide(RoutingTable table, RouteRequest request, TenantRouting tenant, CandidateLoad[]? loads = null)
+    {
+        var quotes = new Quote[table.Candidates.Length];
+        return (Router.Decide(table, request, tenant, loads ?? [], quotes), quotes);
+    }
+}
