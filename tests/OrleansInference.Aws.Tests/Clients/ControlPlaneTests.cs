@@ -106,6 +106,7 @@ public sealed class ControlPlaneTests
             """
             {
               "TransformJobName": "w-2026-1", "ModelName": "llm-7b", "BatchStrategy": "SingleRecord", "MaxConcurrentTransforms": 4, "MaxPayloadInMB": 6,
+              "ModelClientConfig": { "InvocationsTimeoutInSeconds": 600, "InvocationsMaxRetries": 3 },
               "TransformInput": { "DataSource": { "S3DataSource": { "S3DataType": "S3Prefix", "S3Uri": "s3://in/w/1/" } }, "ContentType": "application/json", "SplitType": "Line", "CompressionType": "None" },
               "TransformOutput": { "S3OutputPath": "s3://out/w/1/", "Accept": "application/json", "AssembleWith": "Line" },
               "TransformResources": { "InstanceType": "ml.g5.xlarge", "InstanceCount": 2 },
