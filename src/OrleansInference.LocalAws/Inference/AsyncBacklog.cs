@@ -68,7 +68,7 @@ internal sealed class AsyncBacklog(
                 return;
             }
 
-            var waitLimit = TimeSpan.FromMilliseconds(Math.Max(0, received + (call.TtlSeconds * 1000L) - clock.Now));
+            var waitLimit = TimeSpan.FromMilliseconds(Math.Clamp(received + (call.TtlSeconds * 1000L) - clock.Now, 0, call.TtlSeconds * 1000L));
             try
             {
                 var run = await runner.RunAsync(

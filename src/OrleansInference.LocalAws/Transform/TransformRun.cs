@@ -23,7 +23,7 @@ internal sealed class TransformRun(TransformJobSpec spec, BatchModel model, Obje
             return $"ClientError: No S3 objects found under S3 URL {spec.Input}";
         }
 
-        // Like SageMaker, which deals objects to instances and lets an instance work on one object after the other.
+        // Like SageMaker, which deals the objects out to the instances.
         await Task.WhenAll(Enumerable.Range(0, spec.InstanceCount).Select(instance => ServeAsync(keys.Where((_, i) => i % spec.InstanceCount == instance), cancellationToken)));
         return _failed.Count == 0 ? null : $"{FailureReason} ({_failed.Count} of {keys.Count} objects were not transformed, the first: {_failed.Order(StringComparer.Ordinal).First()})";
     }
@@ -50,10 +50,10 @@ internal sealed class TransformRun(TransformJobSpec spec, BatchModel model, Obje
         // The container works on so many records at once; SageMaker sends it so many invocations at once.
         using var container = new SemaphoreSlim(model.Definition.ConcurrencyPerInstance);
         using var invocations = new SemaphoreSlim(spec.MaxConcurrentTransforms);
-        foreach (var key in keys)
-        {
-            await TransformAsync(key, container, invocations, cancellationToken);
-        }
+        await Parallel.ForEachAsync(
+            keys,
+            new ParallelOptions { MaxDegreeOfParallelism = spec.MaxConcurrentTransforms, CancellationToken = cancellationToken },
+            async (key, cancel) => await TransformAsync(key, container, invocations, cancel));
     }
 
     private async Task TransformAsync(string key, SemaphoreSlim container, SemaphoreSlim invocations, CancellationToken cancellationToken)
