@@ -189,7 +189,7 @@ internal sealed partial class Dispatcher(
                 return InferenceOutcome.Refused(
                     ProblemCode.BudgetExhausted,
                     $"The budget of tenant '{plan.Request.Tenant}' does not allow {routed.Decision.ChargeCap} $ more now; wait until it frees or raise it.",
-                    TimeSpan.FromMilliseconds(Math.Max(1, money.RetryAfterMs)),
+                    money.RetryAfterMs > 0 ? TimeSpan.FromMilliseconds(money.RetryAfterMs) : null,
                     route);
             }
 

@@ -17,7 +17,10 @@ internal sealed class TenantAccount(TenantId tenant, ITenantGrain grain, LeaseHo
 {
     private const long FreshMs = 10_000;
     private const long ScarceMs = 1_000;
-    private const int MaxRounds = 4;
+    private const long ComeBackMs = 1_000;
+
+    // Each round admits somebody or tells that the money is short; this only bounds what cannot happen.
+    private const int MaxRounds = 256;
 
     private readonly Lock _rounds = new();
     private Round? _next;
@@ -122,7 +125,10 @@ internal sealed class TenantAccount(TenantId tenant, ITenantGrain grain, LeaseHo
         // Other silos' leases may take it meanwhile: what was just refused is not affordable.
         affordable = affordable >= amount ? Money.FromNanos(Math.Max(0, amount.Nanos - 1)) : affordable;
         var now = Clock.Now;
-        var retry = round.RetryAfterMs;
+
+        // Zero from a ledger that could hold the amount means that it cannot tell when: others hold the money.
+        var neverFits = !budget.Windows.IsDefaultOrEmpty && budget.Windows.Any(window => window.Window.Limit < amount);
+        var retry = neverFits ? 0 : Math.Max(round.RetryAfterMs, ComeBackMs);
         _scarcity = new(affordable, now + (retry > 0 ? Math.Min(retry, ScarceMs) : ScarceMs), now + retry);
         return retry;
     }

@@ -5,13 +5,18 @@ using OrleansInference.Jobs;
 
 namespace OrleansInference.Routing;
 
-/// <summary>The dispatcher of a silo, for callers that are not on one.</summary>
+/// <summary>
+/// The dispatcher of a silo, for callers that are not on one. The dispatcher belongs to the silo, not to this activation:
+/// its work runs outside of the grain's own scheduler.
+/// </summary>
 [StatelessWorker, Reentrant]
 internal sealed class RouterGrain(IDispatcher dispatcher, IServiceProvider services) : Grain, IRouterGrain
 {
-    public Task<InferenceOutcome> Invoke(InferenceRequest request, CancellationToken cancellationToken) => dispatcher.InvokeAsync(request, cancellationToken);
+    public Task<InferenceOutcome> Invoke(InferenceRequest request, CancellationToken cancellationToken) =>
+        Task.Run(() => dispatcher.InvokeAsync(request, cancellationToken), CancellationToken.None);
 
-    public Task<InferenceOutcomeOrExplanation> Explain(InferenceRequest request) => dispatcher.ExplainAsync(request, CancellationToken.None);
+    public Task<InferenceOutcomeOrExplanation> Explain(InferenceRequest request) =>
+        Task.Run(() => dispatcher.ExplainAsync(request, CancellationToken.None));
 
     public Task<JobView?> GetJob(TenantId tenant, string jobId, TimeSpan wait) => Jobs.GetAsync(tenant, jobId, wait, CancellationToken.None);
 

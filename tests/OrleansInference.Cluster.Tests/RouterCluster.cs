@@ -1,0 +1,113 @@
+using System.Collections.Concurrent;
+using Microsoft.Extensions.DependencyInjection;
+using Orleans.Configuration;
+using Orleans.TestingHost;
+using OrleansInference.Audit;
+using OrleansInference.Capacity;
+using OrleansInference.Dispatch;
+using OrleansInference.Hosting;
+using OrleansInference.Invocation;
+using OrleansInference.Sqlite;
+
+namespace OrleansInference.Tests;
+
+/// <summary>Silos in this process on one SQLite file, with AWS in memory and one audit log.</summary>
+internal sealed class RouterCluster : IAsyncDisposable
+{
+    private const string WorldKey = "world";
+    private static readonly ConcurrentDictionary<string, RouterCluster> Worlds = new();
+    private readonly string _id = Guid.NewGuid().ToString("n");
+    private readonly string _folder = Directory.CreateTempSubdirectory("oi-cluster-").FullName;
+    private TestCluster? _cluster;
+
+    private RouterCluster() => Worlds[_id] = this;
+
+    public FakeAws Aws { get; } = new();
+
+    public MemoryAuditLog Audit { get; } = new();
+
+    public TestCluster Cluster => _cluster!;
+
+    public IGrainFactory Grains => Cluster.GrainFactory;
+
+    public static async Task<RouterCluster> StartAsync(short silos = 3)
+    {
+        var world = new RouterCluster();
+        await world.DeployAsync(silos);
+        return world;
+    }
+
+    public IReadOnlyList<IDispatcher> Dispatchers() => [.. Cluster.Silos.Select(Dispatcher)];
+
+    public IDispatcher Dispatcher(SiloHandle silo) => ((InProcessSiloHandle)silo).ServiceProvider.GetRequiredService<IDispatcher>();
+
+    public async Task ApplyAsync(CatalogDefinition catalog)
+    {
+        var reply = await Grains.GetGrain<ICatalogGrain>(ICatalogGrain.Key).Apply(catalog);
+        Assert.Empty(reply.Problems);
+    }
+
+    /// <summary>Stops every silo and starts as many anew on the same file.</summary>
+    public async Task RestartAsync(short silos = 3)
+    {
+        await Cluster.StopAllSilosAsync();
+        await Cluster.DisposeAsync();
+        await DeployAsync(silos);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await Cluster.DisposeAsync();
+        Worlds.TryRemove(_id, out _);
+        Directory.Delete(_folder, recursive: true);
+    }
+
+    /// <summary>Asks until the answer holds; fails after a minute.</summary>
+    public static async Task<T> EventuallyAsync<T>(Func<Task<T>> ask, Func<T, bool> holds)
+    {
+        using var patience = new CancellationTokenSource(TimeSpan.FromMinutes(1));
+        while (true)
+        {
+            var answer = await ask();
+            if (holds(answer))
+            {
+                return answer;
+            }
+
+            Assert.False(patience.IsCancellationRequested, $"It did not come to hold within a minute; last: {answer}");
+            await Task.Delay(50, TestContext.Current.CancellationToken);
+        }
+    }
+
+    private async Task DeployAsync(short silos)
+    {
+        var builder = new TestClusterBuilder(silos);
+        builder.Options.ServiceId = "router-test";
+        builder.Properties[WorldKey] = _id;
+        builder.AddSiloBuilderConfigurator<Silo>();
+        _cluster = builder.Build();
+        await _cluster.DeployAsync();
+    }
+
+    private sealed class Silo : ISiloConfigurator
+    {
+        public void Configure(ISiloBuilder siloBuilder)
+        {
+            var world = Worlds[siloBuilder.Configuration[WorldKey]!];
+            var file = Path.Combine(world._folder, "data.db");
+            siloBuilder.Configure<ClusterMembershipOptions>(options =>
+            {
+                // A killed silo should be noticed quickly.
+                options.ProbeTimeout = TimeSpan.FromMilliseconds(1000);
+                options.NumMissedProbesLimit = 2;
+                options.NumVotesForDeathDeclaration = 1;
+            });
+            siloBuilder.AddSqliteGrainStorage(OrleansInferenceOptions.StorageName, options => options.FilePath = file);
+            siloBuilder.UseSqliteReminderService(options => options.FilePath = file);
+            siloBuilder.Services.AddSingleton<IModelRuntime>(world.Aws);
+            siloBuilder.Services.AddSingleton<IEndpointControl>(world.Aws);
+            siloBuilder.Services.AddSingleton<IAuditLog>(world.Audit);
+            siloBuilder.AddOrleansInference();
+        }
+    }
+}

@@ -1,0 +1,104 @@
+namespace OrleansInference.Tests;
+
+public sealed class RoutingTests
+{
+    [Fact]
+    public async Task Every_silo_routes_and_the_ledger_agrees_with_the_audit_log_to_the_nano_dollar()
+    {
+        await using var world = await RouterCluster.StartAsync();
+        await world.ApplyAsync(SampleCatalog.Create(Money.FromDollars(10)));
+        foreach (var dispatcher in world.Dispatchers())
+        {
+            foreach (var tenant in (TenantId[])[SampleCatalog.Rich, SampleCatalog.Poor])
+            {
+                var outcome = await dispatcher.InvokeAsync(SampleCatalog.Request(tenant), CancellationToken.None);
+                Assert.Null(outcome.Problem);
+                Assert.Equal(Lane.Realtime, outcome.Route!.Lane);
+                Assert.Equal(Money.FromDollars(0.001m), outcome.Route.Charge);
+                Assert.False(outcome.Body.IsEmpty);
+                Assert.NotNull(dispatcher.GetDecision(tenant, outcome.Route.DecisionId));
+                Assert.Null(dispatcher.GetDecision(SampleCatalog.Stranger, outcome.Route.DecisionId));
+            }
+        }
+
+        foreach (var tenant in (TenantId[])[SampleCatalog.Rich, SampleCatalog.Poor])
+        {
+            Assert.Equal(Money.FromDollars(0.003m), world.Audit.Sums[tenant].Charged);
+            await RouterCluster.EventuallyAsync(() => world.Grains.GetGrain<ITenantGrain>(tenant.Value).GetBudget(), budget => budget.SettledTotal == Money.FromDollars(0.003m));
+        }
+
+        var view = await RouterCluster.EventuallyAsync(() => world.Grains.GetGrain<IEndpointGrain>("chat-rt").GetView(), view => view?.Predictions == 6);
+        Assert.Equal(Money.FromDollars(0.006m), view!.Charged);
+    }
+
+    [Fact]
+    public async Task A_client_reaches_the_router_through_its_grain()
+    {
+        await using var world = await RouterCluster.StartAsync();
+        await world.ApplyAsync(SampleCatalog.Create(Money.FromDollars(10)));
+        var outcome = await world.Grains.GetGrain<IRouterGrain>(0).Invoke(SampleCatalog.Request(SampleCatalog.Poor));
+        Assert.True(outcome.IsAnswer, outcome.Problem?.Message);
+        var dry = await world.Grains.GetGrain<IRouterGrain>(0).Explain(SampleCatalog.Request(SampleCatalog.Poor));
+        Assert.Single(dry.Explanation!.Candidates, candidate => candidate.Chosen);
+    }
+
+    [Fact]
+    public async Task What_is_wrong_with_a_request_is_said_and_nothing_is_charged()
+    {
+        await using var world = await RouterCluster.StartAsync(silos: 1);
+        await world.ApplyAsync(SampleCatalog.Create(Money.FromDollars(10)));
+        var dispatcher = world.Dispatchers()[0];
+        var good = SampleCatalog.Request(SampleCatalog.Poor);
+        await Refuses(ProblemCode.UnknownTenant, good with { Tenant = SampleCatalog.Stranger });
+        await Refuses(ProblemCode.UnknownModel, good with { Model = new("nothing") });
+        await Refuses(ProblemCode.InvalidRequest, good with { Deadline = TimeSpan.Zero });
+        await Refuses(ProblemCode.InvalidRequest, good with { MinQuality = 2 });
+        await Refuses(ProblemCode.InvalidRequest, good with { MaxCharge = Money.FromNanos(-1) });
+        await Refuses(ProblemCode.InvalidRequest, good with { CustomAttributes = new string('a', 1025) });
+        await Refuses(ProblemCode.InvalidRequest, good with { CustomAttributes = "grün" });
+        await Refuses(ProblemCode.InvalidRequest, good with { IdempotencyKey = new string('k', 256) });
+        await Refuses(ProblemCode.NoCandidate, good with { MaxCharge = Money.FromNanos(1) });
+        await Refuses(ProblemCode.NoCandidate, good with { LaneMask = 1 << (int)Lane.Batch });
+        Assert.Empty(world.Audit.Records);
+        Assert.Equal(0, world.Aws.Calls);
+
+        async Task Refuses(ProblemCode code, InferenceRequest request)
+        {
+            var outcome = await dispatcher.InvokeAsync(request, CancellationToken.None);
+            Assert.Equal(code, outcome.Problem?.Code);
+        }
+    }
+
+    [Fact]
+    public async Task A_call_that_was_throttled_goes_to_another_endpoint_and_is_charged_once()
+    {
+        await using var world = await RouterCluster.StartAsync(silos: 1);
+        await world.ApplyAsync(SampleCatalog.Create(Money.FromDollars(10), SampleCatalog.Endpoint("first"), SampleCatalog.Endpoint("second")));
+        var calls = 0;
+        world.Aws.Failure = _ => Interlocked.Increment(ref calls) == 1 ? new Invocation.ModelCallException(Invocation.ModelCallFailure.Throttled, "slow down") { NotSent = true } : null;
+        var outcome = await world.Dispatchers()[0].InvokeAsync(SampleCatalog.Request(SampleCatalog.Poor), CancellationToken.None);
+        Assert.True(outcome.IsAnswer, outcome.Problem?.Message);
+        Assert.Equal(2, world.Aws.Calls);
+        Assert.Equal([Money.Zero, Money.FromDollars(0.001m)], world.Audit.Records.Select(record => record.Charge));
+    }
+
+    [Fact]
+    public async Task A_stream_is_settled_when_it_is_disposed()
+    {
+        await using var world = await RouterCluster.StartAsync(silos: 1);
+        await world.ApplyAsync(SampleCatalog.Create(Money.FromDollars(10)));
+        var answer = await world.Dispatchers()[0].InvokeStreamAsync(SampleCatalog.Request(SampleCatalog.Poor), CancellationToken.None);
+        Assert.Null(answer.Problem);
+        var text = "";
+        await foreach (var part in answer.Stream!.ReadPartsAsync(CancellationToken.None))
+        {
+            text += System.Text.Encoding.UTF8.GetString(part.Span);
+        }
+
+        Assert.Equal("one two three", text);
+        Assert.Empty(world.Audit.Records);
+        await answer.DisposeAsync();
+        Assert.Equal(Money.FromDollars(0.001m), Assert.Single(world.Audit.Records).Charge);
+        Assert.Equal(Money.FromDollars(0.001m), answer.Route!.Charge);
+    }
+}
