@@ -3,15 +3,17 @@ using Microsoft.Extensions.DependencyInjection;
 using Orleans.Configuration;
 using Orleans.TestingHost;
 using OrleansInference.Audit;
+using OrleansInference.Aws;
 using OrleansInference.Capacity;
 using OrleansInference.Dispatch;
 using OrleansInference.Hosting;
 using OrleansInference.Invocation;
+using OrleansInference.LocalAws;
 using OrleansInference.Sqlite;
 
 namespace OrleansInference.Tests;
 
-/// <summary>Silos in this process on one SQLite file, with AWS in memory and one audit log.</summary>
+/// <summary>Silos in this process on one SQLite file, with models in memory, S3 and SQS embedded, and one audit log.</summary>
 internal sealed class RouterCluster : IAsyncDisposable
 {
     private const string WorldKey = "world";
@@ -19,6 +21,7 @@ internal sealed class RouterCluster : IAsyncDisposable
     private readonly string _id = Guid.NewGuid().ToString("n");
     private readonly string _folder = Directory.CreateTempSubdirectory("oi-cluster-").FullName;
     private TestCluster? _cluster;
+    private LocalAwsServer? _stores;
 
     private RouterCluster() => Worlds[_id] = this;
 
@@ -33,6 +36,7 @@ internal sealed class RouterCluster : IAsyncDisposable
     public static async Task<RouterCluster> StartAsync(short silos = 3)
     {
         var world = new RouterCluster();
+        world._stores = await LocalAwsServer.StartAsync(new(), TestContext.Current.CancellationToken);
         await world.DeployAsync(silos);
         return world;
     }
@@ -58,6 +62,7 @@ internal sealed class RouterCluster : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await Cluster.DisposeAsync();
+        await _stores!.DisposeAsync();
         Worlds.TryRemove(_id, out _);
         Directory.Delete(_folder, recursive: true);
     }
@@ -107,6 +112,7 @@ internal sealed class RouterCluster : IAsyncDisposable
             siloBuilder.Services.AddSingleton<IModelRuntime>(world.Aws);
             siloBuilder.Services.AddSingleton<IEndpointControl>(world.Aws);
             siloBuilder.Services.AddSingleton<IAuditLog>(world.Audit);
+            siloBuilder.Services.AddAwsClients(new() { Endpoint = world._stores!.Address, AccessKeyId = "test", SecretAccessKey = "test" });
             siloBuilder.AddOrleansInference();
         }
     }
