@@ -1,0 +1,35 @@
+using OrleansInference.Sqlite;
+
+namespace OrleansInference.Audit;
+
+/// <summary>The tables of the audit log.</summary>
+internal static class AuditSchema
+{
+    // Totals are kept by a trigger, in the transaction of the record itself: a sum over years of records costs one small read.
+    public static readonly SqliteSchema Schema = new("audit", [
+        """
+        CREATE TABLE audit_run (run INTEGER PRIMARY KEY, started_at INTEGER NOT NULL, ended_at INTEGER);
+        CREATE TABLE audit (
+            seq INTEGER PRIMARY KEY, run INTEGER NOT NULL, kind INTEGER NOT NULL, records INTEGER NOT NULL, tenant TEXT NOT NULL,
+            request TEXT NOT NULL, decision TEXT NOT NULL, model TEXT NOT NULL, class INTEGER NOT NULL, lane INTEGER NOT NULL,
+            endpoint TEXT NOT NULL, cap INTEGER NOT NULL, charge INTEGER NOT NULL, reserved_at INTEGER NOT NULL, ended_at INTEGER NOT NULL,
+            arrived_at INTEGER NOT NULL, deadline INTEGER NOT NULL, service_ms REAL NOT NULL, input_tokens INTEGER NOT NULL, problem INTEGER);
+        CREATE INDEX audit_by_run ON audit (run, ended_at);
+        CREATE TABLE audit_total (tenant TEXT NOT NULL PRIMARY KEY, records INTEGER NOT NULL, settled INTEGER NOT NULL, charged INTEGER NOT NULL) WITHOUT ROWID;
+        CREATE TRIGGER audit_totals AFTER INSERT ON audit BEGIN
+            INSERT INTO audit_total VALUES (new.tenant, new.records, CASE new.kind WHEN 0 THEN new.records ELSE 0 END, new.charge)
+            ON CONFLICT (tenant) DO UPDATE SET records = records + excluded.records, settled = settled + excluded.settled, charged = charged + excluded.charged;
+        END;
+        """,
+    ]);
+
+    public const string Insert = """
+        INSERT INTO audit (run, kind, records, tenant, request, decision, model, class, lane, endpoint, cap, charge, reserved_at, ended_at, arrived_at, deadline, service_ms, input_tokens, problem)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)
+        """;
+
+    public const string Select = """
+        SELECT kind, tenant, request, decision, model, class, lane, endpoint, cap, charge, reserved_at, ended_at, arrived_at, deadline, service_ms, input_tokens, problem, seq
+        FROM audit WHERE seq > ?1 ORDER BY seq LIMIT ?2
+        """;
+}

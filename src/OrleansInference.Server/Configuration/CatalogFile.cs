@@ -1,0 +1,65 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using OrleansInference.Pricing;
+
+namespace OrleansInference.Configuration;
+
+/// <summary>A catalog as JSON: camel-case names, enums and money as strings, comments and trailing commas allowed.</summary>
+public static class CatalogFile
+{
+    /// <summary>How a catalog is read and written. A member that does not exist is an error: it would be a setting without effect.</summary>
+    public static JsonSerializerOptions Json { get; } = new(JsonSerializerDefaults.Web)
+    {
+        UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+        ReadCommentHandling = JsonCommentHandling.Skip,
+        AllowTrailingCommas = true,
+        WriteIndented = true,
+        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+    };
+
+    /// <summary>Reads and checks a catalog.</summary>
+    /// <param name="path">Path of the file.</param>
+    /// <param name="problems">Receives every problem, with the file and the key, or line and column where the JSON breaks.</param>
+    /// <returns>The catalog; null if it cannot be read. One with problems must not be used.</returns>
+    public static CatalogDefinition? Read(string path, ICollection<string> problems)
+    {
+        ArgumentNullException.ThrowIfNull(problems);
+        try
+        {
+            if (JsonSerializer.Deserialize<CatalogDefinition>(File.ReadAllBytes(path).AsSpan().TrimStart("\uFEFF"u8), Json) is not { } catalog)
+            {
+                problems.Add($"{path}: the catalog is null; it must be an object with \"models\", \"tenants\" and \"instancePrices\".");
+                return null;
+            }
+
+            foreach (var problem in CatalogValidation.Validate(catalog))
+            {
+                problems.Add($"{path}: {problem}.");
+            }
+
+            return catalog;
+        }
+        catch (JsonException exception)
+        {
+            problems.Add(Describe(path, exception));
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            problems.Add($"{path}: the file cannot be read ({exception.Message.TrimEnd('.')}). Check the path and its permissions.");
+        }
+
+        return null;
+    }
+
+    /// <summary>What is wrong with a piece of JSON, and where.</summary>
+    internal static string Describe(string source, JsonException exception)
+    {
+        var message = exception.Message;
+        var end = message.IndexOf(" Path: ", StringComparison.Ordinal);
+        end = end < 0 ? message.IndexOf(" LineNumber: ", StringComparison.Ordinal) : end;
+        message = end < 0 ? message : message[..end].TrimEnd(' ', '|');
+        var place = exception.LineNumber is { } line ? $"({line + 1},{(exception.BytePositionInLine ?? 0) + 1})" : "";
+        var path = exception.Path is { Length: > 1 } at ? $" {at.TrimStart('$', '.')}:" : "";
+        return $"{source}{place}:{path} {message}";
+    }
+}

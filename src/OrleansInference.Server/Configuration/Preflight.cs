@@ -1,0 +1,87 @@
+using System.Net;
+using System.Net.Sockets;
+using OrleansInference.Hosting;
+using OrleansInference.Pricing;
+
+namespace OrleansInference.Configuration;
+
+/// <summary>Checks, before anything is started, that what a server needs for itself can be had.</summary>
+internal static class Preflight
+{
+    /// <summary>Adds a problem for each port that is taken and for a data folder that is in use or cannot be written.</summary>
+    public static void Check(ServerSettings settings, ICollection<string> problems)
+    {
+        foreach (var url in settings.Urls)
+        {
+            if (TryParse(url, out var address, out var port))
+            {
+                CheckPort(address, port, $"Urls '{url}'", problems);
+            }
+        }
+
+        CheckPort(IPAddress.Loopback, settings.SiloPort, nameof(settings.SiloPort), problems);
+        CheckPort(IPAddress.Loopback, settings.GatewayPort, nameof(settings.GatewayPort), problems);
+        CheckPort(IPAddress.Loopback, settings.LocalAwsPort, nameof(settings.LocalAwsPort), problems);
+        try
+        {
+            DataFolder.Open(settings.DataFolder).Dispose();
+        }
+        catch (ConfigurationException exception)
+        {
+            problems.Add(exception.Message);
+        }
+    }
+
+    /// <summary>Everything that is wrong with settings made by a program.</summary>
+    public static void Require(ServerSettings settings)
+    {
+        var problems = new List<string>(CatalogValidation.Validate(settings.Catalog).Select(static problem => $"catalog: {problem}."));
+        Check(settings, problems);
+        if (settings.Aws is not null && settings.Speed != 1)
+        {
+            problems.Add($"Speed: it is {settings.Speed}, but Amazon runs at speed 1; leave it out, or use the embedded AWS.");
+        }
+
+        if (problems.Count > 0)
+        {
+            throw new ConfigurationException(problems);
+        }
+    }
+
+    private static bool TryParse(string url, out IPAddress address, out int port)
+    {
+        address = IPAddress.Any;
+        port = 0;
+        if (!Uri.TryCreate(url.Replace("//*", "//0.0.0.0", StringComparison.Ordinal).Replace("//+", "//0.0.0.0", StringComparison.Ordinal), UriKind.Absolute, out var uri))
+        {
+            return false;
+        }
+
+        port = uri.Port;
+        address = IPAddress.TryParse(uri.Host.Trim('[', ']'), out var parsed) ? parsed : uri.Host == "localhost" ? IPAddress.Loopback : IPAddress.Any;
+        return true;
+    }
+
+    private static void CheckPort(IPAddress address, int port, string setting, ICollection<string> problems)
+    {
+        if (port == 0)
+        {
+            return;
+        }
+
+        using var socket = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+        try
+        {
+            socket.Bind(new IPEndPoint(address, port));
+            socket.Listen(1);
+        }
+        catch (SocketException exception) when (exception.SocketErrorCode == SocketError.AddressAlreadyInUse)
+        {
+            problems.Add($"{setting}: port {port} is taken by another program. Stop that program, or choose another port.");
+        }
+        catch (SocketException exception)
+        {
+            problems.Add($"{setting}: port {port} cannot be opened on {address}: {exception.Message}.");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+using OrleansInference.Aws;
+
+namespace OrleansInference.Configuration;
+
+/// <summary>Everything that a server is told when it starts.</summary>
+public sealed record ServerSettings
+{
+    /// <summary>Folder of everything durable: databases, keys, and the objects of the embedded AWS. One server at a time may use it.</summary>
+    public required string DataFolder { get; init; }
+
+    /// <summary>What is served. It is put in force when it differs from what was configured at the last start; changes made through the admin API stay until then.</summary>
+    public required CatalogDefinition Catalog { get; init; }
+
+    /// <summary>Addresses of the front door; port 0 takes a free one.</summary>
+    public IReadOnlyList<string> Urls { get; init; } = ["http://127.0.0.1:8080"];
+
+    /// <summary>How many times faster than life requests, budgets and the embedded AWS live; 1..1000, and 1 with Amazon.</summary>
+    public double Speed { get; init; } = 1;
+
+    /// <summary>Key of the admin API, at least 20 characters; null keeps one in the data folder.</summary>
+    public string? AdminKey { get; init; }
+
+    /// <summary>32 bytes in base64 under which the secrets of issued keys are encrypted; null keeps them in the data folder.</summary>
+    public string? MasterKey { get; init; }
+
+    /// <summary>Largest request body of <c>/v1</c> in bytes.</summary>
+    public long MaxBodyBytes { get; init; } = 104_857_600;
+
+    /// <summary>S3 bucket of job inputs and results.</summary>
+    public string PayloadBucket { get; init; } = "orleans-inference";
+
+    /// <summary>Most requests in flight.</summary>
+    public int MaxInFlight { get; init; } = 20_000;
+
+    /// <summary>How long an ended job and its objects are kept.</summary>
+    public TimeSpan JobRetention { get; init; } = TimeSpan.FromHours(24);
+
+    /// <summary>Longest that a caller who takes no job is kept waiting for an async or batch lane.</summary>
+    public TimeSpan InlineWait { get; init; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>How long a silo trusts what it knows of an issued key; a revocation on another silo takes effect after this time at the latest.</summary>
+    public TimeSpan KeyCacheLifetime { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>Port between silos on loopback; 0 takes a free one.</summary>
+    public int SiloPort { get; init; }
+
+    /// <summary>Port for grain clients on loopback; 0 takes a free one.</summary>
+    public int GatewayPort { get; init; }
+
+    /// <summary>Port of the embedded AWS on loopback; 0 takes a free one.</summary>
+    public int LocalAwsPort { get; init; }
+
+    /// <summary>Where AWS is; null runs the embedded one.</summary>
+    public AwsOptions? Aws { get; init; }
+
+    /// <summary>SQS queue that receives the notifications of async endpoints; null finds their results by polling alone.</summary>
+    public string? NotificationQueue { get; init; } = "orleans-inference-notifications";
+
+    /// <summary>Seed of the embedded AWS.</summary>
+    public int Seed { get; init; } = 1;
+
+    /// <summary>Where metrics and traces are sent by OTLP; null sends none.</summary>
+    public Uri? OtlpEndpoint { get; init; }
+
+    /// <summary>How long requests under way may take to end when the server stops.</summary>
+    public TimeSpan ShutdownTimeout { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>Least level that is logged to the console.</summary>
+    public LogLevel LogLevel { get; init; } = LogLevel.Warning;
+}

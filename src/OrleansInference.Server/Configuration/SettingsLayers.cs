@@ -1,0 +1,106 @@
+using System.Text.Json;
+
+namespace OrleansInference.Configuration;
+
+/// <summary>Where settings come from, weakest first: the server's own appsettings.json, <c>--config</c>, the environment, the command line.</summary>
+internal sealed class SettingsLayers
+{
+    private const string Section = "OrleansInference";
+    private readonly List<Layer> _layers = [];
+
+    /// <summary>A setting that was found.</summary>
+    /// <param name="Text">Its value.</param>
+    /// <param name="Source">Its file and key, or variable, or option: for messages.</param>
+    /// <param name="Folder">Folder that a relative path in it starts from.</param>
+    public readonly record struct Found(string Text, string Source, string Folder);
+
+    /// <summary>Adds a JSON file; what is wrong with its JSON becomes a problem and the file is left out.</summary>
+    public void AddFile(string path, ICollection<string> problems)
+    {
+        try
+        {
+            var bytes = File.ReadAllBytes(path);
+            using (JsonDocument.Parse(bytes.AsMemory(bytes.AsSpan().StartsWith("\uFEFF"u8) ? 3 : 0), new() { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true }))
+            {
+            }
+
+            using var stream = new MemoryStream(bytes);
+            var section = new ConfigurationBuilder().AddJsonStream(stream).Build().GetSection(Section);
+            _layers.Add(new(section, key => $"{path}: {Section}:{key}", Path.GetDirectoryName(Path.GetFullPath(path))!));
+        }
+        catch (JsonException exception)
+        {
+            problems.Add(CatalogFile.Describe(path, exception));
+        }
+        catch (FormatException exception)
+        {
+            problems.Add($"{path}: {exception.Message}");
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            problems.Add($"{path}: the file cannot be read ({exception.Message.TrimEnd('.')}). Check the path and its permissions.");
+        }
+    }
+
+    /// <summary>Adds the variables <c>OrleansInference__…</c>.</summary>
+    public void AddEnvironment() => _layers.Add(new(
+        new ConfigurationBuilder().AddEnvironmentVariables().Build().GetSection(Section),
+        static key => $"environment variable {Section}__{key.Replace(":", "__", StringComparison.Ordinal)}",
+        Environment.CurrentDirectory));
+
+    /// <summary>Adds what the command line says.</summary>
+    public void AddCommandLine(IReadOnlyDictionary<string, string?> values) => _layers.Add(new(
+        new ConfigurationBuilder().AddInMemoryCollection(values).Build(),
+        static key => $"command line, {key}",
+        Environment.CurrentDirectory));
+
+    /// <summary>The strongest value of a key; null if no layer has it.</summary>
+    public Found? Find(string key)
+    {
+        for (var i = _layers.Count - 1; i >= 0; i--)
+        {
+            var section = _layers[i].Values.GetSection(key);
+            var text = section.Value ?? (section.GetChildren().Any() ? string.Join(';', section.GetChildren().Select(static c => c.Value)) : null);
+            if (!string.IsNullOrWhiteSpace(text))
+            {
+                return new(text.Trim(), _layers[i].Source(key), _layers[i].Folder);
+            }
+        }
+
+        return null;
+    }
+
+    /// <summary>Names every key that no setting has: it would be a setting without effect.</summary>
+    public void FindUnknown(IReadOnlySet<string> known, ICollection<string> problems)
+    {
+        foreach (var layer in _layers)
+        {
+            foreach (var key in Leaves(layer.Values, "").Where(key => !known.Contains(key)).Order(StringComparer.Ordinal))
+            {
+                problems.Add($"{layer.Source(key)}: there is no such setting. Remove it, or correct its name; known are {string.Join(", ", known.Order(StringComparer.Ordinal))}.");
+            }
+        }
+    }
+
+    private static IEnumerable<string> Leaves(IConfiguration section, string prefix)
+    {
+        foreach (var child in section.GetChildren())
+        {
+            var path = prefix + child.Key;
+            var isList = child.GetChildren().Any() && child.GetChildren().All(static c => int.TryParse(c.Key, out _));
+            if (isList || !child.GetChildren().Any())
+            {
+                yield return path;
+            }
+            else
+            {
+                foreach (var leaf in Leaves(child, path + ":"))
+                {
+                    yield return leaf;
+                }
+            }
+        }
+    }
+
+    private sealed record Layer(IConfiguration Values, Func<string, string> Source, string Folder);
+}

@@ -1,0 +1,202 @@
+using System.Globalization;
+using OrleansInference.Aws;
+using OrleansInference.FrontDoor;
+using OrleansInference.Keys;
+
+namespace OrleansInference.Configuration;
+
+/// <summary>Reads a server's settings, and finds everything that is wrong with them at once.</summary>
+public static class SettingsReader
+{
+    private const string DefaultDataFolder = "data";
+
+    private static readonly HashSet<string> Known = new(
+        [
+            "Urls", "DataFolder", "Catalog", "Speed", "AdminKey", "MasterKey", "MaxBodyBytes", "PayloadBucket", "MaxInFlight", "JobRetention", "InlineWait",
+            "KeyCacheLifetime", "SiloPort", "GatewayPort", "LocalAwsPort", "Seed", "OtlpEndpoint", "ShutdownTimeout", "LogLevel", "NotificationQueue",
+            "Aws:Mode", "Aws:Region", "Aws:Endpoint", "Aws:RuntimeEndpoint", "Aws:ControlPlaneEndpoint", "Aws:S3Endpoint", "Aws:SqsEndpoint",
+            "Aws:AccessKeyId", "Aws:SecretAccessKey", "Aws:SessionToken",
+        ],
+        StringComparer.OrdinalIgnoreCase);
+
+    /// <summary>Reads settings from the server's own appsettings.json, a file, the environment and the command line; later ones win.</summary>
+    /// <param name="configFile">File of <c>--config</c>; null if none was given.</param>
+    /// <param name="commandLine">Values of the command line by setting, such as <c>Urls</c>.</param>
+    /// <exception cref="ConfigurationException">Anything is wrong: every problem, each with its file and key.</exception>
+    public static ServerSettings Read(string? configFile, IReadOnlyDictionary<string, string?> commandLine)
+    {
+        ArgumentNullException.ThrowIfNull(commandLine);
+        var problems = new List<string>();
+        var layers = new SettingsLayers();
+        var own = Path.Combine(AppContext.BaseDirectory, "appsettings.json");
+        if (File.Exists(own))
+        {
+            layers.AddFile(own, problems);
+        }
+
+        if (configFile is not null)
+        {
+            layers.AddFile(configFile, problems);
+        }
+
+        layers.AddEnvironment();
+        layers.AddCommandLine(commandLine);
+        var settings = Read(layers, problems);
+        Preflight.Check(settings, problems);
+        return problems.Count == 0 ? settings : throw new ConfigurationException(problems);
+    }
+
+    private static ServerSettings Read(SettingsLayers layers, List<string> problems)
+    {
+        layers.FindUnknown(Known, problems);
+        var values = new SettingValues(layers, problems);
+        var defaults = new ServerSettings { DataFolder = "", Catalog = new() };
+        return new()
+        {
+            DataFolder = values.Path("DataFolder") ?? Path.GetFullPath(DefaultDataFolder),
+            Catalog = Catalog(values, problems),
+            Urls = Urls(values, problems) ?? defaults.Urls,
+            Speed = values.Number("Speed", 1, 1000, defaults.Speed),
+            AdminKey = values.Text("AdminKey", static text => text.Length >= AdminKey.MinLength, $"an admin key has at least {AdminKey.MinLength} characters"),
+            MasterKey = values.Text("MasterKey", IsMasterKey, $"a master key is {MasterKey.Length} bytes in base64, such as 'openssl rand -base64 {MasterKey.Length}' prints"),
+            MaxBodyBytes = (long)values.Number("MaxBodyBytes", 1, 1 << 30, defaults.MaxBodyBytes),
+            PayloadBucket = values.Text("PayloadBucket", IsBucket, "a bucket's name has 3 to 63 lower-case letters, digits, hyphens and dots") ?? defaults.PayloadBucket,
+            MaxInFlight = (int)values.Number("MaxInFlight", 1, 1_000_000, defaults.MaxInFlight),
+            JobRetention = values.Span("JobRetention", defaults.JobRetention),
+            InlineWait = values.Span("InlineWait", defaults.InlineWait),
+            KeyCacheLifetime = values.Span("KeyCacheLifetime", defaults.KeyCacheLifetime),
+            ShutdownTimeout = values.Span("ShutdownTimeout", defaults.ShutdownTimeout),
+            SiloPort = values.Port("SiloPort"),
+            GatewayPort = values.Port("GatewayPort"),
+            LocalAwsPort = values.Port("LocalAwsPort"),
+            Seed = (int)values.Number("Seed", int.MinValue, int.MaxValue, defaults.Seed),
+            OtlpEndpoint = values.Address("OtlpEndpoint"),
+            NotificationQueue = values.Text("NotificationQueue", static text => text.Length <= 80, "a queue's name has at most 80 characters") ?? defaults.NotificationQueue,
+            LogLevel = Enum.TryParse<LogLevel>(values.Text("LogLevel", static text => Enum.TryParse<LogLevel>(text, true, out _), "use Trace, Debug, Information, Warning, Error, Critical or None"), true, out var level) ? level : defaults.LogLevel,
+            Aws = Aws(values),
+        };
+    }
+
+    private static AwsOptions? Aws(SettingValues values)
+    {
+        var mode = values.Text("Aws:Mode", static text => text is "Embedded" or "Amazon", "use Embedded for the AWS inside this server, or Amazon");
+        return mode != "Amazon" ? null : new()
+        {
+            Region = values.Text("Aws:Region", static _ => true, "") ?? new AwsOptions().Region,
+            Endpoint = values.Address("Aws:Endpoint"),
+            RuntimeEndpoint = values.Address("Aws:RuntimeEndpoint"),
+            ControlPlaneEndpoint = values.Address("Aws:ControlPlaneEndpoint"),
+            S3Endpoint = values.Address("Aws:S3Endpoint"),
+            SqsEndpoint = values.Address("Aws:SqsEndpoint"),
+            AccessKeyId = values.Text("Aws:AccessKeyId", static _ => true, ""),
+            SecretAccessKey = values.Text("Aws:SecretAccessKey", static _ => true, ""),
+            SessionToken = values.Text("Aws:SessionToken", static _ => true, ""),
+        };
+    }
+
+    private static CatalogDefinition Catalog(SettingValues values, List<string> problems) =>
+        CatalogFile.Read(values.Path("Catalog") ?? Path.Combine(AppContext.BaseDirectory, "catalog.json"), problems) ?? new();
+
+    private static string[]? Urls(SettingValues values, List<string> problems)
+    {
+        if (values.Find("Urls") is not { } found)
+        {
+            return null;
+        }
+
+        var urls = found.Text.Split(';', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+        foreach (var url in urls)
+        {
+            if (!Uri.TryCreate(url.Replace("//*", "//0.0.0.0", StringComparison.Ordinal).Replace("//+", "//0.0.0.0", StringComparison.Ordinal), UriKind.Absolute, out var address)
+                || address.Scheme != Uri.UriSchemeHttp || address.PathAndQuery != "/")
+            {
+                problems.Add($"{found.Source}: '{url}' is not an address such as http://127.0.0.1:8080. Only http is served: let a proxy in front speak TLS.");
+            }
+        }
+
+        return urls;
+    }
+
+    private static bool IsMasterKey(string text)
+    {
+        Span<byte> key = stackalloc byte[MasterKey.Length + 1];
+        return Convert.TryFromBase64String(text, key, out var length) && length == MasterKey.Length;
+    }
+
+    private static bool IsBucket(string text) => text.Length is >= 3 and <= 63 && text.All(static c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) || c is '-' or '.');
+}
+
+/// <summary>Parses single settings; what does not parse becomes a problem and takes its default.</summary>
+internal sealed class SettingValues(SettingsLayers layers, List<string> problems)
+{
+    public SettingsLayers.Found? Find(string key) => layers.Find(key);
+
+    public string? Text(string key, Func<string, bool> isValid, string rule)
+    {
+        if (Find(key) is not { } found)
+        {
+            return null;
+        }
+
+        if (isValid(found.Text))
+        {
+            return found.Text;
+        }
+
+        // The value itself may be a secret.
+        problems.Add($"{found.Source}: the value is not usable; {rule}.");
+        return null;
+    }
+
+    public string? Path(string key) => Find(key) is { } found ? System.IO.Path.GetFullPath(found.Text, found.Folder) : null;
+
+    public double Number(string key, double least, double most, double otherwise)
+    {
+        if (Find(key) is not { } found)
+        {
+            return otherwise;
+        }
+
+        if (double.TryParse(found.Text, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) && value >= least && value <= most)
+        {
+            return value;
+        }
+
+        problems.Add(string.Create(CultureInfo.InvariantCulture, $"{found.Source}: '{found.Text}' is not a number from {least} to {most}."));
+        return otherwise;
+    }
+
+    public int Port(string key) => (int)Number(key, 0, 65_535, 0);
+
+    public TimeSpan Span(string key, TimeSpan otherwise)
+    {
+        if (Find(key) is not { } found)
+        {
+            return otherwise;
+        }
+
+        if (DurationText.TryParse(found.Text, out var span))
+        {
+            return span;
+        }
+
+        problems.Add($"{found.Source}: '{found.Text}' is not a span of time: {DurationText.Description}.");
+        return otherwise;
+    }
+
+    public Uri? Address(string key)
+    {
+        if (Find(key) is not { } found)
+        {
+            return null;
+        }
+
+        if (Uri.TryCreate(found.Text, UriKind.Absolute, out var address) && (address.Scheme is "http" or "https"))
+        {
+            return address;
+        }
+
+        problems.Add($"{found.Source}: '{found.Text}' is not an absolute http or https address.");
+        return null;
+    }
+}

@@ -1,0 +1,99 @@
+using System.Text.Json;
+using OrleansInference.Audit;
+using OrleansInference.Configuration;
+using OrleansInference.Keys;
+
+namespace OrleansInference.FrontDoor;
+
+/// <summary>What the operator does in <c>/v1/admin</c>, with the admin key.</summary>
+internal sealed class Administration(IGrainFactory grains, CatalogDesk catalogs, KeyDirectory keys, SqliteAuditLog audit, Authenticator authenticator)
+{
+    private const long MaxDefinitionBytes = 8 << 20;
+
+    public static void Map(IEndpointRouteBuilder routes)
+    {
+        var group = routes.MapGroup("/v1/admin").WithTags("Administration");
+        group.MapGet("/catalog", static (HttpContext context, Administration rooms) => rooms.GetCatalogAsync(context))
+            .WithName("GetCatalog").WithSummary("The catalog in force.").Produces<CatalogDefinition>();
+        group.MapPut("/catalog", static (HttpContext context, Administration rooms) => rooms.PutCatalogAsync(context))
+            .WithName("PutCatalog").WithSummary("Checks a whole catalog and puts it in force, or names every problem.").Accepts<CatalogDefinition>("application/json").Produces<CatalogReply>();
+        group.MapPut("/tenants/{id}", static (HttpContext context, string id, Administration rooms) => rooms.PutTenantAsync(context, id))
+            .WithName("PutTenant").WithSummary("Adds or changes a tenant.").Accepts<TenantDefinition>("application/json").Produces<CatalogReply>();
+        group.MapPost("/tenants/{id}/keys", static (HttpContext context, string id, Administration rooms) => rooms.IssueKeyAsync(context, id))
+            .WithName("IssueKey").WithSummary("Issues a key pair and an API key; they are shown this once.").Produces<IssuedKey>(StatusCodes.Status201Created);
+        group.MapDelete("/keys/{accessKeyId}", static (HttpContext context, string accessKeyId, Administration rooms) => rooms.RevokeKeyAsync(context, accessKeyId))
+            .WithName("RevokeKey").WithSummary("Makes a key useless.").Produces(StatusCodes.Status204NoContent);
+        group.MapGet("/audit/summary", static (HttpContext context, Administration rooms) => rooms.GetAuditSummaryAsync(context))
+            .WithName("GetAuditSummary").WithSummary("Records and charges of the audit log by tenant, everything appended so far included.").Produces<AuditSummary>();
+    }
+
+    private async Task GetCatalogAsync(HttpContext context)
+    {
+        (await authenticator.AuthenticateAsync(context)).RequireAdmin();
+        await WriteAsync(context, await grains.GetGrain<ICatalogGrain>(ICatalogGrain.Key).Get());
+    }
+
+    private async Task PutCatalogAsync(HttpContext context)
+    {
+        var catalog = await ReadAsync<CatalogDefinition>(context);
+        await WriteAsync(context, Accepted(await catalogs.ApplyAsync(catalog, context.RequestAborted)));
+    }
+
+    private async Task PutTenantAsync(HttpContext context, string id)
+    {
+        var tenant = await ReadAsync<TenantDefinition>(context);
+        if (tenant.Id.Value != id)
+        {
+            throw new RefusedException(Refusal.Invalid($"id: the body names tenant '{tenant.Id}', the path '{id}'; they must be the same."));
+        }
+
+        await WriteAsync(context, Accepted(await grains.GetGrain<ICatalogGrain>(ICatalogGrain.Key).PutTenant(tenant)));
+    }
+
+    private async Task IssueKeyAsync(HttpContext context, string id)
+    {
+        (await authenticator.AuthenticateAsync(context)).RequireAdmin();
+        var tenant = await Views.RequireTenantAsync(grains, id);
+        context.Response.StatusCode = StatusCodes.Status201Created;
+        context.Response.Headers.CacheControl = "no-store";
+        await WriteAsync(context, await keys.IssueAsync(tenant));
+    }
+
+    private async Task RevokeKeyAsync(HttpContext context, string accessKeyId)
+    {
+        (await authenticator.AuthenticateAsync(context)).RequireAdmin();
+        if (!await keys.RevokeAsync(accessKeyId))
+        {
+            throw new RefusedException(Refusal.NotFound($"There is no access key '{accessKeyId}'."));
+        }
+
+        context.Response.StatusCode = StatusCodes.Status204NoContent;
+    }
+
+    private async Task GetAuditSummaryAsync(HttpContext context)
+    {
+        (await authenticator.AuthenticateAsync(context)).RequireAdmin();
+        await audit.FlushAsync(context.RequestAborted);
+        await WriteAsync(context, await audit.SummariseAsync(context.RequestAborted));
+    }
+
+    private async Task<T> ReadAsync<T>(HttpContext context)
+    {
+        var (caller, body) = await authenticator.AuthenticateAsync(context, MaxDefinitionBytes);
+        caller.RequireAdmin();
+        try
+        {
+            return JsonSerializer.Deserialize<T>(body.Span, CatalogFile.Json) ?? throw new RefusedException(Refusal.Invalid("The body is null; it must be an object."));
+        }
+        catch (JsonException exception)
+        {
+            throw new RefusedException(Refusal.Invalid(CatalogFile.Describe("body", exception)));
+        }
+    }
+
+    private static CatalogReply Accepted(CatalogReply reply) => reply.Problems.IsDefaultOrEmpty
+        ? reply
+        : throw new RefusedException(Refusal.Invalid(string.Join(Environment.NewLine, reply.Problems)));
+
+    private static Task WriteAsync<T>(HttpContext context, T value) => context.Response.WriteAsJsonAsync(value, FrontDoorJson.Options, context.RequestAborted);
+}

@@ -1,0 +1,82 @@
+using Microsoft.AspNetCore.OpenApi;
+using Microsoft.OpenApi;
+
+namespace OrleansInference.FrontDoor;
+
+/// <summary>What the OpenAPI document says beyond the routes: the headers of a request, the keys, problem details.</summary>
+internal static class OpenApiDescription
+{
+    private static readonly (string Field, string Text)[] Fields =
+    [
+        (RoutingFields.Class, "High, Medium or Low; sets the default deadline and the queueing order."),
+        (RoutingFields.Deadline, "Time from arrival until the answer is worthless: " + DurationText.Description + "."),
+        (RoutingFields.MinQuality, "Lowest acceptable quality of a variant, 0 to 1."),
+        (RoutingFields.MaxCharge, "The most this request may be charged, in dollars."),
+        (RoutingFields.Lanes, "Only these lanes may serve: Realtime, Serverless, Async, Batch, separated by commas."),
+        (RoutingFields.InputTokens, "Input tokens, if known; else four bytes a token are assumed."),
+        (RoutingFields.MaxOutputTokens, "The most output tokens asked for."),
+        (RoutingFields.IdempotencyKey, "A key, at most 255 characters, under which a repetition gives the same job and one charge."),
+    ];
+
+    public static void Configure(OpenApiOptions options)
+    {
+        options.AddDocumentTransformer(static (document, _, _) =>
+        {
+            document.Info = new() { Title = "OrleansInference", Version = "v1", Description = "Routes every request by the cheapest way that meets its deadline, inside the tenant's budget." };
+            document.Components ??= new();
+            document.Components.SecuritySchemes = new Dictionary<string, IOpenApiSecurityScheme>(StringComparer.Ordinal)
+            {
+                ["bearer"] = new OpenApiSecurityScheme { Type = SecuritySchemeType.Http, Scheme = "bearer", Description = "An API key, or the admin key." },
+                ["apiKey"] = new OpenApiSecurityScheme { Type = SecuritySchemeType.ApiKey, In = ParameterLocation.Header, Name = "X-Api-Key", Description = "An API key, or the admin key." },
+            };
+            document.Security = [new() { [new("bearer", document)] = [] }, new() { [new("apiKey", document)] = [] }];
+            return Task.CompletedTask;
+        });
+        options.AddOperationTransformer(static (operation, context, _) =>
+        {
+            operation.Responses ??= [];
+            if (context.Description.RelativePath?.StartsWith("v1/", StringComparison.Ordinal) == true)
+            {
+                operation.Responses["default"] = new OpenApiResponse { Description = "Problem details (RFC 9457) with a code.", Content = new Dictionary<string, OpenApiMediaType>(StringComparer.Ordinal) { ["application/problem+json"] = new() } };
+            }
+
+            if (operation.Tags?.Any(static tag => tag.Name == "Invocations") == true)
+            {
+                Describe(operation);
+            }
+
+            return Task.CompletedTask;
+        });
+        options.AddSchemaTransformer(static (schema, context, _) =>
+        {
+            if (context.JsonTypeInfo.Type == typeof(Money))
+            {
+                schema.Type = JsonSchemaType.String;
+                schema.Description = "Dollars, with up to nine decimals.";
+            }
+            else if (context.JsonTypeInfo.Type is var type && (type == typeof(TenantId) || type == typeof(ModelName) || type == typeof(VariantName) || type == typeof(EndpointName)))
+            {
+                schema.Type = JsonSchemaType.String;
+                schema.MaxLength = NameRule.MaxLength;
+            }
+
+            return Task.CompletedTask;
+        });
+    }
+
+    private static void Describe(OpenApiOperation operation)
+    {
+        operation.RequestBody = new OpenApiRequestBody
+        {
+            Description = "The model's input, as the model takes it.",
+            Content = new Dictionary<string, OpenApiMediaType>(StringComparer.Ordinal) { ["application/json"] = new(), ["application/octet-stream"] = new() },
+        };
+        operation.Parameters ??= [];
+        foreach (var (field, text) in Fields)
+        {
+            operation.Parameters.Add(new OpenApiParameter { Name = Invocations.HeaderOf(field), In = ParameterLocation.Header, Description = text, Schema = new OpenApiSchema { Type = JsonSchemaType.String } });
+        }
+
+        operation.Parameters.Add(new OpenApiParameter { Name = "Prefer", In = ParameterLocation.Header, Description = "respond-async: a job is taken instead of an answer where that is cheaper.", Schema = new OpenApiSchema { Type = JsonSchemaType.String } });
+    }
+}

@@ -1,0 +1,27 @@
+namespace OrleansInference.FrontDoor;
+
+/// <summary>The route that was taken, as answer headers of both dialects.</summary>
+internal static class RouteHeaders
+{
+    public const string JobId = "X-Inference-Job-Id";
+    public const string Charge = "X-Inference-Charge";
+
+    public static void Write(IHeaderDictionary headers, RouteTaken? route, bool chargeIsFinal)
+    {
+        if (route is null)
+        {
+            return;
+        }
+
+        headers["X-Inference-Decision-Id"] = route.DecisionId;
+        headers["X-Inference-Class"] = route.Class.ToString();
+        headers["X-Inference-Lane"] = route.Lane.ToString();
+        headers["X-Inference-Endpoint"] = route.Endpoint.Value;
+        headers["X-Inference-Variant"] = route.Variant.Value;
+        headers["X-Inference-Charge-Cap"] = route.ChargeCap.ToString();
+        if (chargeIsFinal)
+        {
+            headers[Charge] = route.Charge.ToString();
+        }
+    }
+}
