@@ -51,32 +51,21 @@ internal sealed class Invocations(IDispatcher dispatcher, Authenticator authenti
     private async Task InvokeStreamAsync(HttpContext context, string model)
     {
         var request = await ReadAsync(context, model);
-        var answer = await dispatcher.InvokeStreamAsync(request with { Delivery = Delivery.Inline }, context.RequestAborted);
-        await using (answer)
+        await using var answer = await dispatcher.InvokeStreamAsync(request with { Delivery = Delivery.Inline }, context.RequestAborted);
+
+        // The charge is known when the stream has ended, too late for a header; the cap is known now.
+        RouteHeaders.Write(context.Response.Headers, answer.Route, chargeIsFinal: false);
+        if (answer.Stream is not { } stream)
         {
-            RouteHeaders.Write(context.Response.Headers, answer.Route, chargeIsFinal: false);
-            if (answer.Stream is not { } stream)
-            {
-                await RefusalWriter.WriteAsync(context, Refusal.Of(answer.Problem!));
-                return;
-            }
-
-            context.Response.ContentType = stream.ContentType ?? "application/octet-stream";
-            if (context.Response.SupportsTrailers())
-            {
-                context.Response.DeclareTrailer(RouteHeaders.Charge);
-            }
-
-            await foreach (var part in stream.ReadPartsAsync(context.RequestAborted))
-            {
-                await context.Response.Body.WriteAsync(part, context.RequestAborted);
-                await context.Response.Body.FlushAsync(context.RequestAborted);
-            }
+            await RefusalWriter.WriteAsync(context, Refusal.Of(answer.Problem!));
+            return;
         }
 
-        if (context.Response.SupportsTrailers() && answer.Route is { } route)
+        context.Response.ContentType = stream.ContentType ?? "application/octet-stream";
+        await foreach (var part in stream.ReadPartsAsync(context.RequestAborted))
         {
-            context.Response.AppendTrailer(RouteHeaders.Charge, route.Charge.ToString());
+            await context.Response.Body.WriteAsync(part, context.RequestAborted);
+            await context.Response.Body.FlushAsync(context.RequestAborted);
         }
     }
 

@@ -1,0 +1,208 @@
+using System.Net;
+using System.Net.Http.Headers;
+using System.Text.Json;
+
+namespace OrleansInference.Tests.FrontDoor;
+
+public sealed class OwnDialectTests
+{
+    private const string Invoke = "/v1/models/chat/invocations";
+    private static readonly byte[] Body = "{\"inputs\":\"hi\"}"u8.ToArray();
+
+    [Fact]
+    public async Task An_api_key_is_enough_in_either_header()
+    {
+        await using var host = await FrontDoorHost.StartAsync();
+        var key = await host.IssueAsync();
+        using var bearer = await host.PostAsync(Invoke, key, Body);
+        Assert.Equal(HttpStatusCode.OK, bearer.StatusCode);
+        Assert.Equal("Realtime", bearer.Headers.GetValues("X-Inference-Lane").Single());
+        Assert.Equal("0.002", bearer.Headers.GetValues("X-Inference-Charge-Cap").Single());
+        using var request = new HttpRequestMessage(HttpMethod.Post, Invoke) { Content = new ByteArrayContent(Body) };
+        request.Headers.Add("X-Api-Key", key.ApiKey);
+        Assert.Equal(HttpStatusCode.OK, (await host.Http.SendAsync(request)).StatusCode);
+        Assert.Equal(HttpStatusCode.OK, (await host.PostSignedAsync(Invoke, key, Body)).StatusCode);
+    }
+
+    [Fact]
+    public async Task Headers_say_what_the_attributes_say()
+    {
+        await using var host = await FrontDoorHost.StartAsync();
+        var key = await host.IssueAsync();
+        using var response = await host.PostAsync(
+            Invoke,
+            key,
+            Body,
+            ("X-Inference-Class", "Medium"),
+            ("X-Inference-Deadline", "5m"),
+            ("X-Inference-Min-Quality", "0.5"),
+            ("X-Inference-Max-Charge", "0.25"),
+            ("X-Inference-Lanes", "Async"),
+            ("X-Inference-Input-Tokens", "374"),
+            ("X-Inference-Max-Output-Tokens", "44"),
+            ("Idempotency-Key", "k"),
+            ("Prefer", "respond-async, wait=5"));
+        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+        var request = host.Dispatcher.Last!;
+        Assert.Equal((TrafficClass.Medium, TimeSpan.FromMinutes(5), 0.5, "k"), (request.Class!.Value, request.Deadline!.Value, request.MinQuality!.Value, request.IdempotencyKey!));
+        Assert.Equal((374, 44, 1 << (int)Lane.Async, Delivery.Either), (request.InputTokens!.Value, request.MaxOutputTokens!.Value, request.LaneMask, request.Delivery));
+    }
+
+    [Fact]
+    public async Task A_bad_header_is_a_problem_that_names_it()
+    {
+        await using var host = await FrontDoorHost.StartAsync();
+        var key = await host.IssueAsync();
+        using var response = await host.PostAsync(Invoke, key, Body, ("X-Inference-Deadline", "tomorrow"));
+        var problem = await ProblemAsync(response, HttpStatusCode.BadRequest, "InvalidRequest");
+        Assert.StartsWith("X-Inference-Deadline: 'tomorrow'", problem.GetProperty("detail").GetString(), StringComparison.Ordinal);
+        Assert.Equal(Invoke, problem.GetProperty("instance").GetString());
+    }
+
+    [Theory]
+    [InlineData(ProblemCode.UnknownModel, 404)]
+    [InlineData(ProblemCode.BudgetExhausted, 402)]
+    [InlineData(ProblemCode.DeadlineUnreachable, 503)]
+    [InlineData(ProblemCode.NoCandidate, 422)]
+    [InlineData(ProblemCode.Throttled, 429)]
+    [InlineData(ProblemCode.ModelError, 424)]
+    [InlineData(ProblemCode.UpstreamUnavailable, 502)]
+    [InlineData(ProblemCode.DeadlineExceeded, 504)]
+    [InlineData(ProblemCode.IdempotencyConflict, 409)]
+    [InlineData(ProblemCode.Internal, 500)]
+    [InlineData(ProblemCode.Unavailable, 503)]
+    public async Task Every_problem_has_its_status_and_says_when_to_come_back(ProblemCode code, int status)
+    {
+        await using var host = await FrontDoorHost.StartAsync();
+        host.Dispatcher.Answer = _ => InferenceOutcome.Refused(code, "why", TimeSpan.FromSeconds(2.5));
+        var key = await host.IssueAsync();
+        using var response = await host.PostAsync(Invoke, key, Body);
+        var problem = await ProblemAsync(response, (HttpStatusCode)status, code.ToString());
+        Assert.Equal("3", response.Headers.GetValues("Retry-After").Single());
+        Assert.Equal(2.5, problem.GetProperty("retryAfterSeconds").GetDouble());
+    }
+
+    [Fact]
+    public async Task A_job_is_accepted_with_its_place()
+    {
+        await using var host = await FrontDoorHost.StartAsync();
+        host.Dispatcher.Answer = static _ => new() { JobId = "job-1", Route = ScriptedDispatcher.Route };
+        var key = await host.IssueAsync();
+        using var response = await host.PostAsync(Invoke, key, Body, ("Prefer", "respond-async"));
+        Assert.Equal(HttpStatusCode.Accepted, response.StatusCode);
+        Assert.Equal("/v1/jobs/job-1", response.Headers.Location!.OriginalString);
+        Assert.False(response.Headers.Contains("X-Inference-Charge"));
+    }
+
+    [Fact]
+    public async Task Anothers_job_does_not_exist()
+    {
+        await using var host = await FrontDoorHost.StartAsync();
+        Assert.Equal(HttpStatusCode.OK, (await GetAsync(host, "/v1/jobs/job-1", (await host.IssueAsync("acme")).ApiKey)).StatusCode);
+        await ProblemAsync(await GetAsync(host, "/v1/jobs/job-1", (await host.IssueAsync("other")).ApiKey), HttpStatusCode.NotFound, "UnknownJob");
+        await ProblemAsync(await GetAsync(host, "/v1/jobs/..%2Facme%2Fjob-1", (await host.IssueAsync("other")).ApiKey), HttpStatusCode.NotFound, "UnknownJob");
+    }
+
+    [Fact]
+    public async Task An_unfinished_jobs_result_is_not_there_yet()
+    {
+        await using var host = await FrontDoorHost.StartAsync();
+        using var response = await GetAsync(host, "/v1/jobs/job-1/result", (await host.IssueAsync()).ApiKey);
+        Assert.Equal(HttpStatusCode.Accepted, response.StatusCode);
+        Assert.Equal("1", response.Headers.GetValues("Retry-After").Single());
+    }
+
+    [Fact]
+    public async Task A_stream_is_the_models_bytes_with_the_charge_cap_before()
+    {
+        await using var host = await FrontDoorHost.StartAsync();
+        using var response = await host.PostAsync("/v1/models/chat/invocations-response-stream", await host.IssueAsync(), Body);
+        Assert.Equal("one two", await response.Content.ReadAsStringAsync());
+        Assert.Equal("0.002", response.Headers.GetValues("X-Inference-Charge-Cap").Single());
+        Assert.False(response.Headers.Contains("X-Inference-Charge"));
+    }
+
+    [Fact]
+    public async Task A_stream_that_breaks_off_is_not_whole()
+    {
+        await using var host = await FrontDoorHost.StartAsync();
+        host.Dispatcher.Parts = static () => ScriptedDispatcher.BreakingOff();
+        await Assert.ThrowsAsync<HttpRequestException>(async () => await host.PostAsync("/v1/models/chat/invocations-response-stream", await host.IssueAsync(), Body));
+    }
+
+    [Fact]
+    public async Task A_body_over_the_limit_is_refused_whether_or_not_its_length_is_announced()
+    {
+        await using var host = await FrontDoorHost.StartAsync(maxBodyBytes: 1000);
+        var key = await host.IssueAsync();
+        await ProblemAsync(await host.PostAsync(Invoke, key, new byte[1001]), HttpStatusCode.RequestEntityTooLarge, "PayloadTooLarge");
+        Assert.Equal(HttpStatusCode.OK, (await host.PostAsync(Invoke, key, new byte[1000])).StatusCode);
+        using var request = new HttpRequestMessage(HttpMethod.Post, Invoke) { Content = new ByteArrayContent(new byte[100_000]) };
+        request.Headers.TransferEncodingChunked = true;
+        request.Headers.Authorization = new("Bearer", key.ApiKey);
+        await ProblemAsync(await host.Http.SendAsync(request), HttpStatusCode.RequestEntityTooLarge, "PayloadTooLarge");
+    }
+
+    [Fact]
+    public async Task Keys_that_are_not_good_are_told_apart_from_rights_that_are_not_had()
+    {
+        await using var host = await FrontDoorHost.StartAsync();
+        var key = await host.IssueAsync();
+        await ProblemAsync(await GetAsync(host, "/v1/statistics", null), HttpStatusCode.Unauthorized, "Unauthenticated");
+        await ProblemAsync(await GetAsync(host, "/v1/statistics", key.ApiKey[..^1] + (key.ApiKey[^1] == 'x' ? 'y' : 'x')), HttpStatusCode.Unauthorized, "UnknownKey");
+        await ProblemAsync(await GetAsync(host, "/v1/statistics", key.ApiKey), HttpStatusCode.Forbidden, "Forbidden");
+        await ProblemAsync(await GetAsync(host, "/v1/tenants/other/budget", key.ApiKey), HttpStatusCode.Forbidden, "Forbidden");
+        Assert.Equal(HttpStatusCode.OK, (await GetAsync(host, "/v1/statistics", FrontDoorHost.Admin)).StatusCode);
+    }
+
+    [Fact]
+    public async Task Paths_and_methods_that_are_not_there_are_problems_too()
+    {
+        await using var host = await FrontDoorHost.StartAsync();
+        await ProblemAsync(await GetAsync(host, "/v2", null), HttpStatusCode.NotFound, "NotFound");
+        await ProblemAsync(await GetAsync(host, Invoke, null), HttpStatusCode.MethodNotAllowed, "MethodNotAllowed");
+    }
+
+    [Fact]
+    public async Task The_operations_are_described()
+    {
+        await using var host = await FrontDoorHost.StartAsync();
+        using var document = JsonDocument.Parse(await host.Http.GetStringAsync("/openapi/v1.json"));
+        var paths = document.RootElement.GetProperty("paths");
+        string[] expected = [Invoke.Replace("chat", "{model}", StringComparison.Ordinal), "/v1/jobs/{id}", "/v1/tenants/{id}/budget", "/v1/admin/catalog", "/healthz"];
+        Assert.All(expected, path => Assert.True(paths.TryGetProperty(path, out _), path));
+        Assert.Contains("X-Inference-Deadline", paths.GetProperty(expected[0]).GetRawText(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task No_secret_is_kept_in_the_clear()
+    {
+        await using var host = await FrontDoorHost.StartAsync();
+        var key = await host.IssueAsync();
+        var record = Assert.Single(host.Keys.Records);
+        var kept = System.Text.Encoding.Latin1.GetString([.. record.ApiKeyHash.Span, .. record.EncryptedSecret.Span]);
+        Assert.DoesNotContain(key.SecretAccessKey, kept, StringComparison.Ordinal);
+        Assert.DoesNotContain(key.ApiKey[^40..], kept, StringComparison.Ordinal);
+        Assert.Equal((20, 40), (key.AccessKeyId.Length, key.SecretAccessKey.Length));
+        Assert.StartsWith($"oi_{key.AccessKeyId}_", key.ApiKey, StringComparison.Ordinal);
+    }
+
+    private static async Task<HttpResponseMessage> GetAsync(FrontDoorHost host, string path, string? key)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Get, path);
+        request.Headers.Authorization = key is null ? null : new AuthenticationHeaderValue("Bearer", key);
+        return await host.Http.SendAsync(request);
+    }
+
+    private static async Task<JsonElement> ProblemAsync(HttpResponseMessage response, HttpStatusCode status, string code)
+    {
+        var text = await response.Content.ReadAsStringAsync();
+        Assert.True(status == response.StatusCode, $"{(int)response.StatusCode}: {text}");
+        Assert.Equal("application/problem+json", response.Content.Headers.ContentType!.MediaType);
+        var problem = JsonDocument.Parse(text).RootElement;
+        Assert.Equal(code, problem.GetProperty("code").GetString());
+        Assert.Equal((int)status, problem.GetProperty("status").GetInt32());
+        Assert.NotEmpty(problem.GetProperty("title").GetString()!);
+        return problem;
+    }
+}
