@@ -1,2 +1,1 @@
-var app = WebApplication.Create(args);
-await app.RunAsync();
+return await OrleansInference.Hosting.ServeCommand.RunAsync(args);

@@ -34,7 +34,7 @@ internal static class DemoCatalog
             ["ml.c5.xlarge"] = Money.FromDollars(0.204m),
             ["ml.g4dn.xlarge"] = Money.FromDollars(0.7364m),
             ["ml.g5.xlarge"] = Money.FromDollars(1.408m),
-            ["ml.g5.2xlarge"] = Money.FromDollars(1.515m),
+            ["ml.g5.12xlarge"] = Money.FromDollars(7.09m),
         }),
         Deadlines = new() { High = 30, Medium = 300, Low = 86_400 },
         Models = [Chat(), CodeModel(), Embed()],
@@ -45,16 +45,17 @@ internal static class DemoCatalog
                 Id = Harbor,
                 Budgets = [Rolling(Hour, 4m), new() { Kind = BudgetWindowKind.CalendarMonth, Limit = Money.FromDollars(500m) }],
                 Weight = 2,
+                MinQuality = 0.9,
             },
             new() { Id = Atlas, Budgets = [Rolling(Hour, 4m)], DefaultClass = TrafficClass.High },
-            new() { Id = Lumen, Budgets = [new() { Kind = BudgetWindowKind.CalendarDay, Limit = Money.FromDollars(2m) }], TimeZone = "UTC" },
-            new() { Id = Quill, Budgets = [Rolling(24 * Hour, 10m)], ClassCeiling = TrafficClass.Medium, DefaultClass = TrafficClass.Low },
+            new() { Id = Lumen, Budgets = [new() { Kind = BudgetWindowKind.CalendarDay, Limit = Money.FromDollars(0.05m) }] },
+            new() { Id = Quill, Budgets = [Rolling(24 * Hour, 10m)], ClassCeiling = TrafficClass.Medium, DefaultClass = TrafficClass.Low, MinQuality = 0.9 },
             new()
             {
                 Id = Spark,
-                Budgets = [Rolling(Hour, 0.15m)],
+                Budgets = [Rolling(Hour, 0.08m)],
                 Weight = 0.5,
-                LowBudget = [LowBudgetStep.SmallerVariant, LowBudgetStep.CheaperLane, LowBudgetStep.Refuse],
+                LowBudget = [LowBudgetStep.CheaperLane, LowBudgetStep.Refuse],
             },
         ],
     };
@@ -84,18 +85,18 @@ internal static class DemoCatalog
                     [
                         new()
                         {
-                            Name = new("chat-full-rt"), Lane = Lane.Realtime, InstanceType = "ml.g5.2xlarge", ConcurrencyPerInstance = 8, MinInstances = 1, MaxInstances = 6,
-                            Streaming = true, Tariff = Tokens(input: 300_000, output: 900_000), Prior = Prior(3.5, 17, 150), Simulation = full,
+                            Name = new("chat-full-rt"), Lane = Lane.Realtime, InstanceType = "ml.g5.12xlarge", ConcurrencyPerInstance = 8, MinInstances = 1, MaxInstances = 6,
+                            Streaming = true, Tariff = Tokens(input: 500_000, output: 1_500_000), Prior = Prior(3.5, 17, 150), Simulation = full,
                         },
                         new()
                         {
-                            Name = new("chat-full-async"), Lane = Lane.Async, InstanceType = "ml.g5.2xlarge", ConcurrencyPerInstance = 8, MaxInstances = 4, MaxServiceSeconds = 300,
-                            MaxPayloadBytes = 104_857_600, Tariff = Tokens(input: 200_000, output: 600_000), Prior = Prior(3.5, 17, 150), Simulation = full,
+                            Name = new("chat-full-async"), Lane = Lane.Async, InstanceType = "ml.g5.12xlarge", ConcurrencyPerInstance = 8, MaxInstances = 1, MaxServiceSeconds = 300,
+                            MaxPayloadBytes = 104_857_600, Tariff = Tokens(input: 350_000, output: 1_000_000), Prior = Prior(3.5, 17, 150), Simulation = full,
                         },
                         new()
                         {
-                            Name = new("chat-full-batch"), Lane = Lane.Batch, InstanceType = "ml.g5.2xlarge", ConcurrencyPerInstance = 16, MaxServiceSeconds = 600,
-                            WindowMaxRequests = 250, WindowMaxSeconds = 240, Tariff = Tokens(input: 120_000, output: 360_000), Prior = Prior(3.5, 17, 150), Simulation = full,
+                            Name = new("chat-full-batch"), Lane = Lane.Batch, InstanceType = "ml.g5.12xlarge", ConcurrencyPerInstance = 16, MaxServiceSeconds = 600,
+                            WindowMaxRequests = 250, WindowMaxSeconds = 240, Tariff = Tokens(input: 200_000, output: 600_000), Prior = Prior(3.5, 17, 150), Simulation = full,
                         },
                     ],
                 },
@@ -112,7 +113,7 @@ internal static class DemoCatalog
                         },
                         new()
                         {
-                            Name = new("chat-lite-async"), Lane = Lane.Async, InstanceType = "ml.g5.xlarge", ConcurrencyPerInstance = 8, MaxInstances = 2, MaxServiceSeconds = 300,
+                            Name = new("chat-lite-async"), Lane = Lane.Async, InstanceType = "ml.g5.xlarge", ConcurrencyPerInstance = 8, MaxInstances = 1, MaxServiceSeconds = 300,
                             MaxPayloadBytes = 104_857_600, Tariff = Tokens(input: 70_000, output: 200_000), Prior = Prior(2, 9, 120), Simulation = distilled,
                         },
                     ],
@@ -143,7 +144,7 @@ internal static class DemoCatalog
                         },
                         new()
                         {
-                            Name = new("code-full-async"), Lane = Lane.Async, InstanceType = "ml.g5.xlarge", ConcurrencyPerInstance = 8, MaxInstances = 2, MaxServiceSeconds = 300,
+                            Name = new("code-full-async"), Lane = Lane.Async, InstanceType = "ml.g5.xlarge", ConcurrencyPerInstance = 8, MaxInstances = 1, MaxServiceSeconds = 300,
                             MaxPayloadBytes = 104_857_600, Tariff = Tokens(input: 100_000, output: 400_000), Prior = Prior(0.7, 5, 150), Simulation = full,
                         },
                         new()
@@ -159,7 +160,7 @@ internal static class DemoCatalog
 
     private static ModelDefinition Embed()
     {
-        var simulation = new SimulatedModel { BaseSeconds = 0.02, PrefillTokensPerSecond = 10_000, DecodeTokensPerSecond = 0, StartSeconds = 100 };
+        var simulation = new SimulatedModel { BaseSeconds = 0.02, PrefillTokensPerSecond = 2_500, DecodeTokensPerSecond = 0, StartSeconds = 100 };
         return new()
         {
             Name = EmbedSmall,
@@ -175,17 +176,17 @@ internal static class DemoCatalog
                         new()
                         {
                             Name = new("embed-serverless"), Lane = Lane.Serverless, MemoryMb = 3072, MaxInstances = 20,
-                            Tariff = Tokens(input: 12_000, output: 0), Prior = Prior(0.15, 0.8, 6), Simulation = simulation with { StartSeconds = 6 },
+                            Tariff = Tokens(input: 12_000, output: 0), Prior = Prior(0.45, 2, 6), Simulation = simulation with { StartSeconds = 6 },
                         },
                         new()
                         {
-                            Name = new("embed-rt"), Lane = Lane.Realtime, InstanceType = "ml.c5.xlarge", ConcurrencyPerInstance = 4, MinInstances = 1, MaxInstances = 3,
-                            Tariff = Tokens(input: 10_000, output: 0), Prior = Prior(0.15, 0.8, 100), Simulation = simulation,
+                            Name = new("embed-rt"), Lane = Lane.Realtime, InstanceType = "ml.c5.xlarge", ConcurrencyPerInstance = 2, MinInstances = 1, MaxInstances = 2,
+                            Tariff = Tokens(input: 10_000, output: 0), Prior = Prior(0.45, 2, 100), Simulation = simulation,
                         },
                         new()
                         {
                             Name = new("embed-batch"), Lane = Lane.Batch, InstanceType = "ml.c5.xlarge", ConcurrencyPerInstance = 4, MaxServiceSeconds = 600,
-                            WindowMaxRequests = 500, WindowMaxSeconds = 240, Tariff = Tokens(input: 4_000, output: 0), Prior = Prior(0.15, 0.8, 100), Simulation = simulation,
+                            WindowMaxRequests = 500, WindowMaxSeconds = 240, Tariff = Tokens(input: 4_000, output: 0), Prior = Prior(0.45, 2, 100), Simulation = simulation,
                         },
                     ],
                 },

@@ -1,5 +1,5 @@
 using System.Collections.Immutable;
-using OrleansInference.Pricing;
+using System.Diagnostics;
 
 namespace OrleansInference.Demo;
 
@@ -38,8 +38,11 @@ internal sealed record DemoFigures
     /// <summary>What AWS billed since the replay began.</summary>
     public Money Cost => Endpoints.Aggregate(Money.Zero, (sum, endpoint) => sum + endpoint.Cost);
 
-    /// <summary>What everything on real-time endpoints would have cost so far.</summary>
-    public required BaselineReport AllRealtime { get; init; }
+    /// <summary>What everything on real-time endpoints would have cost over the same time, with a fleet for the 99th percentile of the minutes.</summary>
+    public required Money AllRealtimeAt99 { get; init; }
+
+    /// <summary>The same with a fleet for the busiest minute.</summary>
+    public required Money AllRealtimeAtPeak { get; init; }
 }
 
 /// <summary>Gathers the figures over HTTP, beside the replay.</summary>
@@ -50,12 +53,15 @@ internal sealed class DemoMeter
     private readonly CatalogDefinition _catalog;
     private readonly RealtimeBaseline _baseline;
     private readonly Func<TenantId, string> _keyOf;
+    private readonly double _speed;
     private ImmutableDictionary<EndpointName, EndpointView> _before = ImmutableDictionary<EndpointName, EndpointView>.Empty;
     private ImmutableDictionary<EndpointName, Money> _warmUp = ImmutableDictionary<EndpointName, Money>.Empty;
+    private Stopwatch? _sinceBegin;
     private ImmutableDictionary<TenantId, Money> _chargedBefore = ImmutableDictionary<TenantId, Money>.Empty;
 
-    public DemoMeter(DemoClient client, DemoScore score, CatalogDefinition catalog, RealtimeBaseline baseline, Func<TenantId, string> keyOf)
+    public DemoMeter(DemoClient client, DemoScore score, CatalogDefinition catalog, RealtimeBaseline baseline, Func<TenantId, string> keyOf, double speed)
     {
+        _speed = speed;
         _client = client;
         _score = score;
         _catalog = catalog;
@@ -72,8 +78,11 @@ internal sealed class DemoMeter
     }
 
     /// <summary>Takes what was billed before the replay, so that warming up is not compared with a fleet that is warm already.</summary>
-    public async Task BeginReplayAsync(CancellationToken cancellationToken) =>
+    public async Task BeginReplayAsync(CancellationToken cancellationToken)
+    {
         _warmUp = (await ViewsAsync(cancellationToken)).ToImmutableDictionary(entry => entry.Key, entry => entry.Value.Cost);
+        _sinceBegin = Stopwatch.StartNew();
+    }
 
     /// <summary>The figures now.</summary>
     public async Task<DemoFigures> ReadAsync(CancellationToken cancellationToken)
@@ -108,7 +117,15 @@ internal sealed class DemoMeter
                 _chargedBefore.GetValueOrDefault(tenant.Id)));
         }
 
-        return new() { Counts = _score.Read(), Endpoints = endpoints.ToImmutable(), Budgets = budgets.ToImmutable(), AllRealtime = _baseline.Report() };
+        var span = (_sinceBegin?.Elapsed ?? TimeSpan.Zero) * _speed;
+        return new()
+        {
+            Counts = _score.Read(),
+            Endpoints = endpoints.ToImmutable(),
+            Budgets = budgets.ToImmutable(),
+            AllRealtimeAt99 = _baseline.Cost(span, static model => model.InstancesAt99),
+            AllRealtimeAtPeak = _baseline.Cost(span, static model => model.PeakInstances),
+        };
     }
 
     private async Task<ImmutableDictionary<EndpointName, EndpointView>> ViewsAsync(CancellationToken cancellationToken)

@@ -11,16 +11,28 @@ namespace OrleansInference.Demo;
 internal readonly record struct DemoProgress(string Stage, double Share, TimeSpan? Left);
 
 /// <summary>Shows the demo as it runs: a live table on a terminal, plain lines elsewhere.</summary>
-internal sealed class DemoView(IAnsiConsole console)
+internal sealed class DemoView
 {
+    private readonly IAnsiConsole _console;
+
+    public DemoView(IAnsiConsole console)
+    {
+        _console = console;
+        if (!IsTerminal)
+        {
+            // Nothing is known of the width of what is no terminal; cut lines would be worse than long ones.
+            console.Profile.Width = 1000;
+        }
+    }
+
     private static readonly TimeSpan FrameEvery = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan LineEvery = TimeSpan.FromSeconds(5);
     private const int BarWidth = 40;
 
-    private bool IsTerminal => console.Profile.Out.IsTerminal && console.Profile.Capabilities.Ansi;
+    private bool IsTerminal => _console.Profile.Out.IsTerminal && _console.Profile.Capabilities.Ansi;
 
     /// <summary>A line of text.</summary>
-    public void Say(string text) => console.WriteLine(text);
+    public void Say(string text) => _console.WriteLine(text);
 
     /// <summary>Shows progress and figures until <paramref name="work"/> has ended, then the last figures once more.</summary>
     public async Task ShowAsync(Task work, Func<DemoProgress> progress, Func<CancellationToken, Task<DemoFigures>> read, CancellationToken cancellationToken)
@@ -31,7 +43,7 @@ internal sealed class DemoView(IAnsiConsole console)
             return;
         }
 
-        await console.Live(new Text("")).AutoClear(true).StartAsync(async live =>
+        await _console.Live(new Text("")).AutoClear(true).StartAsync(async live =>
         {
             do
             {
@@ -46,26 +58,19 @@ internal sealed class DemoView(IAnsiConsole console)
     /// <summary>The tables, once.</summary>
     public void Show(DemoFigures figures)
     {
-        // Elsewhere than on a terminal nothing is known of the width; tables cut off would be worse than long lines.
-        if (!IsTerminal)
-        {
-            console.Profile.Width = Math.Max(console.Profile.Width, 200);
-        }
-
-        console.Write(DemoTables.All(figures));
-        console.WriteLine();
+        _console.Write(DemoTables.All(figures));
+        _console.WriteLine();
     }
 
     private async Task LinesAsync(Task work, Func<DemoProgress> progress, Func<CancellationToken, Task<DemoFigures>> read, CancellationToken cancellationToken)
     {
-        console.Profile.Width = 1000;
         while (!work.IsCompleted)
         {
             await Task.WhenAny(work, Task.Delay(LineEvery, cancellationToken));
             cancellationToken.ThrowIfCancellationRequested();
             var now = progress();
             var left = now.Left is { } time ? Invariant($", {Math.Ceiling(time.TotalSeconds)} s left") : "";
-            console.WriteLine(Invariant($"[{now.Share * 100:0}%{left}] {now.Stage}: {DemoTables.Line(await read(cancellationToken))}"));
+            _console.WriteLine(Invariant($"[{now.Share * 100:0}%{left}] {now.Stage}: {DemoTables.Line(await read(cancellationToken))}"));
         }
 
         await work;

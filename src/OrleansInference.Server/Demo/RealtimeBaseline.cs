@@ -35,12 +35,14 @@ internal sealed class RealtimeBaseline
         }
     }
 
-    /// <summary>The baseline over what was added so far.</summary>
-    public BaselineReport Report()
+    /// <summary>Cost of the fleets kept for <paramref name="span"/>, busy or idle, as the router's own instances are.</summary>
+    public Money Cost(TimeSpan span, Func<ModelBaseline, int> instances)
     {
         lock (_lock)
         {
-            return _baseline.Report();
+            return _baseline.Report().Models.Aggregate(
+                Money.Zero,
+                (sum, model) => sum + OperatorCost.OfInstances(_endpoints[model.Model].InstanceSecond, instances(model) * (long)span.TotalMilliseconds));
         }
     }
 }

@@ -1,0 +1,68 @@
+using System.CommandLine;
+using OrleansInference.Configuration;
+using OrleansInference.Demo;
+
+namespace OrleansInference.Hosting;
+
+/// <summary>The server's command line.</summary>
+internal static class ServeCommand
+{
+    /// <summary>Exit code: the command line or the configuration cannot be used.</summary>
+    public const int ConfigurationExitCode = 2;
+
+    /// <summary>Runs the command line and answers the exit code.</summary>
+    public static async Task<int> RunAsync(string[] args)
+    {
+        var config = new Option<string?>("--config") { Description = "Settings file (JSON, section OrleansInference) over the server's own appsettings.json." };
+        var urls = new Option<string?>("--urls") { Description = "Addresses of the front door, separated by semicolons; port 0 takes a free one." };
+        var data = new Option<string?>("--data") { Description = "Folder of everything durable." };
+        var catalog = new Option<string?>("--catalog") { Description = "Catalog file: prices, models with their endpoints, tenants." };
+        var root = new RootCommand("Routes inference requests over SageMaker's lanes, each by the cheapest that meets its deadline, within its tenant's budget.")
+        {
+            config, urls, data, catalog,
+        };
+        root.Subcommands.Add(DemoCommand.Create(DemoHost.RunAsync));
+        root.SetAction((parsed, cancellationToken) => ServeAsync(
+            parsed.GetValue(config),
+            new Dictionary<string, string?> { ["Urls"] = parsed.GetValue(urls), ["DataFolder"] = parsed.GetValue(data), ["Catalog"] = parsed.GetValue(catalog) },
+            cancellationToken));
+        var result = root.Parse(args);
+        if (result.Errors.Count > 0)
+        {
+            foreach (var error in result.Errors)
+            {
+                await Console.Error.WriteLineAsync(error.Message);
+            }
+
+            await Console.Error.WriteLineAsync("--help lists the options.");
+            return ConfigurationExitCode;
+        }
+
+        try
+        {
+            return await result.InvokeAsync(new() { EnableDefaultExceptionHandler = false });
+        }
+        catch (ConfigurationException exception)
+        {
+            await Console.Error.WriteLineAsync("The server cannot start:");
+            foreach (var problem in exception.Problems)
+            {
+                await Console.Error.WriteLineAsync("  " + problem);
+            }
+
+            return ConfigurationExitCode;
+        }
+        catch (OperationCanceledException)
+        {
+            return 0;
+        }
+    }
+
+    private static async Task<int> ServeAsync(string? config, IReadOnlyDictionary<string, string?> commandLine, CancellationToken cancellationToken)
+    {
+        await using var host = await ServerHost.StartAsync(SettingsReader.Read(config, commandLine), cancellationToken);
+        await Console.Out.WriteLineAsync($"Serving at {host.Address}; data in {host.DataFolderPath}{(host.LocalAws is { } aws ? $"; embedded AWS at {aws}" : "")}. Ctrl+C stops it.");
+        await host.WaitForShutdownAsync(cancellationToken);
+        return 0;
+    }
+}

@@ -1,0 +1,246 @@
+using System.Net;
+using System.Net.Sockets;
+using Microsoft.Extensions.Logging.Console;
+using OpenTelemetry;
+using OpenTelemetry.Metrics;
+using OrleansInference.Audit;
+using OrleansInference.Aws;
+using OrleansInference.Configuration;
+using OrleansInference.FrontDoor;
+using OrleansInference.Keys;
+using OrleansInference.LocalAws;
+using OrleansInference.Sqlite;
+using OrleansInference.Telemetry;
+
+namespace OrleansInference.Hosting;
+
+/// <summary>
+/// One server: a silo, its front door, the audit log, and the embedded AWS unless it works on Amazon. Dispose it to stop.
+/// </summary>
+public sealed class ServerHost : IAsyncDisposable
+{
+    private readonly ServerSettings _settings;
+    private readonly DataFolder _folder;
+    private readonly LocalAwsServer? _localAws;
+    private readonly SqliteAuditLog _audit;
+    private readonly MasterKey _masterKey;
+    private readonly WebApplication _application;
+    private int _disposed;
+
+    private ServerHost(ServerSettings settings, DataFolder folder, LocalAwsServer? localAws, SqliteAuditLog audit, MasterKey masterKey, string adminKey, WebApplication application)
+    {
+        _settings = settings;
+        _folder = folder;
+        _localAws = localAws;
+        _audit = audit;
+        _masterKey = masterKey;
+        _application = application;
+        AdminKey = adminKey;
+    }
+
+    /// <summary>The first address of the front door.</summary>
+    public Uri Address => new(_application.Urls.First());
+
+    /// <summary>The embedded AWS; null on Amazon.</summary>
+    public Uri? LocalAws => _localAws?.Address;
+
+    /// <summary>The key of the admin API.</summary>
+    public string AdminKey { get; }
+
+    /// <summary>Full path of the folder of everything durable.</summary>
+    public string DataFolderPath => _folder.FullPath;
+
+    /// <summary>Starts a server and puts its catalog in force.</summary>
+    /// <exception cref="ConfigurationException">The settings cannot be used; the message names every problem.</exception>
+    public static async Task<ServerHost> StartAsync(ServerSettings settings, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(settings);
+        Preflight.Require(settings);
+        var folder = DataFolder.Open(settings.DataFolder);
+        var clock = new RouterClock(TimeProvider.System, settings.Speed);
+        LocalAwsServer? localAws = null;
+        SqliteAuditLog? audit = null;
+        ServerHost? host = null;
+        try
+        {
+            localAws = settings.Aws is null ? await StartLocalAwsAsync(settings, folder, clock, cancellationToken) : null;
+            using var loggers = LoggerFactory.Create(logging => ConfigureLogging(logging, settings));
+            audit = await SqliteAuditLog.OpenAsync(folder.AuditFile, TimeProvider.System, loggers.CreateLogger<SqliteAuditLog>(), cancellationToken);
+            var masterKey = new MasterKey(Convert.FromBase64String(settings.MasterKey
+                ?? SecretFile.ReadOrCreate(folder.MasterKeyFile, static () => Convert.ToBase64String(System.Security.Cryptography.RandomNumberGenerator.GetBytes(MasterKey.Length)), out _)));
+            var adminKey = settings.AdminKey ?? SecretFile.ReadOrCreate(folder.AdminKeyFile, Keys.AdminKey.New, out _);
+            var application = Build(settings, folder, clock, localAws, audit, masterKey, adminKey);
+            host = new(settings, folder, localAws, audit, masterKey, adminKey, application);
+            await application.StartAsync(cancellationToken);
+            await host.PutCatalogInForceAsync(cancellationToken);
+            return host;
+        }
+        catch (Exception exception)
+        {
+            if (host is not null)
+            {
+                await host.DisposeAsync();
+            }
+            else
+            {
+                if (audit is not null)
+                {
+                    await audit.DisposeAsync();
+                }
+
+                if (localAws is not null)
+                {
+                    await localAws.DisposeAsync();
+                }
+
+                folder.Dispose();
+            }
+
+            if (exception is DataFileException or LocalAwsException or IOException)
+            {
+                throw new ConfigurationException([exception.Message]);
+            }
+
+            throw;
+        }
+    }
+
+    /// <summary>Waits until the server is asked to stop: Ctrl+C, a signal, or <paramref name="cancellationToken"/>.</summary>
+    public Task WaitForShutdownAsync(CancellationToken cancellationToken = default) => _application.WaitForShutdownAsync(cancellationToken);
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) != 0)
+        {
+            return;
+        }
+
+        using (var patience = new CancellationTokenSource(_settings.ShutdownTimeout))
+        {
+            await _application.StopAsync(patience.Token);
+        }
+
+        await _application.DisposeAsync();
+        await _audit.DisposeAsync();
+        if (_localAws is not null)
+        {
+            await _localAws.DisposeAsync();
+        }
+
+        _masterKey.Dispose();
+        _folder.Dispose();
+    }
+
+    private static Task<LocalAwsServer> StartLocalAwsAsync(ServerSettings settings, DataFolder folder, RouterClock clock, CancellationToken cancellationToken) =>
+        LocalAwsServer.StartAsync(
+            new()
+            {
+                DataFolder = folder.LocalAws,
+                Clock = clock,
+                Speed = settings.Speed,
+                Port = settings.LocalAwsPort,
+                Seed = settings.Seed,
+                NotificationQueue = settings.NotificationQueue,
+                PayloadBucket = settings.PayloadBucket,
+            },
+            cancellationToken);
+
+    private static WebApplication Build(ServerSettings settings, DataFolder folder, RouterClock clock, LocalAwsServer? localAws, SqliteAuditLog audit, MasterKey masterKey, string adminKey)
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        ConfigureLogging(builder.Logging, settings);
+        builder.WebHost.UseUrls([.. settings.Urls]).ConfigureKestrel(kestrel =>
+        {
+            kestrel.AddServerHeader = false;
+            kestrel.Limits.MaxRequestBodySize = settings.MaxBodyBytes;
+        });
+        builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = settings.ShutdownTimeout);
+        builder.Services.AddSingleton(TimeProvider.System);
+        builder.Services.AddSingleton(clock);
+        builder.Services.AddSingleton(audit);
+        builder.Services.AddSingleton<IAuditLog>(audit);
+        builder.Services.AddSingleton<IKeyStore, GrainKeyStore>();
+        builder.Services.AddSingleton(masterKey);
+        builder.Services.AddSingleton(new AdminKey(adminKey));
+        builder.Services.AddSingleton(provider => new CatalogDesk(
+            provider.GetRequiredService<IGrainFactory>(),
+            (catalog, _) => localAws?.ApplyCatalogAsync(catalog) ?? Task.CompletedTask));
+        builder.Services.AddAwsClients(settings.Aws ?? new()
+        {
+            Endpoint = localAws!.Address,
+
+            // The embedded AWS checks that requests are signed, not by whom.
+            AccessKeyId = "OIEMBEDDEDAWS0000000",
+            SecretAccessKey = "the-embedded-aws-takes-any-secret-key-00",
+        });
+        builder.Services.AddFrontDoor(new() { MaxBodyBytes = settings.MaxBodyBytes, PayloadBucket = settings.PayloadBucket }, settings.KeyCacheLifetime);
+        AddTelemetry(builder.Services, settings);
+        builder.UseOrleans(silo => silo
+            .UseLocalhostClustering(PortOrFree(settings.SiloPort), PortOrFree(settings.GatewayPort))
+            .AddOrleansInference(options =>
+            {
+                options.NotificationQueue = settings.NotificationQueue;
+                options.PayloadBucket = settings.PayloadBucket;
+                options.MaxBodyBytes = settings.MaxBodyBytes;
+                options.MaxInFlight = settings.MaxInFlight;
+                options.JobRetention = settings.JobRetention;
+                options.InlineWait = settings.InlineWait;
+            })
+            .AddSqliteGrainStorage(OrleansInferenceOptions.StorageName, options => options.FilePath = folder.StateFile)
+            .UseSqliteReminderService(options => options.FilePath = folder.StateFile));
+        var application = builder.Build();
+        application.MapFrontDoor();
+        application.MapPrometheusScrapingEndpoint("/metrics");
+        return application;
+    }
+
+    private static void ConfigureLogging(ILoggingBuilder logging, ServerSettings settings) => logging
+        .ClearProviders()
+        .AddSimpleConsole(console => console.SingleLine = true)
+        .Services.Configure<ConsoleLoggerOptions>(console => console.LogToStandardErrorThreshold = LogLevel.Trace)
+        .Configure<LoggerFilterOptions>(filter => filter.MinLevel = settings.LogLevel);
+
+    private static void AddTelemetry(IServiceCollection services, ServerSettings settings)
+    {
+        var telemetry = services.AddOpenTelemetry()
+            .WithMetrics(static metrics => metrics.AddMeter(RouterTelemetry.MeterName).AddPrometheusExporter())
+            .WithTracing(static traces => traces.AddSource(RouterTelemetry.ActivitySourceName));
+        if (settings.OtlpEndpoint is { } endpoint)
+        {
+            telemetry.UseOtlpExporter(OpenTelemetry.Exporter.OtlpExportProtocol.Grpc, endpoint);
+        }
+    }
+
+    /// <summary>Puts the configured catalog in force if it differs from the last start's; else what the admin API changed since stays.</summary>
+    private async Task PutCatalogInForceAsync(CancellationToken cancellationToken)
+    {
+        var desk = _application.Services.GetRequiredService<CatalogDesk>();
+        var fingerprint = Convert.ToHexString(System.Security.Cryptography.SHA256.HashData(System.Text.Json.JsonSerializer.SerializeToUtf8Bytes(_settings.Catalog, CatalogFile.Json)));
+        if (File.Exists(_folder.CatalogFingerprintFile) && await File.ReadAllTextAsync(_folder.CatalogFingerprintFile, cancellationToken) == fingerprint)
+        {
+            await desk.PrepareAsync(await _application.Services.GetRequiredService<IGrainFactory>().GetGrain<ICatalogGrain>(ICatalogGrain.Key).Get(), cancellationToken);
+            return;
+        }
+
+        var reply = await desk.ApplyAsync(_settings.Catalog, cancellationToken);
+        if (!reply.Problems.IsDefaultOrEmpty)
+        {
+            throw new ConfigurationException(reply.Problems);
+        }
+
+        await File.WriteAllTextAsync(_folder.CatalogFingerprintFile, fingerprint, cancellationToken);
+    }
+
+    private static int PortOrFree(int port)
+    {
+        if (port != 0)
+        {
+            return port;
+        }
+
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
+    }
+}
