@@ -49,7 +49,8 @@ internal static class ExternalCommand
         };
         foreach (var (name, value) in environment ?? new Dictionary<string, string>())
         {
-            start.Environment[name] = value;
+            // An empty value takes the variable away: the AWS CLI reads an empty AWS_PROFILE as the name of a profile.
+            start.Environment[name] = value.Length == 0 ? null : value;
         }
 
         try
