@@ -4,6 +4,10 @@ namespace OrleansInference.FrontDoor;
 internal sealed class Readiness(IGrainFactory grains, IHostApplicationLifetime lifetime)
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(2);
+    private volatile bool _open;
+
+    /// <summary>The catalog is in force: requests are welcome from now on.</summary>
+    public void Open() => _open = true;
 
     public static void Map(IEndpointRouteBuilder routes)
     {
@@ -17,6 +21,11 @@ internal sealed class Readiness(IGrainFactory grains, IHostApplicationLifetime l
         if (lifetime.ApplicationStopping.IsCancellationRequested)
         {
             throw NotReady("The server is stopping.");
+        }
+
+        if (!_open)
+        {
+            throw NotReady("The server is starting.");
         }
 
         try

@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using Microsoft.Extensions.Logging.Console;
 using OpenTelemetry;
 using OpenTelemetry.Metrics;
+using OpenTelemetry.Resources;
 using OrleansInference.Audit;
 using OrleansInference.Aws;
 using OrleansInference.Configuration;
@@ -19,6 +20,9 @@ namespace OrleansInference.Hosting;
 /// </summary>
 public sealed class ServerHost : IAsyncDisposable
 {
+    // Seconds: from a quick embedding to a batch window.
+    private static readonly double[] LatencyBoundaries = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 86_400];
+
     private readonly ServerSettings _settings;
     private readonly DataFolder _folder;
     private readonly LocalAwsServer? _localAws;
@@ -73,6 +77,7 @@ public sealed class ServerHost : IAsyncDisposable
             host = new(settings, folder, localAws, audit, masterKey, adminKey, application);
             await application.StartAsync(cancellationToken);
             await host.PutCatalogInForceAsync(cancellationToken);
+            application.Services.GetRequiredService<Readiness>().Open();
             return host;
         }
         catch (Exception exception)
@@ -153,7 +158,9 @@ public sealed class ServerHost : IAsyncDisposable
         builder.WebHost.UseUrls([.. settings.Urls]).ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
-            kestrel.Limits.MaxRequestBodySize = settings.MaxBodyBytes;
+
+            // One more than the front door takes, whose own refusal names the limit.
+            kestrel.Limits.MaxRequestBodySize = Math.Max(settings.MaxBodyBytes, FrontDoorOptions.SageMakerBodyBytes) + 1;
         });
         builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = settings.ShutdownTimeout);
         builder.Services.AddSingleton(TimeProvider.System);
@@ -204,7 +211,11 @@ public sealed class ServerHost : IAsyncDisposable
     private static void AddTelemetry(IServiceCollection services, ServerSettings settings)
     {
         var telemetry = services.AddOpenTelemetry()
-            .WithMetrics(static metrics => metrics.AddMeter(RouterTelemetry.MeterName).AddPrometheusExporter())
+            .ConfigureResource(static resource => resource.AddService("orleans-inference"))
+            .WithMetrics(static metrics => metrics
+                .AddMeter(RouterTelemetry.MeterName, "Microsoft.Orleans")
+                .AddView("orleans_inference.latency", new ExplicitBucketHistogramConfiguration { Boundaries = LatencyBoundaries })
+                .AddPrometheusExporter())
             .WithTracing(static traces => traces.AddSource(RouterTelemetry.ActivitySourceName));
         if (settings.OtlpEndpoint is { } endpoint)
         {

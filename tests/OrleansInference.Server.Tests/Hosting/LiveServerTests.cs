@@ -1,0 +1,207 @@
+using System.Net;
+using System.Net.Http.Json;
+using System.Text.Json;
+using OrleansInference.Configuration;
+using OrleansInference.FrontDoor;
+using OrleansInference.Hosting;
+
+namespace OrleansInference.Tests.Hosting;
+
+public sealed class LiveServerTests(LiveServer server) : IClassFixture<LiveServer>
+{
+    [Fact]
+    public async Task Both_dialects_answer_with_an_api_key_and_with_a_signature()
+    {
+        var key = await server.IssueAsync("acme");
+        foreach (var path in (string[])[LiveServer.Invocations, $"/endpoints/{LiveServer.Model}/invocations"])
+        {
+            foreach (var response in (HttpResponseMessage[])[await server.PostAsync(path, key.ApiKey), await server.PostSignedAsync(path, key)])
+            {
+                Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+                Assert.Equal("full", response.Headers.GetValues("X-Inference-Variant").Single());
+                Assert.Equal(20, JsonDocument.Parse(await response.Content.ReadAsStringAsync()).RootElement.GetProperty("usage").GetProperty("output_tokens").GetInt32());
+
+                // 0.0001 $ a request and 0.001 $ per 1,000 output tokens.
+                Assert.Equal("0.00012", response.Headers.GetValues("X-Inference-Charge").Single());
+                response.Dispose();
+            }
+        }
+    }
+
+    [Fact]
+    public async Task A_wrong_secret_is_refused_and_charges_nothing()
+    {
+        var key = await server.IssueAsync("acme");
+        using var response = await server.PostSignedAsync($"/endpoints/{LiveServer.Model}/invocations", key, secret: new('x', 40));
+        Assert.Equal(HttpStatusCode.Forbidden, response.StatusCode);
+        Assert.Equal("InvalidSignatureException", response.Headers.GetValues("x-amzn-ErrorType").Single());
+    }
+
+    [Fact]
+    public async Task A_revoked_key_is_useless_at_once()
+    {
+        var key = await server.IssueAsync("acme");
+        Assert.Equal(HttpStatusCode.OK, (await server.PostAsync(LiveServer.Invocations, key.ApiKey)).StatusCode);
+        Assert.Equal(HttpStatusCode.NoContent, (await server.SendAsync(HttpMethod.Delete, $"/v1/admin/keys/{key.AccessKeyId}", server.AdminKey)).StatusCode);
+        Assert.Equal(HttpStatusCode.Unauthorized, (await server.PostAsync(LiveServer.Invocations, key.ApiKey)).StatusCode);
+    }
+
+    [Fact]
+    public async Task An_unknown_model_is_named_in_either_dialect()
+    {
+        var key = await server.IssueAsync("acme");
+        using var own = await server.PostAsync("/v1/models/nothing/invocations", key.ApiKey);
+        Assert.Equal(HttpStatusCode.NotFound, own.StatusCode);
+        Assert.Contains("nothing", await own.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        using var sageMaker = await server.PostSignedAsync("/endpoints/nothing/invocations", key);
+        Assert.Equal("ValidationError", sageMaker.Headers.GetValues("x-amzn-ErrorType").Single());
+    }
+
+    [Fact]
+    public async Task A_tenant_sees_itself_alone()
+    {
+        var acme = await server.IssueAsync("acme");
+        var other = await server.IssueAsync("other");
+        using var accepted = await server.PostAsync(LiveServer.Invocations, acme.ApiKey, ("X-Inference-Lanes", "Async"), ("Prefer", "respond-async"), ("X-Inference-Deadline", "20m"));
+        Assert.Equal(HttpStatusCode.Accepted, accepted.StatusCode);
+        var job = accepted.Headers.Location!.OriginalString;
+        Assert.Equal(HttpStatusCode.OK, (await server.SendAsync(HttpMethod.Get, job, acme.ApiKey)).StatusCode);
+        Assert.Equal(HttpStatusCode.OK, (await server.SendAsync(HttpMethod.Get, job, server.AdminKey, null, ("X-Inference-Tenant", "acme"))).StatusCode);
+        Assert.Equal(HttpStatusCode.NotFound, (await server.SendAsync(HttpMethod.Get, job, other.ApiKey)).StatusCode);
+        Assert.Equal(HttpStatusCode.NotFound, (await server.SendAsync(HttpMethod.Delete, job, other.ApiKey)).StatusCode);
+        Assert.Equal(HttpStatusCode.Forbidden, (await server.SendAsync(HttpMethod.Get, "/v1/tenants/acme/budget", other.ApiKey)).StatusCode);
+        Assert.Equal(HttpStatusCode.Forbidden, (await server.SendAsync(HttpMethod.Get, "/v1/endpoints/chat-rt", other.ApiKey)).StatusCode);
+        Assert.Equal(HttpStatusCode.Forbidden, (await server.SendAsync(HttpMethod.Get, "/v1/admin/catalog", other.ApiKey)).StatusCode);
+        Assert.Equal(HttpStatusCode.NotFound, (await server.PostAsync("/v1/models/private/invocations", other.ApiKey)).StatusCode);
+        Assert.Equal(["chat"], (await server.GetAsync("/v1/models", other.ApiKey)).EnumerateArray().Select(static m => m.GetProperty("name").GetString()));
+
+        using var answered = await server.PostAsync(LiveServer.Invocations, acme.ApiKey);
+        var decision = $"/v1/decisions/{answered.Headers.GetValues("X-Inference-Decision-Id").Single()}";
+        Assert.Equal(HttpStatusCode.OK, (await server.SendAsync(HttpMethod.Get, decision, acme.ApiKey)).StatusCode);
+        Assert.Equal(HttpStatusCode.NotFound, (await server.SendAsync(HttpMethod.Get, decision, other.ApiKey)).StatusCode);
+    }
+
+    [Fact]
+    public async Task One_idempotency_key_is_one_job()
+    {
+        var key = (await server.IssueAsync("acme")).ApiKey;
+        (string, string)[] headers = [("X-Inference-Lanes", "Async"), ("Prefer", "respond-async"), ("X-Inference-Deadline", "20m"), ("Idempotency-Key", Guid.NewGuid().ToString("n"))];
+        using var first = await server.PostAsync(LiveServer.Invocations, key, headers);
+        using var second = await server.PostAsync(LiveServer.Invocations, key, headers);
+        Assert.Equal(HttpStatusCode.Accepted, second.StatusCode);
+        Assert.Equal(first.Headers.Location, second.Headers.Location);
+        using var another = await server.SendAsync(HttpMethod.Post, LiveServer.Invocations, key, new StringContent("{}"), headers);
+        Assert.Equal(HttpStatusCode.Conflict, another.StatusCode);
+    }
+
+    [Fact]
+    public async Task A_job_ends_with_its_answer_and_its_charge()
+    {
+        var key = (await server.IssueAsync("acme")).ApiKey;
+        using var accepted = await server.PostAsync(LiveServer.Invocations, key, ("X-Inference-Lanes", "Async"), ("Prefer", "respond-async"), ("X-Inference-Deadline", "20m"));
+        var job = accepted.Headers.Location!.OriginalString;
+        HttpResponseMessage? result = null;
+        await LiveServer.EventuallyAsync(
+            async () => (result = await server.SendAsync(HttpMethod.Get, $"{job}/result", key, null, ("Prefer", "wait=5"))).StatusCode != HttpStatusCode.Accepted,
+            "the job's end");
+        Assert.True(result!.StatusCode == HttpStatusCode.OK, await result.Content.ReadAsStringAsync());
+        Assert.Equal("Async", result.Headers.GetValues("X-Inference-Lane").Single());
+        Assert.Contains("generated_text", await result.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_explanation_names_every_candidate()
+    {
+        var key = (await server.IssueAsync("acme")).ApiKey;
+        using var response = await server.PostAsync($"/v1/models/{LiveServer.Model}/route", key);
+        var explanation = (await response.Content.ReadFromJsonAsync<Explanation>(FrontDoorJson.Options))!;
+        Assert.Equal(["chat-async", "chat-rt"], explanation.Candidates.Select(static c => c.Endpoint.Value).Order());
+        Assert.All(explanation.Candidates, static candidate => Assert.NotEmpty(candidate.Reason));
+    }
+
+    [Fact]
+    public async Task An_empty_budget_refuses_and_says_so()
+    {
+        using var response = await server.PostAsync(LiveServer.Invocations, (await server.IssueAsync("poor")).ApiKey);
+        Assert.Equal(HttpStatusCode.PaymentRequired, response.StatusCode);
+        Assert.Contains("BudgetExhausted", await response.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        Assert.Equal(Money.Zero, (await server.BudgetAsync("poor")).SettledTotal);
+    }
+
+    [Fact]
+    public async Task A_catalog_with_mistakes_is_refused_whole()
+    {
+        var bad = LiveServer.Catalog() with { InstancePrices = LiveServer.Catalog().InstancePrices.SetItem("ml.g5.xlarge", Money.FromNanos(-1)), IdleMargin = -1 };
+        using var response = await server.SendAsync(HttpMethod.Put, "/v1/admin/catalog", server.AdminKey, LiveServer.Json(bad));
+        var text = await response.Content.ReadAsStringAsync();
+        Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
+        Assert.Contains("instancePrices", text, StringComparison.Ordinal);
+        Assert.Contains("idleMargin", text, StringComparison.Ordinal);
+        Assert.Equal("1.408", (await server.GetAsync("/v1/admin/catalog", server.AdminKey)).GetProperty("instancePrices").GetProperty("ml.g5.xlarge").GetString());
+    }
+
+    [Fact]
+    public async Task A_tenant_can_be_added_and_used()
+    {
+        var tenant = new TenantDefinition { Id = new("added") };
+        using var put = await server.SendAsync(HttpMethod.Put, "/v1/admin/tenants/added", server.AdminKey, LiveServer.Json(tenant));
+        Assert.True(put.IsSuccessStatusCode, await put.Content.ReadAsStringAsync());
+        using var answer = await server.PostAsync(LiveServer.Invocations, (await server.IssueAsync("added")).ApiKey);
+        Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+        using var nobody = await server.SendAsync(HttpMethod.Post, "/v1/admin/tenants/nobody/keys", server.AdminKey);
+        Assert.Equal(HttpStatusCode.NotFound, nobody.StatusCode);
+    }
+
+    [Fact]
+    public async Task What_the_operator_watches_is_there()
+    {
+        using var ready = await server.SendAsync(HttpMethod.Get, "/readyz", "none");
+        Assert.Equal(HttpStatusCode.OK, ready.StatusCode);
+        Assert.Contains("orleans_inference_requests", await server.Http.GetStringAsync(new Uri(server.Address, "/metrics")), StringComparison.Ordinal);
+        Assert.Equal(1, (await server.GetAsync("/v1/endpoints/chat-rt", server.AdminKey)).GetProperty("status").GetProperty("inService").GetInt32());
+    }
+
+    [Fact]
+    public async Task A_second_server_is_told_that_the_data_folder_is_in_use_and_the_port_taken()
+    {
+        var exception = await Assert.ThrowsAsync<ConfigurationException>(() => ServerHost.StartAsync(server.Settings with { Urls = [server.Address.GetLeftPart(UriPartial.Authority)] }));
+        Assert.Contains(exception.Problems, problem => problem.Contains($"port {server.Address.Port} is taken", StringComparison.Ordinal));
+        Assert.Contains(exception.Problems, static problem => problem.Contains("in use by another server", StringComparison.Ordinal));
+    }
+}
+
+public sealed class RestartTests
+{
+    [Fact]
+    public async Task A_restart_keeps_keys_jobs_and_the_ledger_and_the_audit_log_agrees_with_it()
+    {
+        await using var server = new LiveServer();
+        await server.InitializeAsync();
+        var key = await server.IssueAsync("acme");
+        for (var i = 0; i < 20; i++)
+        {
+            Assert.Equal(HttpStatusCode.OK, (await server.PostAsync(LiveServer.Invocations, key.ApiKey)).StatusCode);
+        }
+
+        using var accepted = await server.PostAsync(LiveServer.Invocations, key.ApiKey, ("X-Inference-Lanes", "Async"), ("Prefer", "respond-async"), ("X-Inference-Deadline", "12h"));
+        Assert.Equal(HttpStatusCode.Accepted, accepted.StatusCode);
+        await server.StopAsync();
+        await server.StartAsync();
+
+        await LiveServer.EventuallyAsync(
+            async () => (await server.SendAsync(HttpMethod.Get, $"{accepted.Headers.Location!.OriginalString}/result", key.ApiKey, null, ("Prefer", "wait=5"))).StatusCode == HttpStatusCode.OK,
+            "the job's result after the restart");
+        await LiveServer.EventuallyAsync(async () => await server.PostAsync(LiveServer.Invocations, key.ApiKey) is { IsSuccessStatusCode: true }, "an answer after the restart");
+
+        // Silos report what they have settled at a steady beat.
+        await LiveServer.EventuallyAsync(
+            async () =>
+            {
+                var audit = (await server.GetAsync("/v1/admin/audit/summary", server.AdminKey)).GetProperty("tenants").EnumerateArray().Single(static t => t.GetProperty("tenant").GetString() == "acme");
+                var budget = await server.BudgetAsync("acme");
+                return audit.GetProperty("records").GetInt32() >= 22 && audit.GetProperty("charged").GetString() == budget.SettledTotal.ToString() && budget.UnreportedTotal == Money.Zero;
+            },
+            "the audit log's sum equal to the ledger's");
+        Assert.Empty((await server.GetAsync("/v1/admin/audit/summary", server.AdminKey)).GetProperty("gaps").EnumerateArray());
+    }
+}
