@@ -8,7 +8,7 @@ namespace OrleansInference.Configuration;
 /// <summary>Checks, before anything is started, that what a server needs for itself can be had.</summary>
 internal static class Preflight
 {
-    /// <summary>Adds a problem for each port that is taken and for a data folder that is in use or cannot be written.</summary>
+    /// <summary>Adds a problem for each port that is taken and for a data folder that is in use or cannot be written; and for settings that exclude each other.</summary>
     public static void Check(ServerSettings settings, ICollection<string> problems)
     {
         foreach (var url in settings.Urls)
@@ -17,6 +17,11 @@ internal static class Preflight
             {
                 CheckPort(address, port, $"Urls '{url}'", problems);
             }
+        }
+
+        if (settings.Aws is not null && settings.Speed != 1)
+        {
+            problems.Add($"Speed: it is {settings.Speed}, but Amazon runs at speed 1; leave it out, or use the embedded AWS.");
         }
 
         CheckPort(IPAddress.Loopback, settings.SiloPort, nameof(settings.SiloPort), problems);
@@ -37,11 +42,6 @@ internal static class Preflight
     {
         var problems = new List<string>(CatalogValidation.Validate(settings.Catalog).Select(static problem => $"catalog: {problem}."));
         Check(settings, problems);
-        if (settings.Aws is not null && settings.Speed != 1)
-        {
-            problems.Add($"Speed: it is {settings.Speed}, but Amazon runs at speed 1; leave it out, or use the embedded AWS.");
-        }
-
         if (problems.Count > 0)
         {
             throw new ConfigurationException(problems);

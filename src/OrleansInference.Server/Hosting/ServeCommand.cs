@@ -10,6 +10,9 @@ internal static class ServeCommand
     /// <summary>Exit code: the command line or the configuration cannot be used.</summary>
     public const int ConfigurationExitCode = 2;
 
+    // Requests under way end, leases go back and the audit log is written before the process does: default patience is two seconds.
+    private static readonly TimeSpan TerminationTimeout = TimeSpan.FromSeconds(60);
+
     /// <summary>Runs the command line and answers the exit code.</summary>
     public static async Task<int> RunAsync(string[] args)
     {
@@ -40,7 +43,7 @@ internal static class ServeCommand
 
         try
         {
-            return await result.InvokeAsync(new() { EnableDefaultExceptionHandler = false });
+            return await result.InvokeAsync(new() { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = TerminationTimeout });
         }
         catch (ConfigurationException exception)
         {
@@ -62,6 +65,11 @@ internal static class ServeCommand
     {
         await using var host = await ServerHost.StartAsync(SettingsReader.Read(config, commandLine), cancellationToken);
         await Console.Out.WriteLineAsync($"Serving at {host.Address}; data in {host.DataFolderPath}{(host.LocalAws is { } aws ? $"; embedded AWS at {aws}" : "")}. Ctrl+C stops it.");
+        if (host.AdminKeyFile is { } file)
+        {
+            await Console.Out.WriteLineAsync($"The admin key is in {file}. A tenant's key: curl -X POST -H \"X-Api-Key: $(cat '{file}')\" {host.Address}v1/admin/tenants/TENANT/keys");
+        }
+
         await host.WaitForShutdownAsync(cancellationToken);
         return 0;
     }

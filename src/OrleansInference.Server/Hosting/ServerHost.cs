@@ -51,6 +51,9 @@ public sealed class ServerHost : IAsyncDisposable
     /// <summary>The key of the admin API.</summary>
     public string AdminKey { get; }
 
+    /// <summary>File that keeps the admin key; null if the settings gave it.</summary>
+    public string? AdminKeyFile => _settings.AdminKey is null ? _folder.AdminKeyFile : null;
+
     /// <summary>Full path of the folder of everything durable.</summary>
     public string DataFolderPath => _folder.FullPath;
 

@@ -112,8 +112,16 @@ public sealed class LiveServer : IAsyncLifetime
         var tariff = new Tariff { PerRequest = Money.FromDollars(0.0001m), PerThousandOutputTokens = Money.FromDollars(0.001m) };
         var endpoint = new EndpointDefinition
         {
-            Name = new("chat-rt"), Lane = Lane.Realtime, InstanceType = "ml.g5.xlarge", ConcurrencyPerInstance = 8, MinInstances = 1, MaxInstances = 2, Streaming = true,
-            Tariff = tariff, Prior = prior, Simulation = simulation,
+            Name = new("chat-rt"),
+            Lane = Lane.Realtime,
+            InstanceType = "ml.g5.xlarge",
+            ConcurrencyPerInstance = 8,
+            MinInstances = 1,
+            MaxInstances = 2,
+            Streaming = true,
+            Tariff = tariff,
+            Prior = prior,
+            Simulation = simulation,
         };
         return new()
         {
