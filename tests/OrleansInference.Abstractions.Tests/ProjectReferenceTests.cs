@@ -38,7 +38,7 @@ public sealed class ProjectReferenceTests
     {
         string[] forbidden =
         [
-            "using Orleans", "using Amazon", "System.IO", "System.Net", "DateTime.Now", "DateTime.UtcNow", "DateTimeOffset.Now", "DateTimeOffset.UtcNow",
+            "using Orleans;", "using Orleans.", "using Amazon", "System.IO", "System.Net", "DateTime.Now", "DateTime.UtcNow", "DateTimeOffset.Now", "DateTimeOffset.UtcNow",
             "Stopwatch", "Task.Delay", "Thread.Sleep", "new Random", "Random.Shared", "Guid.NewGuid", "Environment.TickCount", "TimeProvider", "File.", "HttpClient",
         ];
         var offences =

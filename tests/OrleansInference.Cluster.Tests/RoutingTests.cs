@@ -70,6 +70,23 @@ public sealed class RoutingTests
     }
 
     [Fact]
+    public async Task A_call_that_the_model_failed_is_charged_and_is_no_prediction()
+    {
+        await using var world = await RouterCluster.StartAsync(silos: 1);
+        await world.ApplyAsync(SampleCatalog.Create(Money.FromDollars(10)));
+        var dispatcher = world.Dispatchers()[0];
+        world.Aws.Failure = static _ => new Invocation.ModelCallException(Invocation.ModelCallFailure.Model, "bad input");
+        var failed = await dispatcher.InvokeAsync(SampleCatalog.Request(SampleCatalog.Poor), CancellationToken.None);
+        Assert.Equal(ProblemCode.ModelError, failed.Problem?.Code);
+        world.Aws.Failure = static _ => null;
+        Assert.True((await dispatcher.InvokeAsync(SampleCatalog.Request(SampleCatalog.Poor), CancellationToken.None)).IsAnswer);
+
+        var charged = world.Audit.Sums[SampleCatalog.Poor].Charged;
+        var view = await RouterCluster.EventuallyAsync(() => world.Grains.GetGrain<IEndpointGrain>("chat-rt").GetView(), view => view?.Charged == charged);
+        Assert.Equal(1, view!.Predictions);
+    }
+
+    [Fact]
     public async Task A_call_that_was_throttled_goes_to_another_endpoint_and_is_charged_once()
     {
         await using var world = await RouterCluster.StartAsync(silos: 1);

@@ -53,16 +53,15 @@ public sealed class AwsCliTests(WireServer server)
     public async Task Invoke_endpoint_async_leaves_its_output_in_the_object_store()
     {
         var folder = server.NewFolder();
-        var bucket = $"s3://{WireServer.Bucket}-{Guid.NewGuid():N}"[..40];
+        var stored = $"{WireServer.TenantFolder}/{Guid.NewGuid():N}.json";
         var input = Path.Combine(folder, "input.json");
         await File.WriteAllTextAsync(input, """{"inputs":"summarise","input_tokens":30,"output_tokens":9}""");
-        (await LocalAwsAsync("s3", "mb", bucket)).Success();
-        (await LocalAwsAsync("s3", "cp", input, $"{bucket}/in/1.json")).Success();
+        (await LocalAwsAsync("s3", "cp", input, stored)).Success();
 
         var receipt = JsonDocument.Parse((await FrontDoorAsync(
             server.Key.SecretAccessKey,
             "sagemaker-runtime", "invoke-endpoint-async", "--endpoint-name", WireServer.Model, "--content-type", "application/json",
-            "--input-location", $"{bucket}/in/1.json")).Success()).RootElement;
+            "--input-location", stored)).Success()).RootElement;
         var output = receipt.GetProperty("OutputLocation").GetString()!;
         Assert.NotEmpty(receipt.GetProperty("InferenceId").GetString()!);
 

@@ -79,10 +79,9 @@ public sealed class JavaScriptSdkTests(WireServer server, JavaScriptSdk sdk) : I
         var folder = server.NewFolder();
         var file = Path.Combine(folder, "input.json");
         await File.WriteAllTextAsync(file, Input);
-        var bucket = $"s3://{WireServer.Bucket}-{Guid.NewGuid():N}"[..40];
+        var stored = $"{WireServer.TenantFolder}/{Guid.NewGuid():N}.json";
         var environment = AwsCredentials.Environment("AKIALOCALAWSEXAMPLE0", "any-secret-is-fine-here-0123456789abcdef");
-        (await ExternalCommand.RunAsync("aws", ["--endpoint-url", server.LocalAws.OriginalString, "s3", "mb", bucket], environment)).Success();
-        (await ExternalCommand.RunAsync("aws", ["--endpoint-url", server.LocalAws.OriginalString, "s3", "cp", file, $"{bucket}/input.json"], environment)).Success();
-        return $"{bucket}/input.json";
+        (await ExternalCommand.RunAsync("aws", ["--endpoint-url", server.LocalAws.OriginalString, "s3", "cp", file, stored], environment)).Success();
+        return stored;
     }
 }

@@ -15,6 +15,10 @@ public sealed class WireServer : IAsyncLifetime
     public const string Model = "chat";
     public const string Tenant = "acme";
     public const string Bucket = "wire-tests";
+
+    /// <summary>Where <see cref="Tenant"/> may keep the inputs of asynchronous calls.</summary>
+    public const string TenantFolder = $"s3://orleans-inference/tenants/{Tenant}";
+
     private const string AdminKey = "wire-tests-admin-key-0123456789";
     private static readonly TimeSpan StartAtMost = TimeSpan.FromSeconds(90);
 

@@ -46,6 +46,9 @@ public sealed record EndpointDemand
 
     /// <summary>Charges settled on this endpoint since the last report.</summary>
     [Id(7)] public Money Charged { get; init; }
+
+    /// <summary>Of the completions those that gave a prediction.</summary>
+    [Id(8)] public int Predictions { get; init; }
 }
 
 /// <summary>An endpoint as it stands.</summary>

@@ -203,7 +203,7 @@ internal sealed partial class EndpointGrain(
         }
 
         _waiting[holder] = (demand.Waiting, now);
-        _cost = _cost.Add(demand.UseCost, demand.Charged, Math.Max(0, demand.Completions - demand.Throttled - demand.Failed));
+        _cost = _cost.Add(demand.UseCost, demand.Charged, demand.Predictions);
         if (_configuration!.Endpoint.Lane == Lane.Async && demand.Arrivals + demand.Completions > 0)
         {
             _backlog = Math.Max(0, _backlog + demand.Arrivals - demand.Completions);

@@ -95,7 +95,7 @@ internal sealed class ModelCaller(
         var endpoint = call.Candidate.Endpoint.Name;
         var ran = false;
         var mayTryAnother = false;
-        var end = CallEnd.Answered;
+        var end = CallEnd.Unanswered;
         InferenceProblem problem;
         switch (exception)
         {

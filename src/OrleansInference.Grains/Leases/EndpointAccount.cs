@@ -6,9 +6,17 @@ namespace OrleansInference.Leases;
 /// <summary>How a call on a slot ended, for the endpoint's statistics and this silo's breaker.</summary>
 internal enum CallEnd
 {
+    /// <summary>With a prediction.</summary>
     Answered = 0,
+
+    /// <summary>AWS took no more.</summary>
     Throttled = 1,
+
+    /// <summary>AWS failed.</summary>
     Failed = 2,
+
+    /// <summary>Without a prediction, but not by a fault of AWS: the model refused, the caller gave up, time ran out.</summary>
+    Unanswered = 3,
 }
 
 /// <summary>An endpoint on this silo: its slots, who waits for them, and what is told to its grain.</summary>
@@ -24,6 +32,7 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
     private int _inFlight;
     private int _arrivals;
     private int _completions;
+    private int _predictions;
     private int _throttled;
     private int _failed;
     private long _busyMs;
@@ -111,7 +120,7 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
             Volatile.Write(ref _openUntil, now + OpenMs);
             Volatile.Write(ref _failuresInRow, FailuresToOpen - 1);
         }
-        else if (end == CallEnd.Answered)
+        else if (end is CallEnd.Answered or CallEnd.Unanswered)
         {
             Volatile.Write(ref _failuresInRow, 0);
         }
@@ -142,6 +151,7 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
         {
             Arrivals = Interlocked.Exchange(ref _arrivals, 0),
             Completions = Interlocked.Exchange(ref _completions, 0),
+            Predictions = Interlocked.Exchange(ref _predictions, 0),
             Throttled = Interlocked.Exchange(ref _throttled, 0),
             Failed = Interlocked.Exchange(ref _failed, 0),
             BusyMilliseconds = Interlocked.Exchange(ref _busyMs, 0),
@@ -158,6 +168,7 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
             // Told with the next report. If the owner did get this one, its statistics count twice; slots and money do not.
             Interlocked.Add(ref _arrivals, demand.Arrivals);
             Interlocked.Add(ref _completions, demand.Completions);
+            Interlocked.Add(ref _predictions, demand.Predictions);
             Interlocked.Add(ref _throttled, demand.Throttled);
             Interlocked.Add(ref _failed, demand.Failed);
             Interlocked.Add(ref _busyMs, demand.BusyMilliseconds);
@@ -183,7 +194,11 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
         Interlocked.Add(ref _busyMs, busyMs);
         Interlocked.Add(ref _useCost, useCost.Nanos);
         Interlocked.Add(ref _charged, charged.Nanos);
-        if (end == CallEnd.Throttled)
+        if (end == CallEnd.Answered)
+        {
+            Interlocked.Increment(ref _predictions);
+        }
+        else if (end == CallEnd.Throttled)
         {
             Interlocked.Increment(ref _throttled);
         }

@@ -24,6 +24,7 @@ internal static class DemoAudit
         var checks = ImmutableArray.CreateBuilder<AuditCheck>();
         checks.Add(Numbers("requests sent = predictions + errors", counts.Sent, counts.Answered + counts.Failed));
         checks.Add(Numbers("predictions by lane = predictions by class", counts.Answered, counts.Classes.Sum(c => c.Answered)));
+        checks.Add(Numbers("predictions as callers saw them = as endpoints booked them", counts.Answered, figures.Endpoints.Sum(endpoint => endpoint.Predictions)));
         var charges = audit.ToDictionary(line => line.Tenant, line => line.Charged);
         foreach (var budget in figures.Budgets)
         {
