@@ -8,9 +8,11 @@ using OrleansInference.Jobs;
 namespace OrleansInference.FrontDoor;
 
 /// <summary>SageMaker Runtime's three operations. The endpoint's name is a model's name.</summary>
-internal sealed class SageMakerDialect(IDispatcher dispatcher, IJobs jobs, Authenticator authenticator, FrontDoorOptions options)
+internal sealed class SageMakerDialect(IDispatcher dispatcher, IJobs jobs, Authenticator authenticator, FrontDoorOptions options, TimeProvider time)
 {
     private const string Invoked = "x-Amzn-Invoked-Production-Variant";
+    private static readonly TimeSpan LocationPatience = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan LocationPoll = TimeSpan.FromMilliseconds(20);
 
     public static void Map(IEndpointRouteBuilder routes)
     {
@@ -98,12 +100,36 @@ internal sealed class SageMakerDialect(IDispatcher dispatcher, IJobs jobs, Authe
         }
 
         var jobId = outcome.JobId!;
-        var job = await jobs.GetAsync(tenant, jobId, TimeSpan.Zero, context.RequestAborted);
+        var (output, failure) = await LocationsAsync(tenant, jobId, outcome.Route?.Lane, context.RequestAborted);
         response.StatusCode = StatusCodes.Status202Accepted;
         response.Headers[RouteHeaders.JobId] = jobId;
-        Set(response.Headers, "X-Amzn-SageMaker-OutputLocation", job?.OutputLocation ?? job?.ExpectedOutputLocation);
-        Set(response.Headers, "X-Amzn-SageMaker-FailureLocation", job?.FailureLocation);
+        Set(response.Headers, "X-Amzn-SageMaker-OutputLocation", output);
+        Set(response.Headers, "X-Amzn-SageMaker-FailureLocation", failure);
         await response.WriteAsJsonAsync(new { InferenceId = request.InferenceId ?? jobId }, JsonSerializerOptions.Default, "application/json", context.RequestAborted);
+    }
+
+    /// <summary>
+    /// Where the job's answer will be. A batch window's members know it at once; the async lane learns it from SageMaker, moments after
+    /// the job was accepted. If that takes long the caller has the job's id all the same.
+    /// </summary>
+    private async Task<(string? Output, string? Failure)> LocationsAsync(TenantId tenant, string jobId, Lane? lane, CancellationToken cancellationToken)
+    {
+        if (lane == Lane.Batch)
+        {
+            return ($"s3://{options.PayloadBucket}/{new JobAddress(tenant, jobId).OutputKey}", null);
+        }
+
+        var start = time.GetTimestamp();
+        while (true)
+        {
+            var job = await jobs.GetAsync(tenant, jobId, TimeSpan.Zero, cancellationToken);
+            if (job is null || job.State >= JobState.Succeeded || job.ExpectedOutputLocation is not null || time.GetElapsedTime(start) > LocationPatience)
+            {
+                return (job?.OutputLocation ?? job?.ExpectedOutputLocation, job?.FailureLocation);
+            }
+
+            await Task.Delay(LocationPoll, time, cancellationToken);
+        }
     }
 
     private static void Answered(IHeaderDictionary headers, string? variant, string? model, RouteTaken? route, bool chargeIsFinal)
