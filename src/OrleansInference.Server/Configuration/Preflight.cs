@@ -64,7 +64,8 @@ internal static class Preflight
 
     private static void CheckPort(IPAddress address, int port, string setting, ICollection<string> problems)
     {
-        if (port == 0)
+        // 0 takes a free port; one out of range was reported where it was read, with the address it belongs to.
+        if (port is <= 0 or > IPEndPoint.MaxPort)
         {
             return;
         }

@@ -34,7 +34,11 @@ public static class SettingsReader
             layers.AddFile(own, problems);
         }
 
-        if (configFile is not null)
+        if (string.IsNullOrWhiteSpace(configFile) && configFile is not null)
+        {
+            problems.Add("command line, --config: the path is empty. Name a settings file, or leave the option out.");
+        }
+        else if (configFile is not null)
         {
             layers.AddFile(configFile, problems);
         }

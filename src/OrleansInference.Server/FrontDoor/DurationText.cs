@@ -24,7 +24,7 @@ internal static class DurationText
         };
         var digits = text[..^unit];
         if (!double.TryParse(digits, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var number)
-            || number * milliseconds > Longest.TotalMilliseconds || number * milliseconds < 1)
+            || !(number * milliseconds >= 1 && number * milliseconds <= Longest.TotalMilliseconds))
         {
             return false;
         }

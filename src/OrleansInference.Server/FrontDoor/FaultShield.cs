@@ -40,7 +40,11 @@ internal sealed class FaultShield(RequestDelegate next, ILogger<FaultShield> log
     {
         if (exception is OperationCanceledException && context.RequestAborted.IsCancellationRequested)
         {
-            context.Response.StatusCode = context.Response.HasStarted ? context.Response.StatusCode : StatusClientClosedRequest;
+            if (!context.Response.HasStarted)
+            {
+                context.Response.StatusCode = StatusClientClosedRequest;
+            }
+
             return;
         }
 

@@ -29,6 +29,7 @@ public sealed class ServerHost : IAsyncDisposable
     private readonly SqliteAuditLog _audit;
     private readonly MasterKey _masterKey;
     private readonly WebApplication _application;
+    private bool _started;
     private int _disposed;
 
     private ServerHost(ServerSettings settings, DataFolder folder, LocalAwsServer? localAws, SqliteAuditLog audit, MasterKey masterKey, string adminKey, WebApplication application)
@@ -73,12 +74,17 @@ public sealed class ServerHost : IAsyncDisposable
             localAws = settings.Aws is null ? await StartLocalAwsAsync(settings, folder, clock, cancellationToken) : null;
             using var loggers = LoggerFactory.Create(logging => ConfigureLogging(logging, settings));
             audit = await SqliteAuditLog.OpenAsync(folder.AuditFile, TimeProvider.System, loggers.CreateLogger<SqliteAuditLog>(), cancellationToken);
-            var masterKey = new MasterKey(Convert.FromBase64String(settings.MasterKey
-                ?? SecretFile.ReadOrCreate(folder.MasterKeyFile, static () => Convert.ToBase64String(System.Security.Cryptography.RandomNumberGenerator.GetBytes(MasterKey.Length)), out _)));
+            var masterKey = ReadMasterKey(settings, folder);
             var adminKey = settings.AdminKey ?? SecretFile.ReadOrCreate(folder.AdminKeyFile, Keys.AdminKey.New, out _);
+            if (adminKey.Length < Keys.AdminKey.MinLength)
+            {
+                throw new ConfigurationException([$"{folder.AdminKeyFile}: an admin key has at least {Keys.AdminKey.MinLength} characters. Delete the file to have a new one made."]);
+            }
+
             var application = Build(settings, folder, clock, localAws, audit, masterKey, adminKey);
             host = new(settings, folder, localAws, audit, masterKey, adminKey, application);
             await application.StartAsync(cancellationToken);
+            host._started = true;
             await host.PutCatalogInForceAsync(cancellationToken);
             application.Services.GetRequiredService<Readiness>().Open();
             return host;
@@ -104,9 +110,13 @@ public sealed class ServerHost : IAsyncDisposable
                 folder.Dispose();
             }
 
-            if (exception is DataFileException or LocalAwsException or IOException)
+            // The silo wraps what its storage says.
+            for (var cause = exception; cause is not null; cause = cause.InnerException)
             {
-                throw new ConfigurationException([exception.Message]);
+                if (cause is DataFileException or LocalAwsException or IOException)
+                {
+                    throw new ConfigurationException([cause.Message]);
+                }
             }
 
             throw;
@@ -124,8 +134,10 @@ public sealed class ServerHost : IAsyncDisposable
             return;
         }
 
-        using (var patience = new CancellationTokenSource(_settings.ShutdownTimeout))
+        // A silo that failed to start refuses to be stopped.
+        if (_started)
         {
+            using var patience = new CancellationTokenSource(_settings.ShutdownTimeout);
             await _application.StopAsync(patience.Token);
         }
 
@@ -244,6 +256,16 @@ public sealed class ServerHost : IAsyncDisposable
         }
 
         await File.WriteAllTextAsync(_folder.CatalogFingerprintFile, fingerprint, cancellationToken);
+    }
+
+    private static MasterKey ReadMasterKey(ServerSettings settings, DataFolder folder)
+    {
+        var text = settings.MasterKey
+            ?? SecretFile.ReadOrCreate(folder.MasterKeyFile, static () => Convert.ToBase64String(System.Security.Cryptography.RandomNumberGenerator.GetBytes(MasterKey.Length)), out _);
+        Span<byte> key = stackalloc byte[MasterKey.Length + 1];
+        return Convert.TryFromBase64String(text, key, out var length) && length == MasterKey.Length
+            ? new(key[..length].ToArray())
+            : throw new ConfigurationException([$"{folder.MasterKeyFile}: this is not a master key of {MasterKey.Length} bytes in base64. Put back the one that encrypted the issued keys; without it they are useless."]);
     }
 
     private static int PortOrFree(int port)

@@ -21,6 +21,28 @@ public sealed class SettingsReaderTests : IDisposable
     }
 
     [Fact]
+    public void An_address_without_a_port_and_an_empty_path_are_mistakes_like_others()
+    {
+        var exception = Assert.Throws<ConfigurationException>(() => SettingsReader.Read("", new Dictionary<string, string?> { ["Urls"] = "htp:/x", ["DataFolder"] = In("data"), ["Speed"] = "NaN" }));
+        Assert.Contains(exception.Problems, problem => problem.Contains("--config", StringComparison.Ordinal));
+        Assert.Contains(exception.Problems, problem => problem.Contains("'htp:/x'", StringComparison.Ordinal));
+        Assert.Contains(exception.Problems, problem => problem.Contains("Speed", StringComparison.Ordinal));
+    }
+
+    [Theory]
+    [InlineData("master.key", "not base64")]
+    [InlineData("admin.key", "")]
+    [InlineData("state.db", "this is no database, but some text that is longer than a header of one would be, so that it is read and refused")]
+    public async Task A_damaged_file_in_the_data_folder_is_named(string file, string content)
+    {
+        Directory.CreateDirectory(In("damaged"));
+        Write(Path.Combine("damaged", file), content);
+        var settings = new ServerSettings { DataFolder = In("damaged"), Catalog = new(), Urls = ["http://127.0.0.1:0"], LogLevel = Microsoft.Extensions.Logging.LogLevel.None };
+        var exception = await Assert.ThrowsAsync<ConfigurationException>(() => ServerHost.StartAsync(settings, TestContext.Current.CancellationToken));
+        Assert.Contains(file, Assert.Single(exception.Problems), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Every_mistake_is_reported_at_once_with_its_file_and_key()
     {
         var catalog = Write("broken-catalog.json", """

@@ -54,6 +54,8 @@ public sealed class SageMakerDialectTests
     [InlineData("class=urgent", "class")]
     [InlineData("deadline=soon", "deadline")]
     [InlineData("deadline=-1", "deadline")]
+    [InlineData("deadline=NaN", "deadline")]
+    [InlineData("min-quality=NaN", "min-quality")]
     [InlineData("min-quality=2", "min-quality")]
     [InlineData("max-charge=-0.1", "max-charge")]
     [InlineData("lanes=Fast", "lanes")]
