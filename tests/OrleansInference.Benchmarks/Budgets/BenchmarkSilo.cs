@@ -1,0 +1,70 @@
+using System.Net;
+using System.Net.Sockets;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Orleans.Configuration;
+using Orleans.Storage;
+using OrleansInference.Aws;
+using OrleansInference.Hosting;
+using OrleansInference.Leases;
+
+namespace OrleansInference.Benchmarks.Budgets;
+
+/// <summary>One silo as the server hosts it, on storage in memory that counts what is written. No AWS is behind it.</summary>
+internal sealed class BenchmarkSilo : IAsyncDisposable
+{
+    private readonly IHost _host;
+
+    private BenchmarkSilo(IHost host, CountingStorage storage)
+    {
+        _host = host;
+        Storage = storage;
+        Grains = host.Services.GetRequiredService<IGrainFactory>();
+        Accounts = host.Services.GetRequiredService<TenantAccounts>();
+    }
+
+    public CountingStorage Storage { get; }
+
+    public IGrainFactory Grains { get; }
+
+    /// <summary>The tenants of this silo, as its dispatcher sees them.</summary>
+    public TenantAccounts Accounts { get; }
+
+    public static async Task<BenchmarkSilo> StartAsync(bool keepsState = true)
+    {
+        var storage = new CountingStorage(keepsState);
+        var builder = Host.CreateApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
+        builder.Logging.AddConsole(console => console.LogToStandardErrorThreshold = LogLevel.Trace).SetMinimumLevel(LogLevel.Critical);
+        builder.Services.AddAwsClients(new() { Endpoint = new("http://127.0.0.1:9"), AccessKeyId = "benchmark", SecretAccessKey = "benchmark" });
+        builder.Services.AddKeyedSingleton<IGrainStorage>(OrleansInferenceOptions.StorageName, storage);
+        builder.UseOrleans(silo => silo
+            .UseLocalhostClustering(FreePort(), FreePort())
+            .Configure<GrainCollectionOptions>(options => options.CollectionAge = TimeSpan.FromHours(1))
+            .UseInMemoryReminderService()
+            .AddOrleansInference());
+        var host = builder.Build();
+        await host.StartAsync();
+        return new(host, storage);
+    }
+
+    /// <summary>A tenant with money for everything a benchmark does, known to this silo.</summary>
+    public async Task<TenantAccount> RichTenantAsync(string name)
+    {
+        await Grains.GetGrain<ITenantGrain>(name).Configure(BenchmarkTenants.Create(name, Money.FromDollars(1_000_000)));
+        return await Accounts.GetAsync(new(name)) ?? throw new InvalidOperationException($"Tenant '{name}' is unknown to its own silo.");
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _host.StopAsync();
+        _host.Dispose();
+    }
+
+    private static int FreePort()
+    {
+        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        return ((IPEndPoint)socket.LocalEndPoint!).Port;
+    }
+}

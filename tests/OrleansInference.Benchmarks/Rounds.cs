@@ -1,0 +1,86 @@
+using System.Diagnostics;
+
+namespace OrleansInference.Benchmarks;
+
+/// <summary>Times a loop over several rounds after a warm-up; the median is what is reported, so that a disturbed round does not count.</summary>
+internal static class Rounds
+{
+    private const int WarmUps = 6;
+    private const int Measured = 15;
+    private const int ScalingRounds = 60;
+
+    /// <summary>Nanoseconds and bytes allocated per operation on one thread. <paramref name="loop"/> runs that many operations.</summary>
+    public static (double Nanoseconds, double Bytes) Measure(int operations, Action<int> loop)
+    {
+        WarmUp(operations, loop);
+        var times = new double[Measured];
+        var bytes = new double[Measured];
+        for (var i = 0; i < Measured; i++)
+        {
+            var before = GC.GetAllocatedBytesForCurrentThread();
+            var start = Stopwatch.GetTimestamp();
+            loop(operations);
+            times[i] = Stopwatch.GetElapsedTime(start).TotalNanoseconds / operations;
+            bytes[i] = (double)(GC.GetAllocatedBytesForCurrentThread() - before) / operations;
+        }
+
+        return (Median(times), Median(bytes));
+    }
+
+    /// <summary>
+    /// How many times as much two threads get done as one in the same time: the best short round of each, because
+    /// whatever else runs on the machine can only take a core away.
+    /// </summary>
+    public static double Scaling(int operations, Action<int> loop)
+    {
+        WarmUp(operations, loop);
+        var (one, two) = (double.MaxValue, double.MaxValue);
+        for (var i = 0; i < ScalingRounds; i++)
+        {
+            one = Math.Min(one, Together(1, operations, loop));
+            two = Math.Min(two, Together(2, operations, loop));
+        }
+
+        return 2 * one / two;
+    }
+
+    public static double Median(double[] values)
+    {
+        Array.Sort(values);
+        return values[values.Length / 2];
+    }
+
+    private static void WarmUp(int operations, Action<int> loop)
+    {
+        // Several short runs, with time in between for the code to be compiled anew as hot.
+        for (var i = 0; i < WarmUps; i++)
+        {
+            loop(operations / 4);
+            Thread.Sleep(60);
+        }
+    }
+
+    private static double Together(int threads, int operations, Action<int> loop)
+    {
+        using var gate = new Barrier(threads + 1);
+        var workers = new Thread[threads];
+        for (var i = 0; i < threads; i++)
+        {
+            workers[i] = new(() =>
+            {
+                gate.SignalAndWait();
+                loop(operations);
+            });
+            workers[i].Start();
+        }
+
+        gate.SignalAndWait();
+        var start = Stopwatch.GetTimestamp();
+        foreach (var worker in workers)
+        {
+            worker.Join();
+        }
+
+        return Stopwatch.GetElapsedTime(start).TotalNanoseconds;
+    }
+}
