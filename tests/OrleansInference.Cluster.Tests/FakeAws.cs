@@ -18,6 +18,9 @@ internal sealed class FakeAws : IModelRuntime, IEndpointControl
     /// <summary>What a call of an endpoint ends in; null answers.</summary>
     public Func<ModelCall, Exception?> Failure { get; set; } = static _ => null;
 
+    /// <summary>What a stream breaks with after its parts; null ends it.</summary>
+    public Exception? StreamFailure { get; set; }
+
     public int Calls => Volatile.Read(ref _calls);
 
     public int MostInFlight(string endpoint) => _mostInFlight.GetValueOrDefault(endpoint);
@@ -48,7 +51,7 @@ internal sealed class FakeAws : IModelRuntime, IEndpointControl
     public async Task<IModelStream> InvokeStreamAsync(ModelCall call, CancellationToken cancellationToken)
     {
         await InvokeAsync(call, cancellationToken);
-        return new FakeStream();
+        return new FakeStream(() => StreamFailure);
     }
 
     public Task<AsyncModelReceipt> InvokeAsynchronouslyAsync(AsyncModelCall call, CancellationToken cancellationToken) =>
@@ -63,7 +66,7 @@ internal sealed class FakeAws : IModelRuntime, IEndpointControl
         return Task.FromResult(true);
     }
 
-    private sealed class FakeStream : IModelStream
+    private sealed class FakeStream(Func<Exception?> breaks) : IModelStream
     {
         public string? ContentType => "text/plain";
 
@@ -78,6 +81,11 @@ internal sealed class FakeAws : IModelRuntime, IEndpointControl
                 await Task.Yield();
                 cancellationToken.ThrowIfCancellationRequested();
                 yield return System.Text.Encoding.UTF8.GetBytes(part);
+            }
+
+            if (breaks() is { } failure)
+            {
+                throw failure;
             }
         }
 

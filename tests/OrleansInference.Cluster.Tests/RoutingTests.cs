@@ -118,4 +118,81 @@ public sealed class RoutingTests
         Assert.Equal(Money.FromDollars(0.001m), Assert.Single(world.Audit.Records).Charge);
         Assert.Equal(Money.FromDollars(0.001m), answer.Route!.Charge);
     }
+
+    [Fact]
+    public async Task A_stream_that_its_caller_breaks_off_is_charged_for_what_it_was_given()
+    {
+        await using var world = await StartByTokenAsync();
+        using var caller = new CancellationTokenSource();
+        var answer = await world.Dispatchers()[0].InvokeStreamAsync(SampleCatalog.Request(SampleCatalog.Poor), caller.Token);
+        await using (answer)
+        {
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(async () =>
+            {
+                await foreach (var part in answer.Stream!.ReadPartsAsync(caller.Token))
+                {
+                    Assert.Equal(4, part.Length);
+                    await caller.CancelAsync();
+                }
+            });
+        }
+
+        // "one " is one token.
+        Assert.Equal(Money.FromDollars(0.001m), answer.Route!.Charge);
+        Assert.Equal(ProblemCode.Cancelled, Assert.Single(world.Audit.Records).Problem);
+    }
+
+    [Fact]
+    public async Task A_stream_whose_reader_leaves_is_broken_off_too()
+    {
+        await using var world = await StartByTokenAsync();
+        var answer = await world.Dispatchers()[0].InvokeStreamAsync(SampleCatalog.Request(SampleCatalog.Poor), CancellationToken.None);
+        await using (answer)
+        {
+            var parts = 0;
+            await foreach (var part in answer.Stream!.ReadPartsAsync(CancellationToken.None))
+            {
+                if (++parts == 2)
+                {
+                    break;
+                }
+            }
+        }
+
+        Assert.Equal(Money.FromDollars(0.002m), answer.Route!.Charge);
+        Assert.Equal(ProblemCode.Cancelled, Assert.Single(world.Audit.Records).Problem);
+    }
+
+    [Theory]
+    [InlineData(Invocation.ModelCallFailure.Model, ProblemCode.ModelError)]
+    [InlineData(Invocation.ModelCallFailure.Unavailable, ProblemCode.UpstreamUnavailable)]
+    public async Task A_stream_that_breaks_is_charged_for_what_was_relayed(Invocation.ModelCallFailure failure, ProblemCode code)
+    {
+        await using var world = await StartByTokenAsync();
+        world.Aws.StreamFailure = new Invocation.ModelCallException(failure, "gone");
+        var answer = await world.Dispatchers()[0].InvokeStreamAsync(SampleCatalog.Request(SampleCatalog.Poor), CancellationToken.None);
+        await using (answer)
+        {
+            await Assert.ThrowsAsync<Invocation.ModelCallException>(async () =>
+            {
+                await foreach (var part in answer.Stream!.ReadPartsAsync(CancellationToken.None))
+                {
+                    Assert.False(part.IsEmpty);
+                }
+            });
+        }
+
+        // "one two three" has thirteen bytes.
+        Assert.Equal(Money.FromDollars(0.004m), answer.Route!.Charge);
+        Assert.Equal(code, Assert.Single(world.Audit.Records).Problem);
+    }
+
+    private static async Task<RouterCluster> StartByTokenAsync()
+    {
+        var world = await RouterCluster.StartAsync(silos: 1);
+        var endpoint = SampleCatalog.Endpoint("chat-rt") with { Tariff = new() { PerThousandOutputTokens = Money.FromDollars(1) } };
+        var catalog = SampleCatalog.Create(Money.FromDollars(10), endpoint);
+        await world.ApplyAsync(catalog with { Models = [catalog.Models[0] with { MaxOutputTokens = 100 }] });
+        return world;
+    }
 }

@@ -45,7 +45,7 @@ internal sealed class ModelCaller(
         }
         catch (Exception exception)
         {
-            return Failed(call, exception, cancellationToken);
+            return Failed(call, exception, cancellationToken.IsCancellationRequested);
         }
     }
 
@@ -58,13 +58,13 @@ internal sealed class ModelCaller(
         try
         {
             var stream = await runtime.InvokeStreamAsync(CallOf(call), linked.Token);
-            return (new(this, call, stream, limit, linked, cancellationToken), default);
+            return (new(this, call, stream, limit, linked), default);
         }
         catch (Exception exception)
         {
             linked.Dispose();
             limit.Dispose();
-            return (null, Failed(call, exception, cancellationToken));
+            return (null, Failed(call, exception, cancellationToken.IsCancellationRequested));
         }
     }
 
@@ -80,7 +80,7 @@ internal sealed class ModelCaller(
     public RouteTaken Answered(CallContext call, string? attributes, long bytesOut)
     {
         var elapsed = Elapsed(call);
-        var charge = ModelUse.OfAnswer(call.Candidate, call.Plan.Route, call.Money.Amount, elapsed, attributes, bytesOut);
+        var charge = ModelUse.OfAnswer(call.Candidate.Tariff, call.Plan.Route, call.Money.Amount, elapsed, attributes, bytesOut);
         Measure(call, elapsed);
         var now = clock.Now;
         outcomes.Answered(call.Candidate.Lane, call.Plan.Class, now - call.Plan.ArrivedAt, now <= call.Plan.Deadline);
@@ -89,17 +89,22 @@ internal sealed class ModelCaller(
     }
 
     /// <summary>Settles a call that failed, by the rule of <see cref="ModelUse"/>.</summary>
-    public TryResult Failed(CallContext call, Exception exception, CancellationToken callerGaveUp)
+    /// <param name="call">The call.</param>
+    /// <param name="exception">What it ended in.</param>
+    /// <param name="callerGaveUp">Whether its cancellation is the caller's doing.</param>
+    /// <param name="attributes">The model's custom attributes, as far as it sent them.</param>
+    /// <param name="relayed">Bytes of output that the caller was given.</param>
+    public TryResult Failed(CallContext call, Exception exception, bool callerGaveUp, string? attributes = null, long relayed = 0)
     {
         var elapsed = Elapsed(call);
         var endpoint = call.Candidate.Endpoint.Name;
-        var ran = false;
+        var ran = relayed > 0;
         var mayTryAnother = false;
         var end = CallEnd.Unanswered;
         InferenceProblem problem;
         switch (exception)
         {
-            case OperationCanceledException when callerGaveUp.IsCancellationRequested:
+            case OperationCanceledException when callerGaveUp:
                 ran = true;
                 problem = RequestPlanner.Problem(ProblemCode.Cancelled, "The caller gave up.");
                 break;
@@ -108,7 +113,7 @@ internal sealed class ModelCaller(
                 problem = RequestPlanner.Problem(ProblemCode.DeadlineExceeded, $"Endpoint {endpoint} did not answer within the {call.LongestMs / 1000.0:0.###} s that were left; allow a later deadline.");
                 break;
             case ModelCallException { Failure: ModelCallFailure.Model } failure:
-                ran = !failure.NotSent;
+                ran |= !failure.NotSent;
                 problem = new() { Code = ProblemCode.ModelError, Message = $"The model on endpoint {endpoint} failed: {failure.Message}", OriginalStatusCode = failure.OriginalStatusCode, OriginalMessage = failure.OriginalMessage };
                 break;
             case ModelCallException { Failure: ModelCallFailure.Validation } failure:
@@ -124,11 +129,11 @@ internal sealed class ModelCaller(
                 break;
             default:
                 end = CallEnd.Failed;
-                problem = RequestPlanner.Problem(ProblemCode.Internal, $"The call of endpoint {endpoint} failed in the router; nothing was charged.");
+                problem = RequestPlanner.Problem(ProblemCode.Internal, $"The call of endpoint {endpoint} failed in the router{(ran ? "" : "; nothing was charged")}.");
                 break;
         }
 
-        var charge = ran ? ModelUse.OfFailure(call.Candidate, call.Plan.Route, call.Money.Amount, elapsed) : Money.Zero;
+        var charge = ran ? ModelUse.OfFailure(call.Candidate.Tariff, call.Plan.Route, call.Money.Amount, elapsed, attributes, relayed) : Money.Zero;
         if (problem.Code == ProblemCode.DeadlineExceeded)
         {
             // It takes at least so long: without this the statistics would only know the calls that were fast enough.
@@ -136,7 +141,7 @@ internal sealed class ModelCaller(
             calibration.Record(call.Decision.ProbabilityInTime, false);
         }
 
-        var route = End(call, end, charge, elapsed, 0, problem.Code);
+        var route = End(call, end, charge, elapsed, relayed, problem.Code);
         return new(new() { Problem = problem, Route = route }, mayTryAnother);
     }
 

@@ -5,10 +5,11 @@ using OrleansInference.Routing;
 namespace OrleansInference.Dispatch;
 
 /// <summary>
-/// What a call used, and so what it is charged. The rule: what ran is paid for by its measured use, never above the cap.
-/// So an answer is charged in full; a call that the model failed (424), that ran into its time limit or that the caller
-/// gave up is charged its slot time, its request and its input, as it kept a slot busy, but no output. A call that was not
-/// sent, was refused or throttled by AWS, or failed for a reason of AWS's (5xx, connection) is charged nothing.
+/// What a call used, and so what it is charged. The rule, for calls as for jobs: what is known to have run on a model is paid for by its
+/// use, answered or not, never above the cap. So an answer is charged in full; a call that the model failed (424), that ran into
+/// its time limit or that the caller broke off is charged its slot time, its request, its input and the part of its output that
+/// was relayed. A call that was not sent, was refused or throttled by AWS, or failed for a reason of AWS's (5xx, connection)
+/// before it gave anything is charged nothing.
 /// </summary>
 internal static class ModelUse
 {
@@ -20,8 +21,8 @@ internal static class ModelUse
     public static int Estimate(long bytes) => (int)Math.Min(int.MaxValue, (bytes + BytesPerToken - 1) / BytesPerToken);
 
     /// <summary>The charge of an answer.</summary>
-    public static Money OfAnswer(Candidate candidate, in RouteRequest request, Money cap, double milliseconds, string? attributes, long bytesOut) => TariffCalculator.Charge(
-        candidate.Tariff,
+    public static Money OfAnswer(Tariff tariff, in RouteRequest request, Money cap, double milliseconds, string? attributes, long bytesOut) => TariffCalculator.Charge(
+        tariff,
         new Use
         {
             SlotMilliseconds = Whole(milliseconds),
@@ -32,10 +33,23 @@ internal static class ModelUse
         },
         cap);
 
-    /// <summary>The charge of a call that ran and gave no answer.</summary>
-    public static Money OfFailure(Candidate candidate, in RouteRequest request, Money cap, double milliseconds) => TariffCalculator.Charge(
-        candidate.Tariff,
-        new Use { SlotMilliseconds = Whole(milliseconds), Requests = 1, InputTokens = request.InputTokens, Bytes = request.PayloadBytes },
+    /// <summary>The charge of a call that ran and gave no whole answer.</summary>
+    /// <param name="tariff">Of where it ran.</param>
+    /// <param name="request">The request.</param>
+    /// <param name="cap">What was reserved.</param>
+    /// <param name="milliseconds">How long it kept its slot.</param>
+    /// <param name="attributes">The model's custom attributes, as far as it sent them.</param>
+    /// <param name="relayed">Bytes of output that the caller was given. They count as tokens by their size, at most as many as the model says the whole has.</param>
+    public static Money OfFailure(Tariff tariff, in RouteRequest request, Money cap, double milliseconds, string? attributes, long relayed) => TariffCalculator.Charge(
+        tariff,
+        new Use
+        {
+            SlotMilliseconds = Whole(milliseconds),
+            Requests = 1,
+            InputTokens = Read(attributes, InputTokens) ?? request.InputTokens,
+            OutputTokens = Math.Min(Estimate(relayed), Read(attributes, OutputTokens) ?? int.MaxValue),
+            Bytes = request.PayloadBytes + relayed,
+        },
         cap);
 
     /// <summary>What AWS bills for the call beyond instances.</summary>

@@ -9,11 +9,11 @@ internal sealed class StreamedCall(
     CallContext call,
     IModelStream stream,
     CancellationTokenSource limit,
-    CancellationTokenSource linked,
-    CancellationToken callerGaveUp) : StreamedAnswer, IModelStream
+    CancellationTokenSource linked) : StreamedAnswer, IModelStream
 {
     private long _bytes;
     private Exception? _failure;
+    private bool _callerGaveUp = true;
     private bool _isWhole;
     private bool _isDisposed;
     private RouteTaken _route = call.Route;
@@ -49,7 +49,7 @@ internal sealed class StreamedCall(
             }
             catch (OperationCanceledException exception) when (limit.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
             {
-                _failure = exception;
+                (_failure, _callerGaveUp) = (exception, false);
                 throw new ModelCallException(ModelCallFailure.Model, "The deadline passed while the model was answering.", exception);
             }
             catch (Exception exception)
@@ -77,10 +77,10 @@ internal sealed class StreamedCall(
         }
         finally
         {
-            // What has passed is paid for, also when the caller stopped reading.
-            _route = _isWhole || (_failure is null && _bytes > 0)
+            // A stream that did not end by itself was broken off by its caller, unless it ran into its limit or failed.
+            _route = _isWhole
                 ? caller.Answered(call, stream.CustomAttributes, _bytes)
-                : caller.Failed(call, _failure ?? new OperationCanceledException(), _failure is null ? new CancellationToken(true) : callerGaveUp).Outcome.Route!;
+                : caller.Failed(call, _failure ?? new OperationCanceledException(), _callerGaveUp, stream.CustomAttributes, _bytes).Outcome.Route!;
             linked.Dispose();
             limit.Dispose();
             OnEnded?.Invoke();

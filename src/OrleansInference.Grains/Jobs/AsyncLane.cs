@@ -66,6 +66,7 @@ internal sealed class AsyncLane(IModelRuntime runtime, IObjectStore objects, Rou
                     Message = $"The model failed on endpoint '{record.Endpoint.Endpoint.Name}': {said}",
                     OriginalMessage = said,
                 },
+                ran: IsModelsAnswer(said),
                 clock.Now);
         }
         else
@@ -76,6 +77,10 @@ internal sealed class AsyncLane(IModelRuntime runtime, IObjectStore objects, Rou
 
     // SageMaker has no way to take an asynchronous request back; its time to live ends it.
     public Task AbandonAsync(JobAddress address, JobRecord record, CancellationToken cancellationToken) => Task.CompletedTask;
+
+    // SageMaker quotes the status of a container that answered. It also describes what it could not do itself, such as reading the
+    // input; and status 0 is no answer in time, which may have passed in the queue.
+    private static bool IsModelsAnswer(string said) => said.StartsWith("Received ", StringComparison.Ordinal) && said.Contains(" error (", StringComparison.Ordinal) && !said.Contains(" error (0)", StringComparison.Ordinal);
 
     private static string Quote(ReadOnlyMemory<byte> body)
     {

@@ -18,7 +18,10 @@ internal sealed record ModelRun(int InputTokens, int OutputTokens, TimeSpan Firs
     /// <summary>The model's own custom attributes.</summary>
     public string CustomAttributes => string.Create(CultureInfo.InvariantCulture, $"input-tokens={InputTokens};output-tokens={OutputTokens}");
 
-    /// <summary>The answer; four bytes of text per token.</summary>
+    /// <summary>
+    /// The answer; four bytes of text per token. Its <c>usage.service_ms</c> says how long the model took, for SageMaker tells that of
+    /// neither an asynchronous inference nor a record of a transform job.
+    /// </summary>
     public byte[] Answer()
     {
         var text = new StringBuilder(OutputTokens * 4);
@@ -34,6 +37,7 @@ internal sealed record ModelRun(int InputTokens, int OutputTokens, TimeSpan Firs
         json.WriteStartObject("usage");
         json.WriteNumber("input_tokens", InputTokens);
         json.WriteNumber("output_tokens", OutputTokens);
+        json.WriteNumber("service_ms", Math.Round(Duration.TotalMilliseconds, 3));
         json.WriteEndObject();
         json.WriteEndObject();
         json.Flush();

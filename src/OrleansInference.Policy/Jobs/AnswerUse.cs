@@ -7,7 +7,7 @@ namespace OrleansInference.Jobs;
 /// <param name="Bytes">Bytes of the answer.</param>
 /// <param name="InputTokens">Input tokens; null if the answer does not say.</param>
 /// <param name="OutputTokens">Output tokens; null if the answer does not say.</param>
-/// <param name="ServiceMs">Milliseconds the model took; 0 if the answer does not say.</param>
+/// <param name="ServiceMs">Milliseconds the model took, as its <c>usage.service_ms</c> says; 0 if the answer does not say.</param>
 public readonly record struct AnswerUse(long Bytes, long? InputTokens = null, long? OutputTokens = null, double ServiceMs = 0)
 {
     private const int MostParsedBytes = 4_194_304;

@@ -4,7 +4,9 @@ namespace OrleansInference.Jobs;
 /// One job: Accepted → Dispatched → Running → Succeeded, Failed, Expired or Cancelled. Takes events with the time they
 /// happened; <see cref="Next"/> says what is to be done. An end is decided once and stored (<see cref="JobRecord.Ending"/>), then
 /// settled in the ledger, then visible: so the same charge is settled however often the way there is interrupted.
-/// A job is charged for its answer: one that fails, expires or is cancelled is charged nothing, even if a model ran for it.
+/// A job is charged by the rule of every request: what is known to have run on a model is paid for by its use, answered or not. So an
+/// answer is charged, and a failure that the model itself reported; a job that never ran, or of which that is not known (expired,
+/// cancelled, a record that a transform job gave no answer for), is charged nothing.
 /// </summary>
 public sealed class JobMachine(JobRecord record, JobTimes times)
 {
@@ -119,11 +121,8 @@ public sealed class JobMachine(JobRecord record, JobTimes times)
     {
         var elapsed = Math.Max(0, now - Record.DispatchedAt);
 
-        // Async inference tells when an answer is there, not how long the model took. Unless the answer says it, the time is
-        // what passed since the call, but at most the endpoint's declared 99th percentile: a tenant does not pay for a queue.
-        var declared = Record.Endpoint.Endpoint.Prior.ServiceP99Seconds * 1000;
-        var known = answer.ServiceMs > 0 || elapsed <= declared;
-        var service = answer.ServiceMs > 0 ? answer.ServiceMs : Math.Min(elapsed, declared);
+        var known = answer.ServiceMs > 0 || elapsed <= DeclaredMs;
+        var service = answer.ServiceMs > 0 ? answer.ServiceMs : ServiceAtMost(elapsed);
         End(new()
         {
             State = JobState.Succeeded,
@@ -136,8 +135,23 @@ public sealed class JobMachine(JobRecord record, JobTimes times)
         });
     }
 
-    /// <summary>The lane reported a failure of the model.</summary>
-    public void ModelFailed(InferenceProblem problem, long now) => End(new() { State = JobState.Failed, At = now, Problem = problem });
+    /// <summary>The lane reported a failure.</summary>
+    /// <param name="problem">What went wrong.</param>
+    /// <param name="ran">Whether it is the model's own answer, so that it is known to have run.</param>
+    /// <param name="now">Unix ms.</param>
+    public void ModelFailed(InferenceProblem problem, bool ran, long now)
+    {
+        var service = ran ? ServiceAtMost(Math.Max(0, now - Record.DispatchedAt)) : 0;
+        End(new()
+        {
+            State = JobState.Failed,
+            At = now,
+            Problem = problem,
+            Charge = ran
+                ? JobCharge.Of(Record.Endpoint.Endpoint, Record.Specification, default, service, Record.Specification.Route.ChargeCap)
+                : Money.Zero,
+        });
+    }
 
     /// <summary>The batch window's answer.</summary>
     /// <param name="result">The answer.</param>
@@ -247,6 +261,12 @@ public sealed class JobMachine(JobRecord record, JobTimes times)
             Record = Record with { Ending = ending, Failures = 0, NotBefore = 0 };
         }
     }
+
+    private double DeclaredMs => Record.Endpoint.Endpoint.Prior.ServiceP99Seconds * 1000;
+
+    // Async inference tells when an answer is there, not how long the model took. Unless the answer says it, the time is
+    // what passed since the call, but at most the endpoint's declared 99th percentile: a tenant does not pay for a queue.
+    private double ServiceAtMost(long elapsed) => Math.Min(elapsed, DeclaredMs);
 
     // Looks become rarer as the wait grows, so that finding an answer late costs a bounded share of the whole wait.
     private long NextCheck(JobRecord record)

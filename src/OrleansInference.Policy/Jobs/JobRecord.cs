@@ -9,7 +9,7 @@ public sealed record JobEnding
     /// <summary>Unix ms of the end.</summary>
     public required long At { get; init; }
 
-    /// <summary>What is charged; zero unless it succeeded.</summary>
+    /// <summary>What is charged; zero unless a model is known to have run for it.</summary>
     public Money Charge { get; init; }
 
     /// <summary>Why it did not succeed.</summary>

@@ -30,7 +30,7 @@ public sealed class AsyncJobTests
     }
 
     [Fact]
-    public async Task A_model_error_carries_the_models_words_and_costs_nothing()
+    public async Task A_model_error_carries_the_models_words_and_is_charged_as_it_would_be_in_line()
     {
         await using var world = await JobsWorld.StartAsync();
         var view = await world.EndOfAsync(await world.AcceptAsync("""{"question":1}""", "chat-async"));
@@ -39,7 +39,29 @@ public sealed class AsyncJobTests
         Assert.Contains("'inputs'", view.Problem.Message, StringComparison.Ordinal);
         var result = await world.Jobs.GetResultAsync(JobsWorld.Acme, view.JobId, CancellationToken.None);
         Assert.Equal(view.Problem, result!.Problem);
+        var charged = await world.RequireLedgerAndAuditAgreeAsync(jobs: 1);
+        Assert.InRange(charged, Money.FromNanos(1), view.Route.ChargeCap);
+        Assert.Equal(charged, view.Route.Charge);
+    }
+
+    [Fact]
+    public async Task A_job_whose_input_cannot_be_read_never_ran_and_is_charged_nothing()
+    {
+        await using var world = await JobsWorld.StartAsync();
+        var accepted = await world.SubmitAsync("", "chat-async", location: "s3://orleans-inference/tenants/acme/nothing.json");
+        var view = await world.EndOfAsync(accepted.JobId!);
+        Assert.Equal(JobState.Failed, view.State);
         Assert.Equal(Money.Zero, await world.RequireLedgerAndAuditAgreeAsync(jobs: 1));
+    }
+
+    [Theory]
+    [InlineData("chat-async")]
+    [InlineData("chat-batch")]
+    public async Task A_job_is_charged_for_the_time_that_its_model_says_it_took(string endpoint)
+    {
+        await using var world = await JobsWorld.StartAsync();
+        await world.EndOfAsync(await world.AcceptAsync(Body, endpoint));
+        Assert.Equal(2_003.75, Assert.Single(world.Audit.Records.DistinctBy(static record => record.Request)).ServiceMs);
     }
 
     [Fact]

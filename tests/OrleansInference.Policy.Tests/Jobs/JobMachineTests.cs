@@ -70,6 +70,29 @@ public sealed class JobMachineTests
         Assert.Equal(0, job.Record.Ending.ServiceMs);
     }
 
+    [Theory]
+    [InlineData(3_000, 3_000_000)]
+    [InlineData(200_000, 5_000_000)]
+    public void A_failure_that_the_model_reported_is_charged_for_its_time_as_an_answer_would_be(long after, long nanos)
+    {
+        var job = New(Lane.Async);
+        job.Dispatched("s3://b/out", "s3://b/fail", Start);
+        job.ModelFailed(Trouble, ran: true, Start + after);
+        Assert.Equal((JobState.Failed, Money.FromNanos(nanos)), (job.Record.Ending!.State, job.Record.Ending.Charge));
+    }
+
+    [Fact]
+    public void A_failed_job_that_is_not_known_to_have_run_is_charged_nothing()
+    {
+        var unread = New(Lane.Async);
+        unread.Dispatched("s3://b/out", "s3://b/fail", Start);
+        unread.ModelFailed(Trouble, ran: false, Start + 3_000);
+        var record = New(Lane.Batch);
+        record.Joined("w/1", Start);
+        record.WindowEnded(new() { Failure = "no output", Charge = Money.FromNanos(5) }, location: null, contentType: null, Start + 3_000);
+        Assert.All([unread, record], static job => Assert.Equal((JobState.Failed, Money.Zero), (job.Record.Ending!.State, job.Record.Ending.Charge)));
+    }
+
     [Fact]
     public void Throttling_is_tried_again_and_a_refusal_is_not()
     {
@@ -115,7 +138,7 @@ public sealed class JobMachineTests
         Assert.False(JobMachine.IsSame(one, one with { Request = one.Request with { Model = new("other") } }));
     }
 
-    /// <summary>Whatever happens in whatever order: one end, decided once, charged at most the cap and only for an answer, and time leads to it.</summary>
+    /// <summary>Whatever happens in whatever order: one end, decided once, charged at most the cap and only for what a model did, and time leads to it.</summary>
     [Property(MaxTest = 500)]
     public void Any_history_ends_once_within_its_cap(byte[] events, bool batch)
     {
@@ -132,7 +155,7 @@ public sealed class JobMachineTests
                 case 2: job.DispatchFailed(Trouble, e > 128, e / 255.0, now); break;
                 case 3: job.NotYet(e > 100, now); break;
                 case 4: job.Answered(new(e, e, e, e), "s3://b/out", null, now); break;
-                case 5: job.ModelFailed(Trouble, now); break;
+                case 5: job.ModelFailed(Trouble, ran: e > 128, now); break;
                 case 6: job.WindowEnded(new() { Charge = Money.FromNanos(e * 100_000L) }, e > 100 ? "s3://b/k" : null, null, now); break;
                 case 7: job.Cancel(now); break;
                 case 8: job.Expire(now); break;
@@ -149,7 +172,7 @@ public sealed class JobMachineTests
             if (ending is not null)
             {
                 Assert.InRange(ending.Charge, Money.Zero, Money.FromNanos(3_000_000));
-                Assert.True(ending.Charge == Money.Zero || ending.State == JobState.Succeeded);
+                Assert.True(ending.Charge == Money.Zero || ending.State is JobState.Succeeded or JobState.Failed);
             }
         }
 
