@@ -7,7 +7,7 @@ internal static class Rounds
 {
     private const int WarmUps = 6;
     private const int Measured = 15;
-    private const int ScalingRounds = 60;
+    private const int ScalingRounds = 200;
 
     /// <summary>Nanoseconds and bytes allocated per operation on one thread. <paramref name="loop"/> runs that many operations.</summary>
     public static (double Nanoseconds, double Bytes) Measure(int operations, Action<int> loop)
@@ -62,25 +62,28 @@ internal static class Rounds
 
     private static double Together(int threads, int operations, Action<int> loop)
     {
-        using var gate = new Barrier(threads + 1);
+        using var gate = new Barrier(threads);
         var workers = new Thread[threads];
+        var starts = new long[threads];
+        var ends = new long[threads];
         for (var i = 0; i < threads; i++)
         {
+            var worker = i;
             workers[i] = new(() =>
             {
                 gate.SignalAndWait();
+                starts[worker] = Stopwatch.GetTimestamp();
                 loop(operations);
+                ends[worker] = Stopwatch.GetTimestamp();
             });
             workers[i].Start();
         }
 
-        gate.SignalAndWait();
-        var start = Stopwatch.GetTimestamp();
         foreach (var worker in workers)
         {
             worker.Join();
         }
 
-        return Stopwatch.GetElapsedTime(start).TotalNanoseconds;
+        return Stopwatch.GetElapsedTime(starts.Min(), ends.Max()).TotalNanoseconds;
     }
 }

@@ -2,37 +2,21 @@ using OrleansInference.Budgets;
 
 namespace OrleansInference.Leases;
 
-/// <summary>A lease of this silo with a count of the reservations on it, so that it is known when the last has ended.</summary>
+/// <summary>A lease of this silo, and whether its owner knows of it.</summary>
 internal sealed class HeldLease(EscrowLease lease)
 {
-    private int _open;
-
     public EscrowLease Lease { get; } = lease;
 
     /// <summary>Whether the owner has been told of it.</summary>
     public bool IsReported { get; set; }
 
     /// <summary>Reservations that have not been settled.</summary>
-    public int Open => Volatile.Read(ref _open);
+    public long Open => Lease.Open;
 
-    public bool TryReserve(long units, long now)
-    {
-        Interlocked.Increment(ref _open);
-        if (Lease.TryReserve(units, now))
-        {
-            return true;
-        }
-
-        Interlocked.Decrement(ref _open);
-        return false;
-    }
+    public bool TryReserve(long units, long now) => Lease.TryReserve(units, now);
 
     /// <summary>Begins a use without a limit: what it charges is only counted.</summary>
-    public void BeginUnlimited() => Interlocked.Increment(ref _open);
+    public void BeginUnlimited() => Lease.BeginUnlimited();
 
-    public void Settle(long reserved, long charged)
-    {
-        Lease.Settle(reserved, charged);
-        Interlocked.Decrement(ref _open);
-    }
+    public void Settle(long reserved, long charged) => Lease.Settle(reserved, charged);
 }

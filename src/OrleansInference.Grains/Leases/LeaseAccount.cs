@@ -16,11 +16,17 @@ internal abstract class LeaseAccount(LeaseHolderIdentity holder, RouterClock clo
     private volatile HeldLease _current = New(holder);
     private int _isRefilling;
     private long _usedAt = clock.Now;
+    private long _reportedAt;
 
     /// <summary>How long an account without use keeps its lease, in router milliseconds.</summary>
     public const long IdleMs = 30_000;
 
+    private const long TouchMs = 500;
+
     protected RouterClock Clock { get; } = clock;
+
+    /// <summary>A beat that comes sooner than this after the last report tells the owner nothing, in router milliseconds.</summary>
+    protected virtual long ReportEveryMs => 0;
 
     /// <summary>The lease to reserve from.</summary>
     protected HeldLease Current => _current;
@@ -31,12 +37,20 @@ internal abstract class LeaseAccount(LeaseHolderIdentity holder, RouterClock clo
     /// <summary>The lease that the reservation was made on; null if it does not have as much.</summary>
     protected HeldLease? TryReserve(long units, long now)
     {
-        Volatile.Write(ref _usedAt, now);
+        Touch(now);
         var held = _current;
         return held.TryReserve(units, now) ? held : null;
     }
 
-    protected void Touch(long now) => Volatile.Write(ref _usedAt, now);
+    /// <summary>Notes that the account is in use.</summary>
+    protected void Touch(long now)
+    {
+        // Seldom enough that the cores do not take the line from each other at every request.
+        if (now - Volatile.Read(ref _usedAt) > TouchMs)
+        {
+            Volatile.Write(ref _usedAt, now);
+        }
+    }
 
     /// <summary>Refills ahead of need, unless that is under way.</summary>
     protected void RefillSoon(HeldLease held, long now)
@@ -92,6 +106,7 @@ internal abstract class LeaseAccount(LeaseHolderIdentity holder, RouterClock clo
                 }
 
                 held.IsReported = true;
+                Volatile.Write(ref _reportedAt, Clock.Now);
                 grant = await SendAsync(report);
                 if (grant is null)
                 {
@@ -132,7 +147,7 @@ internal abstract class LeaseAccount(LeaseHolderIdentity holder, RouterClock clo
                 _gate.Release();
             }
         }
-        else if (!isIdle)
+        else if (!isIdle && Clock.Now - Volatile.Read(ref _reportedAt) >= ReportEveryMs)
         {
             await RefillOnceAsync(static () => 0);
         }

@@ -75,6 +75,9 @@ internal sealed class TenantAccount(TenantId tenant, ITenantGrain grain, LeaseHo
         return AskAsync(amount);
     }
 
+    /// <summary>A report is a write to storage: what a busy lease tells when it is refilled need not be told by the beat as well.</summary>
+    protected override long ReportEveryMs => 1_600;
+
     protected override async Task<LeaseGrant?> SendAsync(LeaseReport report)
     {
         var lease = await grain.Refill(report);

@@ -36,6 +36,9 @@ public sealed class EscrowLease
     /// <summary>Units spent for good since it began.</summary>
     public long Settled => _holder.Settled;
 
+    /// <summary>Reservations that have not been settled or released; never too few, for an instant too many.</summary>
+    public long Open => _holder.Open;
+
     /// <summary>
     /// Reserves units; false if there are not enough, the time is over, or the lease was closed. May fail for an amount
     /// that is just there while other threads reserve too. Each success is ended by one <see cref="Settle"/> or <see cref="Release"/>.
@@ -43,6 +46,9 @@ public sealed class EscrowLease
     /// <param name="amount">Units, 0 or more.</param>
     /// <param name="now">The holder's time, Unix ms: the moment at which a charge counts in budget windows.</param>
     public bool TryReserve(long amount, long now) => _holder.TryReserve(amount, now);
+
+    /// <summary>Begins a use without a limit, of an owner that has none: what <see cref="Settle"/> charges in the end is only counted.</summary>
+    public void BeginUnlimited() => _holder.BeginUnlimited();
 
     /// <summary>Ends a reservation: <paramref name="charged"/> is spent for good, the rest is available again.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The charge is negative or above what was reserved.</exception>

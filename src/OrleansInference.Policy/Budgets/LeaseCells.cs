@@ -90,12 +90,41 @@ internal sealed class LeaseCells<TStep>
         Interlocked.Add(ref _cells[local].Settled, charged);
     }
 
-    /// <summary>Counts an attempt to take units, for the measure of demand.</summary>
+    /// <summary>Counts the beginning of an attempt to take units, for the measure of demand and for <see cref="Open"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Ask(int local, long amount)
     {
         Interlocked.Add(ref _cells[local].Asked, amount);
+        _step.Next();
         Interlocked.Increment(ref _cells[local].Asks);
+    }
+
+    /// <summary>Counts the end of what began with <see cref="Ask"/>; the last step of it.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void End(int local)
+    {
+        _step.Next();
+        Interlocked.Increment(ref _cells[local].Ends);
+    }
+
+    /// <summary>Attempts and reservations that have not ended: never less than what is true when the call begins.</summary>
+    public long Open()
+    {
+        // Ends are read before beginnings, or one that ends in between would hide one that goes on.
+        var open = 0L;
+        for (var i = 0; i < _cells.Length; i++)
+        {
+            _step.Next();
+            open -= Volatile.Read(ref _cells[i].Ends);
+        }
+
+        for (var i = 0; i < _cells.Length; i++)
+        {
+            _step.Next();
+            open += Volatile.Read(ref _cells[i].Asks);
+        }
+
+        return open;
     }
 
     /// <summary>Puts units in, spread over the cells if there are enough.</summary>
@@ -253,4 +282,7 @@ internal struct LeaseCell
 
     /// <summary>Times that units were asked for.</summary>
     [FieldOffset(88)] public long Asks;
+
+    /// <summary>Times that what was asked for ended: refused, or settled.</summary>
+    [FieldOffset(96)] public long Ends;
 }

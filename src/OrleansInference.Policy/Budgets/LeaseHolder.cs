@@ -40,13 +40,23 @@ internal sealed class LeaseHolder<TStep>
 
     public long Settled => _cells.Settled();
 
+    public long Open => _cells.Open();
+
     public bool TryReserve(long amount, long now)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(amount);
         var local = _cells.Local();
         _cells.Ask(local, amount);
-        return now < Volatile.Read(ref _spendBefore) && _cells.TryTake(local, amount);
+        if (now < Volatile.Read(ref _spendBefore) && _cells.TryTake(local, amount))
+        {
+            return true;
+        }
+
+        _cells.End(local);
+        return false;
     }
+
+    public void BeginUnlimited() => _cells.Ask(_cells.Local(), 0);
 
     public void Settle(long reserved, long charged)
     {
@@ -65,6 +75,8 @@ internal sealed class LeaseHolder<TStep>
         {
             _cells.Put(local, reserved - charged);
         }
+
+        _cells.End(local);
     }
 
     public bool NeedsRefill(long now)
