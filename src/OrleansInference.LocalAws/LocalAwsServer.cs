@@ -24,6 +24,7 @@ public sealed class LocalAwsServer : IAsyncDisposable
     private readonly LocalAwsOptions _options;
     private readonly WebApplication _application;
     private readonly LocalDatabase _database;
+    private readonly DurableClock? _ownClock;
     private readonly CancellationTokenSource _stopping = new();
     private readonly InvocationLog _log;
     private readonly SimulatedModels _models;
@@ -33,11 +34,12 @@ public sealed class LocalAwsServer : IAsyncDisposable
     private readonly TransformJobs _transforms;
     private int _disposed;
 
-    private LocalAwsServer(LocalAwsOptions options, LocalDatabase database)
+    private LocalAwsServer(LocalAwsOptions options, LocalDatabase database, DurableClock? clock)
     {
+        _ownClock = clock;
         _options = options;
         _database = database;
-        Clock = options.Clock ?? new RouterClock(TimeProvider.System, options.Speed);
+        Clock = options.Clock ?? clock?.Clock ?? new RouterClock(TimeProvider.System, options.Speed);
         _log = new(Clock);
         _models = new(database, options, Clock, _stopping.Token);
         _objects = new(database, options.DataFolder, Clock);
@@ -68,7 +70,8 @@ public sealed class LocalAwsServer : IAsyncDisposable
     public static async Task<LocalAwsServer> StartAsync(LocalAwsOptions options, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(options);
-        var server = new LocalAwsServer(options, LocalDatabase.Open(options.DataFolder));
+        var database = LocalDatabase.Open(options.DataFolder);
+        var server = new LocalAwsServer(options, database, OpenClock(options, database));
         try
         {
             server.Restore();
@@ -126,8 +129,26 @@ public sealed class LocalAwsServer : IAsyncDisposable
         await _stopping.CancelAsync();
         await _application.DisposeAsync();
         await Task.WhenAll(_backlog.StopAsync(), _transforms.StopAsync());
+        if (_ownClock is not null)
+        {
+            await _ownClock.DisposeAsync();
+        }
+
         _database.Dispose();
         _stopping.Dispose();
+    }
+
+    private static DurableClock? OpenClock(LocalAwsOptions options, LocalDatabase database)
+    {
+        try
+        {
+            return options is { Clock: null, DataFolder: { } folder } ? DurableClock.Open(Path.Combine(folder, "clock"), TimeProvider.System, options.Speed) : null;
+        }
+        catch (IOException exception)
+        {
+            database.Dispose();
+            throw new LocalAwsException(LocalAwsProblem.DataFolder, exception.Message, exception);
+        }
     }
 
     // The empty builder reads neither arguments, environment nor settings of the process that embeds this server, and logs nothing.

@@ -24,6 +24,9 @@ internal sealed class DataFolder : IDisposable
     /// <summary>Folder of the embedded AWS.</summary>
     public string LocalAws => In("aws");
 
+    /// <summary>A moment that the router's clock has not passed.</summary>
+    public string ClockFile => In("clock");
+
     public string MasterKeyFile => In("master.key");
 
     public string AdminKeyFile => In("admin.key");

@@ -25,6 +25,7 @@ public sealed class ServerHost : IAsyncDisposable
 
     private readonly ServerSettings _settings;
     private readonly DataFolder _folder;
+    private readonly DurableClock _clock;
     private readonly LocalAwsServer? _localAws;
     private readonly SqliteAuditLog _audit;
     private readonly MasterKey _masterKey;
@@ -32,10 +33,11 @@ public sealed class ServerHost : IAsyncDisposable
     private bool _started;
     private int _disposed;
 
-    private ServerHost(ServerSettings settings, DataFolder folder, LocalAwsServer? localAws, SqliteAuditLog audit, MasterKey masterKey, string adminKey, WebApplication application)
+    private ServerHost(ServerSettings settings, DataFolder folder, DurableClock clock, LocalAwsServer? localAws, SqliteAuditLog audit, MasterKey masterKey, string adminKey, WebApplication application)
     {
         _settings = settings;
         _folder = folder;
+        _clock = clock;
         _localAws = localAws;
         _audit = audit;
         _masterKey = masterKey;
@@ -65,13 +67,14 @@ public sealed class ServerHost : IAsyncDisposable
         ArgumentNullException.ThrowIfNull(settings);
         Preflight.Require(settings);
         var folder = DataFolder.Open(settings.DataFolder);
-        var clock = new RouterClock(TimeProvider.System, settings.Speed);
+        DurableClock? clock = null;
         LocalAwsServer? localAws = null;
         SqliteAuditLog? audit = null;
         ServerHost? host = null;
         try
         {
-            localAws = settings.Aws is null ? await StartLocalAwsAsync(settings, folder, clock, cancellationToken) : null;
+            clock = DurableClock.Open(folder.ClockFile, TimeProvider.System, settings.Speed);
+            localAws = settings.Aws is null ? await StartLocalAwsAsync(settings, folder, clock.Clock, cancellationToken) : null;
             using var loggers = LoggerFactory.Create(logging => ConfigureLogging(logging, settings));
             audit = await SqliteAuditLog.OpenAsync(folder.AuditFile, TimeProvider.System, loggers.CreateLogger<SqliteAuditLog>(), cancellationToken);
             var masterKey = ReadMasterKey(settings, folder);
@@ -81,8 +84,8 @@ public sealed class ServerHost : IAsyncDisposable
                 throw new ConfigurationException([$"{folder.AdminKeyFile}: an admin key has at least {Keys.AdminKey.MinLength} characters. Delete the file to have a new one made."]);
             }
 
-            var application = Build(settings, folder, clock, localAws, audit, masterKey, adminKey);
-            host = new(settings, folder, localAws, audit, masterKey, adminKey, application);
+            var application = Build(settings, folder, clock.Clock, localAws, audit, masterKey, adminKey);
+            host = new(settings, folder, clock, localAws, audit, masterKey, adminKey, application);
             await application.StartAsync(cancellationToken);
             host._started = true;
             await host.PutCatalogInForceAsync(cancellationToken);
@@ -105,6 +108,11 @@ public sealed class ServerHost : IAsyncDisposable
                 if (localAws is not null)
                 {
                     await localAws.DisposeAsync();
+                }
+
+                if (clock is not null)
+                {
+                    await clock.DisposeAsync();
                 }
 
                 folder.Dispose();
@@ -148,6 +156,7 @@ public sealed class ServerHost : IAsyncDisposable
             await _localAws.DisposeAsync();
         }
 
+        await _clock.DisposeAsync();
         _masterKey.Dispose();
         _folder.Dispose();
     }
