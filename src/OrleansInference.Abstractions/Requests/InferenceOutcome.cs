@@ -99,6 +99,9 @@ public sealed record RouteTaken
 
     /// <summary>The most it can be charged.</summary>
     [Id(6)] public Money ChargeCap { get; init; }
+
+    /// <summary>Predicted probability of answering by the deadline, 0..1, as it was when the route was chosen.</summary>
+    [Id(7)] public double ProbabilityInTime { get; init; }
 }
 
 /// <summary>

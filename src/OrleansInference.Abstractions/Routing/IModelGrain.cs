@@ -78,7 +78,7 @@ public sealed record EndpointStatus
     /// <summary>Unix ms when the next instances are expected in service; 0 if none are coming.</summary>
     [Id(7)] public long MoreAt { get; init; }
 
-    /// <summary>Counts up with each change.</summary>
+    /// <summary>Counts up with each change; at least the Unix ms of the moment that it describes.</summary>
     [Id(8)] public long Version { get; init; }
 }
 

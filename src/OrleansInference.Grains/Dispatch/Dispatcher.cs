@@ -170,6 +170,7 @@ internal sealed partial class Dispatcher(
                 Endpoint = candidate.Endpoint.Name,
                 Variant = candidate.Variant,
                 ChargeCap = routed.Decision.ChargeCap,
+                ProbabilityInTime = routed.Decision.ProbabilityInTime,
             };
             if (candidate.Lane is Lane.Async or Lane.Batch)
             {
@@ -233,6 +234,7 @@ internal sealed partial class Dispatcher(
 
         if (slot is null)
         {
+            outcomes.Kept(routed.Decision.ProbabilityInTime, false);
             return new(InferenceOutcome.Refused(ProblemCode.Throttled, $"No slot of endpoint {candidate.Endpoint.Name} came free in time; come back in a moment.", ComeBack, route), true);
         }
 
@@ -257,27 +259,49 @@ internal sealed partial class Dispatcher(
         }
 
         outcomes.Sent(route.Lane);
-        var submitted = await submitter.SubmitAsync(
-            new()
-            {
-                Request = plan.Request,
-                Route = route,
-                AcceptedAt = plan.ArrivedAt,
-                Deadline = plan.Deadline,
-                SizeClass = Latency.SizeClass.Of(plan.Table.Snapshot.Model.MaxOutputTokens, plan.Route.InputTokens, plan.Route.MaxOutputTokens),
-            },
-            cancellationToken);
+        var submitted = await HandOverAsync(plan, route, submitter, cancellationToken);
         if (submitted.JobId is not { } jobId)
         {
             return submitted with { Route = submitted.Route ?? route };
         }
 
-        if (route.Lane == Lane.Async)
-        {
-            endpoints.Get(route.Endpoint).JobBegan();
-        }
-
         return plan.Route.CanDefer ? submitted : await WaitAsync(plan, submitted, jobId, cancellationToken);
+    }
+
+    private async Task<InferenceOutcome> HandOverAsync(RequestPlan plan, RouteTaken route, IJobSubmitter submitter, CancellationToken cancellationToken)
+    {
+        // In a burst many more are decided while this one is being stored: it counts as ahead of them from now on.
+        var account = route.Lane == Lane.Async ? endpoints.Get(route.Endpoint) : null;
+        account?.JobComing();
+        var isNew = false;
+        try
+        {
+            var submitted = await submitter.SubmitAsync(
+                new()
+                {
+                    Request = plan.Request,
+                    Route = route,
+                    AcceptedAt = plan.ArrivedAt,
+                    Deadline = plan.Deadline,
+                    SizeClass = Latency.SizeClass.Of(plan.Table.Snapshot.Model.MaxOutputTokens, plan.Route.InputTokens, plan.Route.MaxOutputTokens),
+                },
+                cancellationToken);
+
+            // A repeated key gives the job that there is, by its own decision; it is in the backlog or has ended.
+            isNew = submitted.JobId is not null && (submitted.Route is null || submitted.Route.DecisionId == route.DecisionId);
+            return submitted;
+        }
+        finally
+        {
+            if (isNew)
+            {
+                account?.JobBegan();
+            }
+            else
+            {
+                account?.JobRefused();
+            }
+        }
     }
 
     private async Task<InferenceOutcome> WaitAsync(RequestPlan plan, InferenceOutcome submitted, string jobId, CancellationToken cancellationToken)

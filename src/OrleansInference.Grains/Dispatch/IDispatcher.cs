@@ -1,4 +1,6 @@
+using System.Collections.Immutable;
 using OrleansInference.Invocation;
+using OrleansInference.Routing;
 
 namespace OrleansInference.Dispatch;
 
@@ -48,6 +50,9 @@ public sealed record DispatchStatistics
 {
     /// <summary>By lane.</summary>
     public required IReadOnlyDictionary<Lane, LaneStatistics> Lanes { get; init; }
+
+    /// <summary>Of the requests that were quoted a probability of being in time, how many were: from the least likely up.</summary>
+    public ImmutableArray<CalibrationBin> Calibration { get; init; } = [];
 
     /// <summary>By class.</summary>
     public required IReadOnlyDictionary<TrafficClass, ClassStatistics> Classes { get; init; }

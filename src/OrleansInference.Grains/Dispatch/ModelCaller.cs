@@ -17,7 +17,6 @@ internal sealed class ModelCaller(
     IModelRuntime runtime,
     EndpointAccounts endpoints,
     LatencyRecorder recorder,
-    Calibration calibration,
     RouteOutcomes outcomes,
     IAuditLog audit,
     RouterClock clock)
@@ -84,7 +83,7 @@ internal sealed class ModelCaller(
         Measure(call, elapsed);
         var now = clock.Now;
         outcomes.Answered(call.Candidate.Lane, call.Plan.Class, now - call.Plan.ArrivedAt, now <= call.Plan.Deadline);
-        calibration.Record(call.Decision.ProbabilityInTime, now <= call.Plan.Deadline);
+        outcomes.Kept(call.Decision.ProbabilityInTime, now <= call.Plan.Deadline);
         return End(call, CallEnd.Answered, charge, elapsed, bytesOut, null);
     }
 
@@ -138,7 +137,7 @@ internal sealed class ModelCaller(
         {
             // It takes at least so long: without this the statistics would only know the calls that were fast enough.
             Measure(call, elapsed);
-            calibration.Record(call.Decision.ProbabilityInTime, false);
+            outcomes.Kept(call.Decision.ProbabilityInTime, false);
         }
 
         var route = End(call, end, charge, elapsed, relayed, problem.Code);

@@ -106,7 +106,7 @@ internal sealed class RequestPlanner(
         var loads = new CandidateLoad[candidates.Length];
         for (var i = 0; i < loads.Length; i++)
         {
-            loads[i] = endpoints.Get(candidates[i].Endpoint.Name).LoadFor(plan.Class, now);
+            loads[i] = endpoints.Get(candidates[i].Endpoint.Name).LoadFor(plan.Class, now, candidates[i].Status?.Version ?? 0);
         }
 
         var tenant = TenantRouting.From(plan.Definition, plan.Tenant.Pacing, plan.Tenant.MaxAffordable(now));

@@ -1,11 +1,12 @@
 using OrleansInference.Latency;
 using OrleansInference.Leases;
+using OrleansInference.Routing;
 using OrleansInference.Telemetry;
 
 namespace OrleansInference.Dispatch;
 
 /// <summary>Counts what this silo routed and how it ended. Counting is lock-free.</summary>
-internal sealed class RouteOutcomes(LatencyRecorder recorder, EndpointAccounts endpoints) : IRouteOutcomes
+internal sealed class RouteOutcomes(LatencyRecorder recorder, EndpointAccounts endpoints, Calibration calibration) : IRouteOutcomes
 {
     private static readonly int Lanes = Enum.GetValues<Lane>().Length;
     private static readonly int Classes = Enum.GetValues<TrafficClass>().Length;
@@ -58,6 +59,7 @@ internal sealed class RouteOutcomes(LatencyRecorder recorder, EndpointAccounts e
     {
         ArgumentNullException.ThrowIfNull(view);
         var route = view.Route;
+        Calibrate(view, endedAt);
         Charged(route.Lane, route.Class, route.Charge, Money.Zero);
         if (view.State == JobState.Succeeded)
         {
@@ -84,6 +86,9 @@ internal sealed class RouteOutcomes(LatencyRecorder recorder, EndpointAccounts e
     public void Measured(ModelName model, EndpointName endpoint, LatencyPhase phase, int sizeClass, double milliseconds) =>
         recorder.Record(endpoint, phase, sizeClass, milliseconds);
 
+    /// <summary>A request that was quoted <paramref name="predicted"/> did or did not answer in time, by the lane's doing.</summary>
+    public void Kept(double predicted, bool inTime) => calibration.Record(predicted, inTime);
+
     /// <summary>The counts so far.</summary>
     public DispatchStatistics ToStatistics()
     {
@@ -100,8 +105,19 @@ internal sealed class RouteOutcomes(LatencyRecorder recorder, EndpointAccounts e
                     Volatile.Read(ref _laneRequests[(int)lane]),
                     Volatile.Read(ref _laneAnswered[(int)lane]),
                     Money.FromNanos(Volatile.Read(ref _laneCharged[(int)lane])))),
+                Calibration = calibration.Bins(),
                 Classes = Enum.GetValues<TrafficClass>().ToDictionary(trafficClass => trafficClass, StatisticsOf),
             };
+        }
+    }
+
+    // A model's refusal and a caller's change of mind say nothing about the time that was predicted.
+    private void Calibrate(JobView view, long endedAt)
+    {
+        var deadline = view.Deadline.ToUnixTimeMilliseconds();
+        if (view.State is JobState.Succeeded or JobState.Expired || endedAt >= deadline)
+        {
+            Kept(view.Route.ProbabilityInTime, view.State == JobState.Succeeded && endedAt <= deadline);
         }
     }
 

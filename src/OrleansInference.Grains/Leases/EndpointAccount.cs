@@ -41,17 +41,22 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
     private int _failuresInRow;
     private long _openUntil;
     private volatile EnvironmentPool? _environments;
+    private volatile JobFlow? _jobs;
 
     public EndpointName Endpoint { get; } = endpoint;
 
     /// <summary>What the router should know of it now.</summary>
-    public CandidateLoad LoadFor(TrafficClass trafficClass, long now) => new()
+    /// <param name="trafficClass">The class that asks.</param>
+    /// <param name="now">The moment.</param>
+    /// <param name="statusAt">When the status in the snapshot was taken; 0: there is none.</param>
+    public CandidateLoad LoadFor(TrafficClass trafficClass, long now, long statusAt) => new()
     {
         InFlight = Volatile.Read(ref _inFlight),
         Waiting = _queue.CountUpTo(trafficClass),
         Available = (int)Math.Min(int.MaxValue, Available),
         BreakerOpen = now < Volatile.Read(ref _openUntil),
         WarmEnvironments = _environments?.WarmIdle(now) ?? 0,
+        BacklogChange = _jobs?.UncountedAt(statusAt) ?? 0,
     };
 
     /// <summary>The pool of warm environments of a serverless endpoint.</summary>
@@ -131,7 +136,13 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
         }
     }
 
-    /// <summary>A job was handed to the async lane.</summary>
+    /// <summary>A job is decided for the async lane and is being handed over: it counts in quotes from here on.</summary>
+    public void JobComing() => Jobs.Changed(1);
+
+    /// <summary>A job that was <see cref="JobComing"/> was not taken.</summary>
+    public void JobRefused() => Jobs.Changed(-1);
+
+    /// <summary>A job that was <see cref="JobComing"/> is on the async lane.</summary>
     public void JobBegan()
     {
         Touch(Clock.Now);
@@ -142,6 +153,7 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
     public void JobEnded(bool answered, Money charged)
     {
         Touch(Clock.Now);
+        Jobs.Changed(-1);
         Count(answered ? CallEnd.Answered : CallEnd.Failed, 0, Money.Zero, charged);
     }
 
@@ -159,12 +171,17 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
             UseCost = Money.FromNanos(Interlocked.Exchange(ref _useCost, 0)),
             Charged = Money.FromNanos(Interlocked.Exchange(ref _charged, 0)),
         };
+        var told = _jobs is { } jobs ? jobs.Telling(demand.Arrivals - demand.Completions) : null;
         try
         {
-            return await grain.Refill(report, demand);
+            var grant = await grain.Refill(report, demand);
+            told?.Done(Clock.Now);
+            return grant;
         }
         catch
         {
+            told?.Undo();
+
             // Told with the next report. If the owner did get this one, its statistics count twice; slots and money do not.
             Interlocked.Add(ref _arrivals, demand.Arrivals);
             Interlocked.Add(ref _completions, demand.Completions);
@@ -179,6 +196,8 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
     }
 
     protected override void OnRefilled() => Serve();
+
+    private JobFlow Jobs => _jobs ?? Interlocked.CompareExchange(ref _jobs, new(), null) ?? _jobs!;
 
     private void Serve()
     {

@@ -18,8 +18,8 @@ public readonly record struct CandidateLoad
     /// <summary>Serverless: environments believed idle and still warm (see <see cref="EnvironmentPool"/>). None: the next call starts cold.</summary>
     public int WarmEnvironments { get; init; }
 
-    /// <summary>Multi-model endpoints: the model is believed not to be loaded, so the next call loads it first.</summary>
-    public bool ModelUnloaded { get; init; }
+    /// <summary>Async: jobs that this silo handed over or is handing over, less those it saw end, that the snapshot's backlog does not count yet. Negative while more ended.</summary>
+    public int BacklogChange { get; init; }
 
     /// <summary>Batch: Unix ms when the open window closes at the latest; 0: not known, a whole window is assumed.</summary>
     public long WindowClosesAt { get; init; }

@@ -68,7 +68,9 @@ internal static class Quoter
         var inFlight = Math.Max(candidate.InFlight, load.InFlight);
 
         // The urgent class overtakes what waits for a real-time slot: only its own kind is ahead of it.
-        var waiting = candidate.Lane == Lane.Realtime && trafficClass == TrafficClass.High ? load.Waiting : Math.Max(load.Waiting, candidate.Backlog);
+        // A burst of jobs is decided faster than their backlog is published: what this silo sent meanwhile is ahead, too.
+        var backlog = Math.Max(0, candidate.Backlog + load.BacklogChange);
+        var waiting = candidate.Lane == Lane.Realtime && trafficClass == TrafficClass.High ? load.Waiting : Math.Max(load.Waiting, backlog);
         var moreIn = candidate.SlotsComing > 0 && candidate.Status!.MoreAt > request.Now ? candidate.Status.MoreAt - request.Now : 0;
         var share = candidate.Lane == Lane.Async ? quote.ServiceMs * candidate.SlotMsCost : 0;
         if (candidate.InService <= 0)

@@ -221,6 +221,22 @@ public sealed class RouterTests
         Assert.Throws<ArgumentException>(() => Router.Decide(table, Request, Tenant, new CandidateLoad[1], new Quote[2]));
     }
 
+    [Theory]
+    [InlineData(0, true)]
+    [InlineData(-3, true)]
+    [InlineData(150, true)]
+    [InlineData(300, false)]
+    public void Jobs_sent_since_the_status_was_taken_are_ahead_in_the_async_queue(int sent, bool inTime)
+    {
+        var table = Table((1, Endpoint("a", Lane.Async)));
+
+        // Four slots of about half a second a job: 150 jobs take some 20 s, 300 take 39 s.
+        var (decision, quotes) = Decide(table, Request with { Deadline = Now + 30_000 }, Tenant, [new() { BacklogChange = sent }]);
+
+        Assert.Equal(inTime ? DecisionOutcome.Routed : DecisionOutcome.DeadlineUnreachable, decision.Outcome);
+        Assert.Equal(Math.Max(0, sent - 3) * table.Candidates[0].Overall.Mean / 4, quotes[0].WaitMs - RoutingOptions.Default.AsyncOverheadMs, 3);
+    }
+
     private static EndpointDefinition Endpoint(string name, Lane lane) => new()
     {
         Name = new(name),

@@ -104,6 +104,7 @@ internal sealed class RoutingCase
             BreakerOpen = random.Next(15) == 0,
             WarmEnvironments = random.Next(3),
             WindowMembers = random.Next(20),
+            BacklogChange = random.Next(2) * random.Next(-5, 20),
             WindowClosesAt = random.Next(2) * (Now + random.Next(300_000)),
         };
         return (endpoint, Qualities[random.Next(Qualities.Length)], status, load, Money.FromNanos(random.Next(1, 2_000_000)));
