@@ -62,7 +62,14 @@ internal sealed class RequestPlanner(
             return Refuse(request, Problem(ProblemCode.UnknownModel, $"There is no model '{request.Model}' for tenant '{request.Tenant}'."));
         }
 
-        var trafficClass = (TrafficClass)Math.Max((int)(request.Class ?? definition.DefaultClass), (int)definition.ClassCeiling);
+        var byDefault = definition.DefaultClass;
+        if (request is { Class: null, Deadline: null, InputLocation: not null } && byDefault == TrafficClass.High)
+        {
+            // Who sends an input by address is not waiting for the answer: the deadline of a user-facing call would refuse it at once.
+            byDefault = TrafficClass.Medium;
+        }
+
+        var trafficClass = (TrafficClass)Math.Max((int)(request.Class ?? byDefault), (int)definition.ClassCeiling);
         var toDeadline = request.Deadline is { } own ? (long)Math.Ceiling(own.TotalMilliseconds) : table.Snapshot.Deadlines.MillisecondsOf(trafficClass);
         var canDefer = manner == Manner.Job || (manner == Manner.Plain && request.Delivery == Delivery.Either);
         var id = log.NextId(out var seed);
