@@ -25,7 +25,17 @@ internal static class BodyReader
         var filled = 0;
         while (true)
         {
-            var read = await request.Body.ReadAsync(buffer.AsMemory(filled), cancellationToken);
+            int read;
+            try
+            {
+                read = await request.Body.ReadAsync(buffer.AsMemory(filled), cancellationToken);
+            }
+            catch (BadHttpRequestException exception) when (exception.StatusCode == StatusCodes.Status413PayloadTooLarge)
+            {
+                // The web server's own limit came first: a body without a length is cut there.
+                throw new RefusedException(Refusal.TooLarge(limit));
+            }
+
             if (read == 0)
             {
                 return buffer.AsMemory(0, filled);

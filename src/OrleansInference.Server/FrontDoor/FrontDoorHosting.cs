@@ -1,3 +1,5 @@
+using System.Text;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
 using OrleansInference.Keys;
 
 namespace OrleansInference.FrontDoor;
@@ -5,6 +7,8 @@ namespace OrleansInference.FrontDoor;
 /// <summary>Puts the front door into a web host that has a dispatcher, jobs, grains, an audit log and a master key.</summary>
 internal static class FrontDoorHosting
 {
+    private static readonly UTF8Encoding LenientUtf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: false);
+
     public static IServiceCollection AddFrontDoor(this IServiceCollection services, FrontDoorOptions options, TimeSpan keyLifetime)
     {
         services.AddSingleton(options);
@@ -17,6 +21,10 @@ internal static class FrontDoorHosting
         services.AddSingleton<Views>();
         services.AddSingleton<Administration>();
         services.AddSingleton<Readiness>();
+
+        // By default the web server answers a header that is not UTF-8 with an empty 400 of its own. Read with replacement characters,
+        // it reaches the code that names it.
+        services.Configure<KestrelServerOptions>(static kestrel => kestrel.RequestHeaderEncodingSelector = static _ => LenientUtf8);
         services.ConfigureHttpJsonOptions(static json => FrontDoorJson.Configure(json.SerializerOptions));
         services.AddOpenApi("v1", OpenApiDescription.Configure);
         return services;

@@ -67,9 +67,10 @@ internal static class RoutingFields
             ? value
             : throw Bad(label, text, "a number of tokens: a whole number, not negative");
 
-    private static string ParseKey(string text, string label) => text.Length is > 0 and <= MaxKeyLength
-        ? text
-        : throw new RefusedException(Refusal.Invalid($"{label}: an idempotency key has 1 to {MaxKeyLength} characters, this one has {text.Length}."));
+    private static string ParseKey(string text, string label) =>
+        text.Length is 0 or > MaxKeyLength ? throw new RefusedException(Refusal.Invalid($"{label}: an idempotency key has 1 to {MaxKeyLength} characters, this one has {text.Length}."))
+        : CustomAttributes.IsValid(text) ? text
+        : throw new RefusedException(Refusal.Invalid($"{label}: an idempotency key has printable ASCII characters alone."));
 
     private static bool TryEnum<T>(string text, out T value)
         where T : struct, Enum

@@ -49,6 +49,41 @@ public sealed class OwnDialectTests
     }
 
     [Fact]
+    public async Task A_key_that_is_not_ascii_is_a_problem_that_names_it()
+    {
+        await using var host = await FrontDoorHost.StartAsync();
+        var key = await host.IssueAsync();
+        foreach (var bytes in (byte[][])[[0xe9], [0xc3, 0xa9]])
+        {
+            // Raw: HttpClient would not send such a header.
+            using var client = new System.Net.Sockets.TcpClient();
+            await client.ConnectAsync(IPAddress.Loopback, host.Address.Port, TestContext.Current.CancellationToken);
+            var stream = client.GetStream();
+            byte[] request = [.. System.Text.Encoding.ASCII.GetBytes($"POST {Invoke} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {key.ApiKey}\r\nContent-Length: 2\r\nIdempotency-Key: "), .. bytes, .. "\r\n\r\n{}"u8];
+            await stream.WriteAsync(request, TestContext.Current.CancellationToken);
+            using var reader = new StreamReader(stream);
+            var answer = await reader.ReadToEndAsync(TestContext.Current.CancellationToken);
+            Assert.StartsWith("HTTP/1.1 400", answer, StringComparison.Ordinal);
+            Assert.Contains("application/problem+json", answer, StringComparison.Ordinal);
+            Assert.Contains("Idempotency-Key: an idempotency key has printable ASCII characters alone.", answer, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public async Task A_body_without_a_length_is_refused_with_the_limit_even_where_the_web_servers_own_comes_first()
+    {
+        const int Limit = 31 << 20;
+        await using var host = await FrontDoorHost.StartAsync(Limit);
+        var key = await host.IssueAsync();
+        using var request = new HttpRequestMessage(HttpMethod.Post, Invoke) { Content = new ByteArrayContent(new byte[Limit - 10]) };
+        request.Headers.Authorization = new("Bearer", key.ApiKey);
+        request.Headers.TransferEncodingChunked = true;
+        using var response = await host.Http.SendAsync(request);
+        var problem = await ProblemAsync(response, HttpStatusCode.RequestEntityTooLarge, "PayloadTooLarge");
+        Assert.Contains($"{Limit} bytes", problem.GetProperty("detail").GetString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_bad_header_is_a_problem_that_names_it()
     {
         await using var host = await FrontDoorHost.StartAsync();
