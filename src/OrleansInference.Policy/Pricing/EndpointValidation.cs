@@ -94,6 +94,7 @@ internal static class EndpointValidation
         problems.RequireRange(endpoint.ConcurrencyPerInstance, 1, MaxConcurrencyPerInstance, $"{path}.concurrencyPerInstance");
         problems.RequireRange(endpoint.MaxInstances, 1, MaxInstanceCount, $"{path}.maxInstances");
         problems.Require(endpoint.MinInstances >= 0, $"{path}.minInstances", $"{endpoint.MinInstances} is negative; give zero or more");
+        problems.Require(endpoint.Lane != Lane.Realtime || endpoint.MinInstances != 0, $"{path}.minInstances", $"SageMaker keeps at least one instance of a real-time endpoint; give 1 or more, or use lane Serverless or Async, which go down to 0");
         problems.Require(endpoint.MinInstances <= endpoint.MaxInstances, $"{path}.minInstances", $"{endpoint.MinInstances} is above maxInstances ({endpoint.MaxInstances}); lower it or raise maxInstances");
     }
 

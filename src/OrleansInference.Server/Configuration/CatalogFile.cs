@@ -24,9 +24,11 @@ public static class CatalogFile
     public static CatalogDefinition? Read(string path, ICollection<string> problems)
     {
         ArgumentNullException.ThrowIfNull(problems);
+        byte[] json = [];
         try
         {
-            if (JsonSerializer.Deserialize<CatalogDefinition>(File.ReadAllBytes(path).AsSpan().TrimStart("\uFEFF"u8), Json) is not { } catalog)
+            json = File.ReadAllBytes(path);
+            if (JsonSerializer.Deserialize<CatalogDefinition>(json.AsSpan().TrimStart("\uFEFF"u8), Json) is not { } catalog)
             {
                 problems.Add($"{path}: the catalog is null; it must be an object with \"models\", \"tenants\" and \"instancePrices\".");
                 return null;
@@ -41,7 +43,10 @@ public static class CatalogFile
         }
         catch (JsonException exception)
         {
-            problems.Add(Describe(path, exception));
+            foreach (var problem in Problems(path, json, exception))
+            {
+                problems.Add(problem);
+            }
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
@@ -49,6 +54,20 @@ public static class CatalogFile
         }
 
         return null;
+    }
+
+    private static IEnumerable<string> Problems(string path, byte[] json, JsonException first)
+    {
+        try
+        {
+            var found = CatalogRepair.Problems(json.AsSpan().TrimStart("\uFEFF"u8), static catalog => CatalogValidation.Validate(catalog));
+            return found.Count > 0 ? found.Select(problem => $"{path}{problem}.") : [Describe(path, first)];
+        }
+        catch (Exception exception) when (exception is JsonException or ArgumentException)
+        {
+            // No JSON at all, or a key twice: the reader's own words name the place.
+            return [Describe(path, exception as JsonException ?? first)];
+        }
     }
 
     /// <summary>What is wrong with a piece of JSON, and where.</summary>

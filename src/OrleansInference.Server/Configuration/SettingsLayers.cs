@@ -25,7 +25,13 @@ internal sealed class SettingsLayers
             }
 
             using var stream = new MemoryStream(bytes);
-            var section = new ConfigurationBuilder().AddJsonStream(stream).Build().GetSection(Section);
+            var root = new ConfigurationBuilder().AddJsonStream(stream).Build();
+            foreach (var other in root.GetChildren().Select(static child => child.Key).Where(LooksLikeSection))
+            {
+                problems.Add($"{path}: {other}: there is no such section. Call it {Section}.");
+            }
+
+            var section = root.GetSection(Section);
             _layers.Add(new(section, key => $"{path}: {Section}:{key}", Path.GetDirectoryName(Path.GetFullPath(path))!));
         }
         catch (JsonException exception)
@@ -43,10 +49,20 @@ internal sealed class SettingsLayers
     }
 
     /// <summary>Adds the variables <c>OrleansInference__…</c>.</summary>
-    public void AddEnvironment() => _layers.Add(new(
-        new ConfigurationBuilder().AddEnvironmentVariables().Build().GetSection(Section),
-        static key => $"environment variable {Section}__{key.Replace(":", "__", StringComparison.Ordinal)}",
-        Environment.CurrentDirectory));
+    /// <param name="problems">Receives variables that look like one of them with a misspelt beginning.</param>
+    public void AddEnvironment(ICollection<string> problems)
+    {
+        var root = new ConfigurationBuilder().AddEnvironmentVariables().Build();
+        foreach (var other in root.GetChildren().Select(static child => child.Key).Where(static key => LooksLikeSection(key.Split('_')[0]) || key.StartsWith(Section + "_", StringComparison.OrdinalIgnoreCase)))
+        {
+            problems.Add($"environment variable {other}: it is not one of this server's. Its settings begin with {Section}__, with two underscores.");
+        }
+
+        _layers.Add(new(
+            root.GetSection(Section),
+            static key => $"environment variable {Section}__{key.Replace(":", "__", StringComparison.Ordinal)}",
+            Environment.CurrentDirectory));
+    }
 
     /// <summary>Adds what the command line says.</summary>
     public void AddCommandLine(IReadOnlyDictionary<string, string?> values) => _layers.Add(new(
@@ -77,10 +93,13 @@ internal sealed class SettingsLayers
         {
             foreach (var key in Leaves(layer.Values, "").Where(key => !known.Contains(key)).Order(StringComparer.Ordinal))
             {
-                problems.Add($"{layer.Source(key)}: there is no such setting. Remove it, or correct its name; known are {string.Join(", ", known.Order(StringComparer.Ordinal))}.");
+                problems.Add($"{layer.Source(key)}: there is no such setting. {(NearestName.Of(key, known) is { } near ? $"'{near}' may be meant." : $"Remove it, or correct its name; known are {string.Join(", ", known.Order(StringComparer.Ordinal))}.")}");
             }
         }
     }
+
+    // A root key with the section's name, or nearly; the section itself is only meant by its exact name.
+    private static bool LooksLikeSection(string key) => !key.Equals(Section, StringComparison.OrdinalIgnoreCase) && NearestName.Of(key, [Section]) is not null;
 
     private static IEnumerable<string> Leaves(IConfiguration section, string prefix)
     {

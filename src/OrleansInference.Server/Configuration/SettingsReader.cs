@@ -43,7 +43,7 @@ public static class SettingsReader
             layers.AddFile(configFile, problems);
         }
 
-        layers.AddEnvironment();
+        layers.AddEnvironment(problems);
         layers.AddCommandLine(commandLine);
         var settings = Read(layers, problems);
         Preflight.Check(settings, problems);

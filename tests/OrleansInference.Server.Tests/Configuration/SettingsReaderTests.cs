@@ -72,6 +72,57 @@ public sealed class SettingsReaderTests : IDisposable
     }
 
     [Fact]
+    public void Every_value_of_the_wrong_form_is_reported_with_line_and_key_and_what_is_wanted()
+    {
+        var catalog = Write("forms.json", """
+            {
+              "instancePrices": { "ml.m5.large": true, "ml.m5.xlarge": "-1" },
+              "models": [
+                5,
+                { "name": "chat", "maxOutputTokens": "many", "variants": [ { "name": "full", "quality": "good", "endpoints": [
+                  { "name": "chat-rt", "lane": "Fast", "maxInstances": 1.5, "instanceType": "ml.m5.xlarge" },
+                  { "name": "cold", "lane": "Realtime", "minInstnces": 0, "instanceType": "ml.m5.xlarge" } ] } ] } ],
+              "deadlines": { "high": "soon" },
+              "tenants": [ { "id": "acme", "budgets": [ { "kind": "Rolling", "seconds": 3600, "limit": "much" } ] }, { "budgets": {} } ]
+            }
+            """);
+
+        var problems = Problems(Write("config.json", """{ "OrleansInference": { "Catalog": "forms.json" } }"""));
+        Has(problems, $"{catalog}(2)", "instancePrices.ml.m5.large", "dollars");
+        Has(problems, $"{catalog}(2)", "instancePrices.ml.m5.xlarge", "negative");
+        Has(problems, $"{catalog}(4)", "models[0]", "an object in { }");
+        Has(problems, $"{catalog}(5)", "models[1].maxOutputTokens", "a whole number");
+        Has(problems, $"{catalog}(5)", "models[1].variants[0].quality", "a number");
+        Has(problems, $"{catalog}(6)", "models[1].variants[0].endpoints[0].lane", "Realtime, Serverless, Async, Batch");
+        Has(problems, $"{catalog}(6)", "models[1].variants[0].endpoints[0].maxInstances", "a whole number");
+        Has(problems, $"{catalog}(7)", "models[1].variants[0].endpoints[1].minInstnces", "'minInstances' may be meant");
+        Has(problems, $"{catalog}(8)", "deadlines.high", "a number");
+        Has(problems, $"{catalog}(9)", "tenants[0].budgets[0].limit", "'much'");
+        Has(problems, $"{catalog}(9)", "tenants[1].budgets", "a list in [ ]");
+    }
+
+    [Fact]
+    public void A_misspelt_section_or_setting_is_named_with_the_one_that_may_be_meant()
+    {
+        var config = Write("config.json", """{ "OrleansInferance": { "Speed": 2 }, "Logging": {}, "OrleansInference": { "Catlog": "x", "Aws": { "Regoin": "eu" } } }""");
+        var problems = Problems(config);
+        Has(problems, config, "OrleansInferance", "Call it OrleansInference");
+        Has(problems, config, "OrleansInference:Catlog", "'Catalog' may be meant");
+        Has(problems, config, "OrleansInference:Aws:Regoin", "'Aws:Region' may be meant");
+        Assert.DoesNotContain(problems, static problem => problem.Contains("Logging", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void A_real_time_endpoint_without_an_instance_is_refused_as_SageMaker_does()
+    {
+        var catalog = Write("c.json", """
+            { "instancePrices": { "ml.m5.large": "0.115" },
+              "models": [ { "name": "chat", "variants": [ { "name": "full", "endpoints": [ { "name": "chat-rt", "lane": "Realtime", "instanceType": "ml.m5.large", "minInstances": 0 } ] } ] } ] }
+            """);
+        Has(Problems(Write("config.json", """{ "OrleansInference": { "Catalog": "c.json" } }""")), catalog, "endpoints[0].minInstances", "at least one");
+    }
+
+    [Fact]
     public void A_catalog_that_is_no_json_is_reported_with_line_and_column()
     {
         var catalog = Write("c.json", "{\n  \"models\": [\n    { \"name\": }\n  ]\n}");

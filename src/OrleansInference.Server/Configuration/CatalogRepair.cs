@@ -1,0 +1,253 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
+
+namespace OrleansInference.Configuration;
+
+/// <summary>
+/// Finds every value of the wrong form in a catalog. The JSON reader stops at the first, so that one is noted and taken out, and the rest is
+/// read again.
+/// </summary>
+internal sealed partial class CatalogRepair
+{
+    private const int MaxProblems = 100;
+
+    // Where a node stood before others were taken out in front of it.
+    private readonly Dictionary<JsonNode, string> _paths = new(ReferenceEqualityComparer.Instance);
+    private readonly HashSet<string> _removed = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, int> _lines;
+    private readonly JsonNode _root;
+
+    private CatalogRepair(JsonNode root, Dictionary<string, int> lines)
+    {
+        _root = root;
+        _lines = lines;
+        Remember(root, "");
+    }
+
+    /// <summary>Every problem of form as <c>(line): key: what is wrong; remedy</c>, and those of meaning in what is left.</summary>
+    public static List<string> Problems(ReadOnlySpan<byte> json, Func<CatalogDefinition, IEnumerable<string>> validate)
+    {
+        var root = JsonNode.Parse(json, documentOptions: new() { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true });
+        return root is null ? [] : new CatalogRepair(root, Lines(json)).Find(validate);
+    }
+
+    private List<string> Find(Func<CatalogDefinition, IEnumerable<string>> validate)
+    {
+        var problems = new List<string>();
+        while (problems.Count < MaxProblems)
+        {
+            try
+            {
+                if (_root.Deserialize<CatalogDefinition>(CatalogFile.Json) is { } rest)
+                {
+                    problems.AddRange(validate(rest).Select(Original).Where(IsNoConsequence).Select(p => $"{Line(p.Path)}: {p.Path}{p.Text}"));
+                }
+
+                break;
+            }
+            catch (JsonException exception)
+            {
+                var steps = Steps(exception.Path ?? "$");
+                var path = Resolve(steps);
+                if (Say(exception, path) is { } text)
+                {
+                    problems.Add($"{Line(path)}: {(path.Length == 0 ? "the catalog" : path)}: {text}");
+                }
+
+                if (steps.Count == 0 || !Remove(steps))
+                {
+                    break;
+                }
+
+                _removed.Add(path);
+            }
+        }
+
+        return problems;
+    }
+
+    /// <summary>What to say of an error; null if it only follows from what was taken out before.</summary>
+    private string? Say(JsonException exception, string path)
+    {
+        var message = exception.Message.Split(" Path: ")[0].TrimEnd(' ', '|', '.');
+        if (Unmapped().Match(message) is { Success: true } unmapped)
+        {
+            var known = Members(unmapped.Groups[2].Value);
+            return NearestName.Of(unmapped.Groups[1].Value, known) is { } near
+                ? $"there is no such setting; '{near}' may be meant"
+                : $"there is no such setting; remove it, or use one of {string.Join(", ", known)}";
+        }
+
+        if (message.Contains("missing required", StringComparison.Ordinal))
+        {
+            var missing = Quoted().Matches(message).Select(static m => m.Groups[1].Value).Skip(1).Where(name => !_removed.Contains(Join(path, name))).ToArray();
+            return missing.Length == 0 ? null : $"{string.Join(", ", missing)} is missing; add it";
+        }
+
+        return Form().Match(message) is { Success: true } form
+            ? $"the value has the wrong form; give {Expected(form.Groups[1].Value)}"
+            : message;
+    }
+
+    private static string Expected(string type) => type switch
+    {
+        "System.Int32" or "System.Int64" => "a whole number",
+        "System.Double" or "System.Decimal" => "a number",
+        "System.Boolean" => "true or false",
+        "System.String" => "a text in quotes",
+        _ when type.Contains("ImmutableArray", StringComparison.Ordinal) => "a list in [ ]",
+        _ when Named(type) is { IsEnum: true } values => "one of " + string.Join(", ", Enum.GetNames(values)),
+        _ => "an object in { }",
+    };
+
+    private static Type? Named(string type) => typeof(CatalogDefinition).Assembly.GetType(type);
+
+    private static string[] Members(string type) => Named(type) is { } known
+        ? [.. CatalogFile.Json.GetTypeInfo(known).Properties.Select(static property => property.Name)]
+        : [];
+
+    private bool Remove(List<string> steps)
+    {
+        var parent = Node(steps, steps.Count - 1);
+        switch (parent)
+        {
+            case JsonObject known:
+                return known.Remove(steps[^1]);
+            case JsonArray list when int.TryParse(steps[^1], out var index) && index < list.Count:
+                list.RemoveAt(index);
+                return true;
+            default:
+                return false;
+        }
+    }
+
+    private (string Path, string Text) Original(string problem)
+    {
+        var end = problem.IndexOf(": ", StringComparison.Ordinal);
+        return (Resolve(Steps("$." + problem[..end])), problem[end..]);
+    }
+
+    // What lacks a part that was taken out is not to blame.
+    private bool IsNoConsequence((string Path, string Text) problem) => !_removed.Any(removed =>
+        removed.StartsWith(problem.Path, StringComparison.Ordinal) || problem.Path.StartsWith(removed, StringComparison.Ordinal)
+        || problem.Text.Contains($"'{removed[(removed.LastIndexOf('.') + 1)..]}'", StringComparison.Ordinal)
+        || problem.Text.Contains(removed[(removed.IndexOf('.', StringComparison.Ordinal) + 1)..], StringComparison.Ordinal));
+
+    private string Resolve(List<string> steps)
+    {
+        for (var length = steps.Count; length >= 0; length--)
+        {
+            if (Node(steps, length) is { } node && _paths.TryGetValue(node, out var path))
+            {
+                return steps.Skip(length).Aggregate(path, static (at, step) => int.TryParse(step, out _) ? $"{at}[{step}]" : Join(at, step));
+            }
+        }
+
+        return "";
+    }
+
+    private JsonNode? Node(List<string> steps, int length)
+    {
+        var node = _root;
+        for (var i = 0; i < length && node is not null; i++)
+        {
+            node = node switch
+            {
+                JsonObject known => known[steps[i]],
+                JsonArray list => int.TryParse(steps[i], out var index) && index < list.Count ? list[index] : null,
+                _ => null,
+            };
+        }
+
+        return node;
+    }
+
+    private void Remember(JsonNode node, string path)
+    {
+        _paths[node] = path;
+        if (node is JsonObject known)
+        {
+            foreach (var (name, child) in known)
+            {
+                if (child is not null)
+                {
+                    Remember(child, Join(path, name));
+                }
+            }
+        }
+        else if (node is JsonArray list)
+        {
+            for (var i = 0; i < list.Count; i++)
+            {
+                if (list[i] is { } child)
+                {
+                    Remember(child, $"{path}[{i}]");
+                }
+            }
+        }
+    }
+
+    private string Line(string path) => _lines.TryGetValue(path, out var line) ? $"({line})" : "";
+
+    private static string Join(string path, string name) => path.Length == 0 ? name : $"{path}.{name}";
+
+    /// <summary>The steps of <c>$.models[0]['a.b'].c</c>.</summary>
+    private static List<string> Steps(string path) =>
+        [.. Step().Matches(path.StartsWith('$') ? path[1..] : path).Select(static m => m.Groups[1].Success ? m.Groups[1].Value : m.Groups[2].Success ? m.Groups[2].Value : m.Groups[3].Value)];
+
+    // Line of each key and list element, by path.
+    private static Dictionary<string, int> Lines(ReadOnlySpan<byte> json)
+    {
+        var lines = new Dictionary<string, int>(StringComparer.Ordinal);
+        var reader = new Utf8JsonReader(json, new() { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true });
+        var open = new Stack<(string Path, int Next)>();
+        var name = "";
+        var (line, at) = (1, 0);
+        while (reader.Read())
+        {
+            line += json[at..(int)reader.TokenStartIndex].Count((byte)'\n');
+            at = (int)reader.TokenStartIndex;
+            if (reader.TokenType == JsonTokenType.PropertyName)
+            {
+                name = Join(open.Peek().Path, reader.GetString()!);
+                lines[name] = line;
+                continue;
+            }
+
+            if (reader.TokenType is JsonTokenType.EndArray or JsonTokenType.EndObject)
+            {
+                open.Pop();
+                continue;
+            }
+
+            var path = name;
+            if (open.TryPeek(out var parent) && parent.Next >= 0)
+            {
+                open.Pop();
+                open.Push((parent.Path, parent.Next + 1));
+                path = $"{parent.Path}[{parent.Next}]";
+                lines[path] = line;
+            }
+
+            if (reader.TokenType is JsonTokenType.StartArray or JsonTokenType.StartObject)
+            {
+                open.Push((path, reader.TokenType == JsonTokenType.StartArray ? 0 : -1));
+            }
+        }
+
+        return lines;
+    }
+
+    [GeneratedRegex(@"^The JSON property '(.*)' could not be mapped to any \.NET member contained in type '(.*)'$")]
+    private static partial Regex Unmapped();
+
+    [GeneratedRegex(@"^The JSON value could not be converted to (.*)$")]
+    private static partial Regex Form();
+
+    [GeneratedRegex("'([^']*)'")]
+    private static partial Regex Quoted();
+
+    [GeneratedRegex(@"\['([^']*)'\]|\[(\d+)\]|\.?([^.\[\]]+)")]
+    private static partial Regex Step();
+}
