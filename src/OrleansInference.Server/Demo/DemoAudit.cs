@@ -30,7 +30,7 @@ internal static class DemoAudit
         {
             var logged = charges.GetValueOrDefault(budget.Tenant);
             checks.Add(Amounts($"{budget.Tenant}: charges in the audit log = settled in its ledger", logged, budget.Settled));
-            checks.Add(Amounts($"{budget.Tenant}: charges in the audit log = charges that its callers were told", logged - budget.ChargedBefore, counts.Charges.GetValueOrDefault(budget.Tenant)));
+            checks.Add(Amounts($"{budget.Tenant}: charges in the audit log since this demo began = charges that its callers were told", logged - budget.ChargedBefore, counts.Charges.GetValueOrDefault(budget.Tenant)));
         }
 
         checks.Add(Amounts(

@@ -48,7 +48,7 @@ internal sealed class DemoRun : IDisposable
         await WarmUpAsync(cancellationToken);
         await _meter.BeginReplayAsync(cancellationToken);
         var span = requests[^1].Offset / _options.Speed;
-        _view.Say($"Replaying {requests.Length:N0} requests, the first {_options.Minutes:0.#} minutes of the Azure LLM trace, at {_options.Speed:0.#}× life: {span.TotalSeconds:0} s.");
+        _view.Say($"Replaying {requests.Length:N0} requests, the first {_options.Minutes:0.#} minutes of the Azure LLM trace, at {_options.Speed:0.#}× life: {span.TotalSeconds:0} s. The request that was routed first counts with them; latencies are in the trace's time.");
         var replay = new Replay(_client, _score, _jobs, KeyOf, _options.Speed);
         await _view.ShowAsync(replay.RunAsync(requests, cancellationToken), () => Progress(replay, span), _meter.ReadAsync, cancellationToken);
         if (_score.Read().Pending.Sum() > 0)

@@ -26,13 +26,13 @@ internal static class DemoTables
     {
         var counts = figures.Counts;
         var lanes = string.Join(' ', Lanes.Select(lane => Invariant($"{lane}={counts.Lanes[(int)lane]}")));
-        var classes = string.Join(' ', counts.Classes.Select(c => Invariant($"{c.Class} p50={Seconds(c.P50Seconds)} p99={Seconds(c.P99Seconds)} errors={c.Failed}")));
+        var classes = string.Join(' ', counts.Classes.Select(c => Invariant($"{c.Class} p50={Seconds(c.P50Seconds)} p99={Seconds(c.P99Seconds)} of trace time, errors={c.Failed}")));
         var budgets = string.Join(' ', figures.Budgets.Select(budget => $"{budget.Tenant}={Dollars(budget.Left)}"));
         return Invariant($"sent {counts.Sent}, answered {counts.Answered} ({lanes}), jobs open {counts.Pending.Sum()}; {classes}; left {budgets}; cost {Dollars(figures.Cost)}, all real-time {Dollars(figures.AllRealtimeAt99)}");
     }
 
-    /// <summary>Dollars with six decimals.</summary>
-    public static string Dollars(Money money) => "$" + money.ToDollars().ToString("0.000000", CultureInfo.InvariantCulture);
+    /// <summary>Dollars with six decimals, and up to nine where six would not show the amount.</summary>
+    public static string Dollars(Money money) => "$" + money.ToDollars().ToString(Math.Abs(money.Nanos) < 1_000_000 ? "0.000000###" : "0.000000", CultureInfo.InvariantCulture);
 
     /// <summary>The charges that callers saw, of all tenants.</summary>
     public static Money Charged(DemoCounts counts) => counts.Charges.Values.Aggregate(Money.Zero, (sum, charge) => sum + charge);
@@ -51,7 +51,7 @@ internal static class DemoTables
 
     private static Table ClassesOf(DemoCounts counts)
     {
-        var table = New("Class", "Sent", "Answered", "p50", "p99", "Errors");
+        var table = New("Class", "Sent", "Answered", "p50, trace time", "p99, trace time", "Errors");
         foreach (var c in counts.Classes)
         {
             var errors = c.Failed == 0 ? "0" : Invariant($"{c.Failed}: ") + string.Join(", ", c.Errors.Select(error => Invariant($"{error.Key} {error.Value}")));

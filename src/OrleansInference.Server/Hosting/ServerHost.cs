@@ -230,7 +230,13 @@ public sealed class ServerHost : IAsyncDisposable
         .ClearProviders()
         .AddSimpleConsole(console => console.SingleLine = true)
         .Services.Configure<ConsoleLoggerOptions>(console => console.LogToStandardErrorThreshold = LogLevel.Trace)
-        .Configure<LoggerFilterOptions>(filter => filter.MinLevel = settings.LogLevel);
+        .Configure<LoggerFilterOptions>(filter =>
+        {
+            filter.MinLevel = settings.LogLevel;
+
+            // The first check of Orleans' watchdog measures from the start of the machine, and so warns at every start of a silo.
+            filter.AddFilter("Orleans.Runtime.Watchdog", settings.LogLevel > LogLevel.Error ? settings.LogLevel : LogLevel.Error);
+        });
 
     private static void AddTelemetry(IServiceCollection services, ServerSettings settings)
     {
