@@ -22,7 +22,7 @@ public sealed class SlotQueueTests
         {
             Assert.False(expected.Served.Task.IsCompleted);
             var left = 1;
-            queue.Serve(() => left-- > 0 ? Slot() : null);
+            queue.Serve(_ => left-- > 0 ? Slot() : null);
             Assert.True(expected.Served.Task.IsCompletedSuccessfully);
         }
 
@@ -37,7 +37,7 @@ public sealed class SlotQueueTests
         var served = queue.Join(TrafficClass.High, 2)!;
         Assert.True(queue.Leave(gone));
         var slots = 0;
-        queue.Serve(() =>
+        queue.Serve(_ =>
         {
             slots++;
             return Slot();

@@ -222,7 +222,7 @@ internal sealed partial class Dispatcher(
         {
             // Waiting so long that the deadline cannot be met helps nobody.
             var latest = plan.Deadline - (long)Math.Min(routed.Quotes[candidate.Index].ServiceMs / 2, (plan.Deadline - plan.Route.Now) / 2);
-            slot = await endpoints.Get(candidate.Endpoint.Name).AcquireAsync(plan.Class, plan.Deadline, latest, cancellationToken);
+            slot = await endpoints.Get(candidate.Endpoint.Name).AcquireAsync(plan.Class, candidate.SlotsFor(plan.Class), plan.Deadline, latest, cancellationToken);
         }
         finally
         {

@@ -63,29 +63,37 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
     public EnvironmentPool EnvironmentsOf(EndpointDefinition definition) =>
         _environments ?? Interlocked.CompareExchange(ref _environments, new(Math.Max(1, definition.MaxInstances)), null) ?? _environments!;
 
-    /// <summary>A slot, waiting for it until <paramref name="waitUntil"/>; null if there was none by then or too many wait.</summary>
+    /// <summary>
+    /// A slot, waiting for it until <paramref name="waitUntil"/>; null if there was none by then or too many wait. With it
+    /// at most <paramref name="mostInUse"/> are in use on this silo; only who is as urgent or more is ahead.
+    /// </summary>
     /// <exception cref="OperationCanceledException">The caller gave up.</exception>
-    public async ValueTask<HeldLease?> AcquireAsync(TrafficClass trafficClass, long deadline, long waitUntil, CancellationToken cancellationToken)
+    public async ValueTask<HeldLease?> AcquireAsync(TrafficClass trafficClass, int mostInUse, long deadline, long waitUntil, CancellationToken cancellationToken)
     {
         var now = Clock.Now;
         Interlocked.Increment(ref _arrivals);
-        if (_queue.Count == 0 && TryReserve(1, now) is { } free)
+        if (_queue.CountUpTo(trafficClass) == 0 && TryTake(mostInUse, now) is { } free)
         {
             RefillSoon(free, now);
-            Interlocked.Increment(ref _inFlight);
             return free;
         }
 
-        if (waitUntil <= now || _queue.Join(trafficClass, deadline) is not { } waiter)
+        if (waitUntil <= now || _queue.Join(trafficClass, deadline, mostInUse) is not { } waiter)
         {
             return null;
         }
 
-        AskWhileWaiting();
-        HeldLease held;
+        // A slot that came free since the first look would otherwise wait for the next one to come free.
+        Serve();
+        if (!AskWhileWaiting() && _queue.CountUpTo(trafficClass) == 1)
+        {
+            // Who asks at a beat may be a less urgent one that leaves the headroom: the first urgent one does not wait for that beat.
+            _ = AskOnceAsync();
+        }
+
         try
         {
-            held = await waiter.Served.Task.WaitAsync(Clock.ToWall(TimeSpan.FromMilliseconds(waitUntil - now)), Clock.TimeProvider, cancellationToken);
+            return await waiter.Served.Task.WaitAsync(Clock.ToWall(TimeSpan.FromMilliseconds(waitUntil - now)), Clock.TimeProvider, cancellationToken);
         }
         catch (TimeoutException)
         {
@@ -95,21 +103,19 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
             }
 
             // The slot came in the same moment.
-            held = await waiter.Served.Task;
+            return await waiter.Served.Task;
         }
         catch (OperationCanceledException)
         {
             if (!_queue.Leave(waiter))
             {
                 (await waiter.Served.Task).Settle(1, 0);
+                Interlocked.Decrement(ref _inFlight);
                 Serve();
             }
 
             throw;
         }
-
-        Interlocked.Increment(ref _inFlight);
-        return held;
     }
 
     /// <summary>Gives a slot back and counts what the call used.</summary>
@@ -203,8 +209,19 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
     {
         if (_queue.Count > 0)
         {
-            _queue.Serve(() => TryReserve(1, Clock.Now));
+            _queue.Serve(waiter => TryTake(waiter.MostInUse, Clock.Now));
         }
+    }
+
+    private HeldLease? TryTake(int mostInUse, long now)
+    {
+        if (Interlocked.Increment(ref _inFlight) <= mostInUse && TryReserve(1, now) is { } held)
+        {
+            return held;
+        }
+
+        Interlocked.Decrement(ref _inFlight);
+        return null;
     }
 
     private void Count(CallEnd end, long busyMs, Money useCost, Money charged)
@@ -227,11 +244,27 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
         }
     }
 
-    private void AskWhileWaiting()
+    /// <summary>Begins to ask at a beat; false if that is under way.</summary>
+    private bool AskWhileWaiting()
     {
-        if (Interlocked.CompareExchange(ref _isAsking, 1, 0) == 0)
+        if (Interlocked.CompareExchange(ref _isAsking, 1, 0) != 0)
         {
-            _ = AskAsync();
+            return false;
+        }
+
+        _ = AskAsync();
+        return true;
+    }
+
+    private async Task AskOnceAsync()
+    {
+        try
+        {
+            await RefillOnceAsync(static () => 1);
+        }
+        catch (Exception)
+        {
+            // The beat of those who wait asks again.
         }
     }
 
@@ -262,7 +295,7 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
             Volatile.Write(ref _isAsking, 0);
             if (_queue.Count > 0)
             {
-                AskWhileWaiting();
+                _ = AskWhileWaiting();
             }
         }
     }

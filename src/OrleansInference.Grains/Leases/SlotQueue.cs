@@ -27,7 +27,7 @@ internal sealed class SlotQueue
     }
 
     /// <summary>Joins; null if too many wait.</summary>
-    public SlotWaiter? Join(TrafficClass trafficClass, long deadline)
+    public SlotWaiter? Join(TrafficClass trafficClass, long deadline, int mostInUse = int.MaxValue)
     {
         lock (_lock)
         {
@@ -36,7 +36,7 @@ internal sealed class SlotQueue
                 return null;
             }
 
-            var waiter = new SlotWaiter(trafficClass);
+            var waiter = new SlotWaiter(trafficClass, mostInUse);
             _queue.Enqueue(waiter, ((int)trafficClass, deadline, _order++));
             _waiting[(int)trafficClass]++;
             _count++;
@@ -59,8 +59,8 @@ internal sealed class SlotQueue
         }
     }
 
-    /// <summary>Serves from the front while <paramref name="tryReserve"/> finds slots.</summary>
-    public void Serve(Func<HeldLease?> tryReserve)
+    /// <summary>Serves from the front while <paramref name="tryReserve"/> finds slots: who is in front and may not take one yet holds back the less urgent.</summary>
+    public void Serve(Func<SlotWaiter, HeldLease?> tryReserve)
     {
         lock (_lock)
         {
@@ -68,7 +68,7 @@ internal sealed class SlotQueue
             {
                 if (!waiter.HasLeft)
                 {
-                    if (tryReserve() is not { } held)
+                    if (tryReserve(waiter) is not { } held)
                     {
                         return;
                     }
@@ -91,8 +91,11 @@ internal sealed class SlotQueue
 }
 
 /// <summary>One request that waits.</summary>
-internal sealed class SlotWaiter(TrafficClass trafficClass)
+internal sealed class SlotWaiter(TrafficClass trafficClass, int mostInUse)
 {
+    /// <summary>The most slots in use with the one it takes.</summary>
+    public int MostInUse { get; } = mostInUse;
+
     public TrafficClass Class { get; } = trafficClass;
 
     public bool HasLeft { get; set; }

@@ -79,6 +79,9 @@ public sealed class Candidate
     /// <summary>Slots now usable: serverless executions, or instances times concurrency.</summary>
     internal int Slots { get; }
 
+    /// <summary>The most slots that may be in use when a request of a class takes one: lower classes leave the headroom, but always have one slot.</summary>
+    public int SlotsFor(TrafficClass trafficClass) => trafficClass == TrafficClass.High ? int.MaxValue : Math.Max(1, Slots - Headroom);
+
     internal int InService { get; }
 
     /// <summary>Slots that lower classes leave free for <see cref="TrafficClass.High"/>.</summary>
