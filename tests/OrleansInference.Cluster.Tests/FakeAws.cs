@@ -21,6 +21,12 @@ internal sealed class FakeAws : IModelRuntime, IEndpointControl
     /// <summary>What a stream breaks with after its parts; null ends it.</summary>
     public Exception? StreamFailure { get; set; }
 
+    /// <summary>What every call waits for before it answers.</summary>
+    public Task Gate { get; set; } = Task.CompletedTask;
+
+    /// <summary>What a call answers.</summary>
+    public byte[] Answer { get; set; } = "{\"generated_text\":\"yes\"}"u8.ToArray();
+
     public int Calls => Volatile.Read(ref _calls);
 
     public int MostInFlight(string endpoint) => _mostInFlight.GetValueOrDefault(endpoint);
@@ -39,8 +45,9 @@ internal sealed class FakeAws : IModelRuntime, IEndpointControl
                 throw failure;
             }
 
+            await Gate.WaitAsync(cancellationToken);
             await Task.Delay(Service, cancellationToken);
-            return new() { Body = "{\"generated_text\":\"yes\"}"u8.ToArray(), ContentType = "application/json", CustomAttributes = "input-tokens=10;output-tokens=5", InvokedProductionVariant = "AllTraffic" };
+            return new() { Body = Answer, ContentType = "application/json", CustomAttributes = "input-tokens=10;output-tokens=5", InvokedProductionVariant = "AllTraffic" };
         }
         finally
         {

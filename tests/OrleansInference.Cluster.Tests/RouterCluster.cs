@@ -33,9 +33,16 @@ internal sealed class RouterCluster : IAsyncDisposable
 
     public IGrainFactory Grains => Cluster.GrainFactory;
 
-    public static async Task<RouterCluster> StartAsync(short silos = 3)
+    /// <summary>Conflicts that the grain storage is to report.</summary>
+    public ConflictingStorage Conflicts { get; } = new();
+
+    public RouterClock Clock { get; private init; } = new(TimeProvider.System);
+
+    public TimeSpan Retention { get; private init; } = new OrleansInferenceOptions().JobRetention;
+
+    public static async Task<RouterCluster> StartAsync(short silos = 3, double speed = 1, TimeSpan? retention = null)
     {
-        var world = new RouterCluster();
+        var world = new RouterCluster { Clock = new(TimeProvider.System, speed), Retention = retention ?? new OrleansInferenceOptions().JobRetention };
         world._stores = await LocalAwsServer.StartAsync(new(), TestContext.Current.CancellationToken);
         await world.DeployAsync(silos);
         return world;
@@ -113,7 +120,10 @@ internal sealed class RouterCluster : IAsyncDisposable
             siloBuilder.Services.AddSingleton<IEndpointControl>(world.Aws);
             siloBuilder.Services.AddSingleton<IAuditLog>(world.Audit);
             siloBuilder.Services.AddAwsClients(new() { Endpoint = world._stores!.Address, AccessKeyId = "test", SecretAccessKey = "test" });
-            siloBuilder.AddOrleansInference();
+            siloBuilder.Services.AddSingleton(world.Clock);
+            siloBuilder.Configure<ReminderOptions>(options => options.MinimumReminderPeriod = TimeSpan.FromSeconds(1));
+            world.Conflicts.Decorate(siloBuilder.Services);
+            siloBuilder.AddOrleansInference(options => options.JobRetention = world.Retention);
         }
     }
 }

@@ -53,6 +53,9 @@ public enum ProblemCode
 
     /// <summary>The router is starting, stopping or lacks its storage.</summary>
     Unavailable = 15,
+
+    /// <summary>A request with the same idempotency key is under way.</summary>
+    RequestInProgress = 16,
 }
 
 /// <summary>A refusal or failure, with what to do about it.</summary>
@@ -131,6 +134,9 @@ public sealed record InferenceOutcome
 
     /// <summary>The production variant SageMaker says it invoked.</summary>
     [Id(6)] public string? InvokedProductionVariant { get; init; }
+
+    /// <summary>Whether this is the outcome of an earlier request with the same idempotency key; <see cref="Route"/> tells its one charge.</summary>
+    [Id(7)] public bool IsReplay { get; init; }
 
     /// <summary>Whether there is an answer now.</summary>
     [JsonIgnore] public bool IsAnswer => Problem is null && JobId is null;

@@ -41,7 +41,7 @@ public sealed record InferenceRequest
     /// <summary>The most this request may be charged.</summary>
     [Id(8)] public Money? MaxCharge { get; init; }
 
-    /// <summary>A key, at most 255 characters, under which a repetition gives the same job and one charge.</summary>
+    /// <summary>A key, at most 255 characters, under which a repetition gives the same answer or job and one charge.</summary>
     [Id(9)] public string? IdempotencyKey { get; init; }
 
     /// <summary>How the caller takes the answer.</summary>

@@ -2,6 +2,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using OrleansInference.Hosting;
+using OrleansInference.Idempotency;
 using OrleansInference.Jobs;
 using OrleansInference.Leases;
 using OrleansInference.Routing;
@@ -12,6 +13,7 @@ namespace OrleansInference.Dispatch;
 /// <summary>Decide → reserve → permit → invoke → settle, on what this silo holds in memory.</summary>
 internal sealed partial class Dispatcher(
     RequestPlanner planner,
+    KeyedRequests keys,
     ModelCaller caller,
     EndpointAccounts endpoints,
     RouteOutcomes outcomes,
@@ -27,11 +29,11 @@ internal sealed partial class Dispatcher(
 
     /// <inheritdoc/>
     public Task<InferenceOutcome> InvokeAsync(InferenceRequest request, CancellationToken cancellationToken) =>
-        GuardAsync(request, () => RunAsync(request, Manner.Plain, cancellationToken), cancellationToken);
+        ServeAsync(request, Manner.Plain, cancellationToken);
 
     /// <inheritdoc/>
     public Task<InferenceOutcome> SubmitAsync(InferenceRequest request, CancellationToken cancellationToken) =>
-        GuardAsync(request, () => RunAsync(request, Manner.Job, cancellationToken), cancellationToken);
+        ServeAsync(request, Manner.Job, cancellationToken);
 
     /// <inheritdoc/>
     public async Task<StreamedAnswer> InvokeStreamAsync(InferenceRequest request, CancellationToken cancellationToken)
@@ -95,6 +97,83 @@ internal sealed partial class Dispatcher(
 
     /// <inheritdoc/>
     public DispatchStatistics GetStatistics() => outcomes.ToStatistics();
+
+    private Task<InferenceOutcome> ServeAsync(InferenceRequest request, Manner manner, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        return request.IdempotencyKey is null
+            ? GuardAsync(request, () => RunAsync(request, manner, cancellationToken), cancellationToken)
+            : ServeKeyedAsync(request, manner, cancellationToken);
+    }
+
+    /// <summary>A caller who gives up and repeats is to find the answer: once begun, the request goes on without its caller.</summary>
+    private async Task<InferenceOutcome> ServeKeyedAsync(InferenceRequest request, Manner manner, CancellationToken cancellationToken)
+    {
+        RequestPlan? plan = null;
+        var run = GuardAsync(
+            request,
+            async () =>
+            {
+                (plan, var problem) = await planner.PlanAsync(request, manner);
+                return plan is null ? new() { Problem = problem } : await RunKeyedAsync(plan, cancellationToken);
+            },
+            cancellationToken);
+        try
+        {
+            var outcome = await run.WaitAsync(cancellationToken);
+            return outcome.JobId is { } jobId && plan is { Route.CanDefer: false }
+                ? await WaitAsync(plan, outcome, jobId, cancellationToken) with { IsReplay = outcome.IsReplay }
+                : outcome;
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            return InferenceOutcome.Refused(ProblemCode.Cancelled, "The caller gave up; what has begun goes on, and its outcome is kept under its idempotency key.");
+        }
+        catch (Exception exception)
+        {
+            return new() { Problem = Translate(exception) };
+        }
+    }
+
+    private async Task<InferenceOutcome> RunKeyedAsync(RequestPlan plan, CancellationToken cancellationToken)
+    {
+        var (key, known) = await keys.BeginAsync(plan, cancellationToken);
+        if (key is null)
+        {
+            if (known is { IsReplay: false, Problem: { } refusal })
+            {
+                outcomes.Arrived(plan.Class);
+                outcomes.Failed(null, plan.Class, refusal.Code);
+            }
+
+            return known!;
+        }
+
+        plan.Key = key;
+        if (key.MustBeJob)
+        {
+            RequestPlanner.RequireJob(plan);
+        }
+
+        ProblemCode? code = null;
+        try
+        {
+            outcomes.Arrived(plan.Class);
+            var outcome = Count(plan, await TryCandidatesAsync(plan, call => caller.CallAsync(call, CancellationToken.None), CancellationToken.None));
+            code = outcome.Problem?.Code;
+            if (outcome.JobId is not null)
+            {
+                // If this fails the key is still bound to a job, and a repetition finds it.
+                await key.CompleteAsync(outcome);
+            }
+
+            return outcome;
+        }
+        finally
+        {
+            await key.AbandonAsync(code);
+        }
+    }
 
     private async Task<InferenceOutcome> GuardAsync(InferenceRequest request, Func<Task<InferenceOutcome>> serve, CancellationToken cancellationToken)
     {
@@ -177,7 +256,9 @@ internal sealed partial class Dispatcher(
                 return await SubmitAsync(plan, route, cancellationToken);
             }
 
-            var money = await plan.Tenant.ReserveAsync(routed.Decision.ChargeCap);
+            var money = plan.Key is { } key
+                ? await key.ReserveAsync(plan, routed.Decision.ChargeCap)
+                : await plan.Tenant.ReserveAsync(routed.Decision.ChargeCap);
             if (money.Reservation is not { } reservation)
             {
                 if (plan.Tenant.MaxAffordable(clock.Now) < routed.Decision.ChargeCap && plan.Route.Attempt < options.Value.MaxAttempts)
@@ -258,6 +339,11 @@ internal sealed partial class Dispatcher(
             return InferenceOutcome.Refused(ProblemCode.Unavailable, "This silo takes no jobs.", ComeBack, route);
         }
 
+        if (plan.Key is { } key)
+        {
+            await key.BindAsync();
+        }
+
         outcomes.Sent(route.Lane);
         var submitted = await HandOverAsync(plan, route, submitter, cancellationToken);
         if (submitted.JobId is not { } jobId)
@@ -265,7 +351,7 @@ internal sealed partial class Dispatcher(
             return submitted with { Route = submitted.Route ?? route };
         }
 
-        return plan.Route.CanDefer ? submitted : await WaitAsync(plan, submitted, jobId, cancellationToken);
+        return plan.Route.CanDefer || plan.Key is not null ? submitted : await WaitAsync(plan, submitted, jobId, cancellationToken);
     }
 
     private async Task<InferenceOutcome> HandOverAsync(RequestPlan plan, RouteTaken route, IJobSubmitter submitter, CancellationToken cancellationToken)

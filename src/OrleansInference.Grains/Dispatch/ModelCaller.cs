@@ -27,25 +27,33 @@ internal sealed class ModelCaller(
         using var limit = new CancellationTokenSource(clock.ToWall(TimeSpan.FromMilliseconds(call.LongestMs)), clock.TimeProvider);
         using var linked = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, limit.Token);
         Begin(call);
+        ModelAnswer answer;
         try
         {
-            var answer = await runtime.InvokeAsync(CallOf(call), linked.Token);
-            var route = Answered(call, answer.CustomAttributes, answer.Body.Length);
-            return new(
-                new()
-                {
-                    Route = route,
-                    Body = answer.Body,
-                    ContentType = answer.ContentType,
-                    CustomAttributes = answer.CustomAttributes,
-                    InvokedProductionVariant = answer.InvokedProductionVariant,
-                },
-                false);
+            answer = await runtime.InvokeAsync(CallOf(call), linked.Token);
         }
         catch (Exception exception)
         {
-            return Failed(call, exception, cancellationToken.IsCancellationRequested);
+            return await FailedAsync(call, exception, cancellationToken.IsCancellationRequested);
         }
+
+        var elapsed = Elapsed(call);
+        var charge = ChargeOf(call, elapsed, answer.CustomAttributes, answer.Body.Length);
+        var outcome = new InferenceOutcome
+        {
+            Route = call.Route with { Charge = charge },
+            Body = answer.Body,
+            ContentType = answer.ContentType,
+            CustomAttributes = answer.CustomAttributes,
+            InvokedProductionVariant = answer.InvokedProductionVariant,
+        };
+        if (call.Plan.Key is { } key && await key.CompleteAsync(outcome) is { } problem)
+        {
+            return new(new() { Problem = problem, Route = End(call, CallEnd.Answered, Money.Zero, elapsed, answer.Body.Length, problem.Code) }, false);
+        }
+
+        Answered(call, elapsed, charge, answer.Body.Length);
+        return new(outcome, false);
     }
 
     /// <summary>Opens a stream on the candidate; the answer settles when it is disposed.</summary>
@@ -63,7 +71,7 @@ internal sealed class ModelCaller(
         {
             linked.Dispose();
             limit.Dispose();
-            return (null, Failed(call, exception, cancellationToken.IsCancellationRequested));
+            return (null, await FailedAsync(call, exception, cancellationToken.IsCancellationRequested));
         }
     }
 
@@ -79,7 +87,14 @@ internal sealed class ModelCaller(
     public RouteTaken Answered(CallContext call, string? attributes, long bytesOut)
     {
         var elapsed = Elapsed(call);
-        var charge = ModelUse.OfAnswer(call.Candidate.Tariff, call.Plan.Route, call.Money.Amount, elapsed, attributes, bytesOut);
+        return Answered(call, elapsed, ChargeOf(call, elapsed, attributes, bytesOut), bytesOut);
+    }
+
+    private static Money ChargeOf(CallContext call, double elapsed, string? attributes, long bytesOut) =>
+        ModelUse.OfAnswer(call.Candidate.Tariff, call.Plan.Route, call.Money.Amount, elapsed, attributes, bytesOut);
+
+    private RouteTaken Answered(CallContext call, double elapsed, Money charge, long bytesOut)
+    {
         Measure(call, elapsed);
         var now = clock.Now;
         outcomes.Answered(call.Candidate.Lane, call.Plan.Class, now - call.Plan.ArrivedAt, now <= call.Plan.Deadline);
@@ -93,7 +108,7 @@ internal sealed class ModelCaller(
     /// <param name="callerGaveUp">Whether its cancellation is the caller's doing.</param>
     /// <param name="attributes">The model's custom attributes, as far as it sent them.</param>
     /// <param name="relayed">Bytes of output that the caller was given.</param>
-    public TryResult Failed(CallContext call, Exception exception, bool callerGaveUp, string? attributes = null, long relayed = 0)
+    public async ValueTask<TryResult> FailedAsync(CallContext call, Exception exception, bool callerGaveUp, string? attributes = null, long relayed = 0)
     {
         var elapsed = Elapsed(call);
         var endpoint = call.Candidate.Endpoint.Name;
@@ -138,6 +153,13 @@ internal sealed class ModelCaller(
             // It takes at least so long: without this the statistics would only know the calls that were fast enough.
             Measure(call, elapsed);
             outcomes.Kept(call.Decision.ProbabilityInTime, false);
+        }
+
+        // Under an idempotency key what is charged is final, and durable before it is told.
+        if (charge > Money.Zero && call.Plan.Key is { } key
+            && await key.CompleteAsync(new() { Problem = problem, Route = call.Route with { Charge = charge } }) is { } lost)
+        {
+            (problem, charge) = (lost, Money.Zero);
         }
 
         var route = End(call, end, charge, elapsed, relayed, problem.Code);

@@ -1,3 +1,4 @@
+using OrleansInference.Idempotency;
 using OrleansInference.Leases;
 using OrleansInference.Routing;
 
@@ -24,6 +25,9 @@ internal sealed class RequestPlan
     public required RouteRequest Route { get; set; }
 
     public required string DecisionId { get; init; }
+
+    /// <summary>Set while the request runs under its idempotency key.</summary>
+    public KeyedRequests.KeyedRequest? Key { get; set; }
 }
 
 /// <summary>A decision with what it was made from.</summary>

@@ -42,13 +42,13 @@ internal sealed class RequestPlanner(
 
         if (request.IdempotencyKey is not null && manner == Manner.Streamed)
         {
-            return Refuse(request, Problem(ProblemCode.InvalidRequest, "An idempotency key and a streamed answer do not go together: leave the key out, or take the answer as a job."));
+            return Refuse(request, Problem(ProblemCode.InvalidRequest, "An idempotency key and a streamed answer do not go together: leave the key out, or take the answer in one piece."));
         }
 
         var lanes = LanesFor(request, manner);
         if (lanes == 0 && NeedsJob(request, manner))
         {
-            return Refuse(request, Problem(ProblemCode.NoCandidate, "The request is to become a job (it was sent as one, has an idempotency key, or names its input by address), but its lanes exclude the lanes of jobs; allow Async or Batch."));
+            return Refuse(request, Problem(ProblemCode.NoCandidate, "The request is to become a job (it was sent as one, or names its input by address), but its lanes exclude the lanes of jobs; allow Async or Batch."));
         }
 
         if (await tenants.GetAsync(request.Tenant) is not { Definition: { } definition } tenant)
@@ -103,6 +103,15 @@ internal sealed class RequestPlanner(
         }, null);
     }
 
+    /// <summary>Leaves the lanes of jobs alone, for a request that may be a job already.</summary>
+    public static void RequireJob(RequestPlan plan)
+    {
+        var lanes = plan.Route.LaneMask == 0 ? AllLanes : plan.Route.LaneMask;
+
+        // No lane at all would mean any.
+        plan.Route = plan.Route with { LaneMask = (lanes & JobLanes) is > 0 and var jobs ? jobs : JobLanes };
+    }
+
     /// <summary>Decides from what is known now.</summary>
     public Routed Decide(RequestPlan plan)
     {
@@ -135,9 +144,9 @@ internal sealed class RequestPlanner(
     public InferenceProblem ProblemOf(RequestPlan plan, Routed routed)
     {
         var problem = Explainer.ProblemOf(plan.Table, plan.Route, routed.Tenant, routed.Decision, routed.Quotes)!;
-        if (problem.Code == ProblemCode.NoCandidate && plan.Request.IdempotencyKey is not null)
+        if (problem.Code == ProblemCode.NoCandidate && plan.Key is { MustBeJob: true })
         {
-            return problem with { Message = $"{problem.Message} A request with an idempotency key is served as a job: allow the async or batch lane, take the answer as a job (Prefer: respond-async), or leave the key out." };
+            return problem with { Message = $"{problem.Message} It may be a job already under its idempotency key: allow the async or batch lane." };
         }
 
         return problem.Code == ProblemCode.BudgetExhausted && problem.RetryAfter is null && plan.Tenant.RetryAfterMs(clock.Now) is > 0 and var milliseconds
@@ -148,7 +157,6 @@ internal sealed class RequestPlanner(
     public static InferenceProblem Problem(ProblemCode code, string message, TimeSpan? retryAfter = null) =>
         new() { Code = code, Message = message, RetryAfter = retryAfter };
 
-    // A repeated request must give the same answer and one charge: only a job remembers what became of it.
     private static int LanesFor(InferenceRequest request, Manner manner)
     {
         var lanes = request.LaneMask;
@@ -162,7 +170,7 @@ internal sealed class RequestPlanner(
     }
 
     private static bool NeedsJob(InferenceRequest request, Manner manner) =>
-        manner == Manner.Job || request.IdempotencyKey is not null || request.InputLocation is not null;
+        manner == Manner.Job || request.InputLocation is not null;
 
     private (RequestPlan?, InferenceProblem?) Refuse(InferenceRequest request, InferenceProblem problem)
     {

@@ -80,7 +80,7 @@ internal sealed class StreamedCall(
             // A stream that did not end by itself was broken off by its caller, unless it ran into its limit or failed.
             _route = _isWhole
                 ? caller.Answered(call, stream.CustomAttributes, _bytes)
-                : caller.Failed(call, _failure ?? new OperationCanceledException(), _callerGaveUp, stream.CustomAttributes, _bytes).Outcome.Route!;
+                : (await caller.FailedAsync(call, _failure ?? new OperationCanceledException(), _callerGaveUp, stream.CustomAttributes, _bytes)).Outcome.Route!;
             linked.Dispose();
             limit.Dispose();
             OnEnded?.Invoke();

@@ -15,7 +15,7 @@ public sealed class OrleansInferenceOptions
     /// <summary>Prefix of transform job names, so that several deployments can share an account; letters, digits and hyphens.</summary>
     public string TransformJobPrefix { get; set; } = "oi";
 
-    /// <summary>How long an ended job and its objects are kept.</summary>
+    /// <summary>How long an ended job and its objects, and the outcome under an idempotency key, are kept.</summary>
     public TimeSpan JobRetention { get; set; } = TimeSpan.FromHours(24);
 
     /// <summary>Largest request body in bytes that is taken at all.</summary>

@@ -2,6 +2,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using OrleansInference.Audit;
 using OrleansInference.Dispatch;
+using OrleansInference.Idempotency;
 using OrleansInference.Jobs;
 using OrleansInference.Latency;
 using OrleansInference.Leases;
@@ -43,6 +44,8 @@ public static class OrleansInferenceSiloBuilderExtensions
             services.AddSingleton<IRouteOutcomes>(provider => provider.GetRequiredService<RouteOutcomes>());
             services.AddSingleton<RequestPlanner>();
             services.AddSingleton<ModelCaller>();
+            services.AddSingleton<AnswerStore>();
+            services.AddSingleton<KeyedRequests>();
             services.AddSingleton<Dispatcher>();
             services.AddSingleton<IDispatcher>(provider => provider.GetRequiredService<Dispatcher>());
             services.AddJobs();

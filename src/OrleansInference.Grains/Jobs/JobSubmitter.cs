@@ -1,9 +1,9 @@
 using System.Security.Cryptography;
-using System.Text;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using OrleansInference.Batch;
 using OrleansInference.Hosting;
+using OrleansInference.Idempotency;
 using OrleansInference.Payloads;
 
 namespace OrleansInference.Jobs;
@@ -33,7 +33,7 @@ internal sealed partial class JobSubmitter(
             request.IdempotencyKey is { } key ? JobAddress.IdOf(request.Tenant, key) : JobAddress.IdOf(RandomNumberGenerator.GetBytes(16)));
         var inputKey = address.InputKey(Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(8)));
         var hasBody = request.InputLocation is null;
-        var bodyHash = Convert.ToHexStringLower(SHA256.HashData(hasBody ? request.Body.Span : Encoding.UTF8.GetBytes(request.InputLocation!)));
+        var bodyHash = KeyMachine.HashOf(request);
         var body = request.Body;
         try
         {

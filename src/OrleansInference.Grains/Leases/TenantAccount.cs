@@ -2,11 +2,11 @@ using OrleansInference.Hosting;
 
 namespace OrleansInference.Leases;
 
-/// <summary>Money reserved for one request.</summary>
-internal readonly record struct MoneyReservation(HeldLease Held, Money Amount, long At, bool IsLimited)
+/// <summary>Money reserved for one request: on a lease of this silo, or (<paramref name="Held"/> is null) in the ledger under an idempotency key, which settles it itself.</summary>
+internal readonly record struct MoneyReservation(HeldLease? Held, Money Amount, long At, bool IsLimited)
 {
     /// <summary>Ends the reservation; the charge is at most the amount.</summary>
-    public void Settle(Money charge) => Held.Settle(IsLimited ? Amount.Nanos : charge.Nanos, charge.Nanos);
+    public void Settle(Money charge) => Held?.Settle(IsLimited ? Amount.Nanos : charge.Nanos, charge.Nanos);
 }
 
 /// <summary>A reservation, or when to come back for one.</summary>
@@ -115,11 +115,14 @@ internal sealed class TenantAccount(TenantId tenant, ITenantGrain grain, LeaseHo
         }
         while (!(round.IsUnmet && round.Asked <= amount.Nanos) && ++rounds < MaxRounds);
 
-        return new(null, await ShortAsync(amount, round));
+        return new(null, await LearnShortAsync(amount, round.RetryAfterMs));
     }
 
-    // What is affordable is asked once in a while, so that a flood of requests that cannot be paid costs no grain call each.
-    private async Task<long> ShortAsync(Money amount, Round round)
+    /// <summary>
+    /// Takes note that the amount was refused, and answers in how many milliseconds to come back; 0: never. What is affordable is asked once
+    /// in a while, so that a flood of requests that cannot be paid costs no grain call each.
+    /// </summary>
+    public async Task<long> LearnShortAsync(Money amount, long retryAfterMs)
     {
         var budget = await grain.GetBudget();
         var affordable = budget.Windows.IsDefaultOrEmpty ? Money.MaxValue : budget.Windows.Min(window => window.Available);
@@ -131,7 +134,7 @@ internal sealed class TenantAccount(TenantId tenant, ITenantGrain grain, LeaseHo
 
         // Zero from a ledger that could hold the amount means that it cannot tell when: others hold the money.
         var neverFits = !budget.Windows.IsDefaultOrEmpty && budget.Windows.Any(window => window.Window.Limit < amount);
-        var retry = neverFits ? 0 : Math.Max(round.RetryAfterMs, ComeBackMs);
+        var retry = neverFits ? 0 : Math.Max(retryAfterMs, ComeBackMs);
         _scarcity = new(affordable, now + (retry > 0 ? Math.Min(retry, ScarceMs) : ScarceMs), now + retry);
         return retry;
     }

@@ -130,7 +130,8 @@ internal sealed partial class TenantGrain(
         }
 
         var outcome = _ledger.Settle(reservationId, charge, Clock.Now);
-        if (outcome is SettleOutcome.Clamped or SettleOutcome.Unknown)
+        // Releasing what was never reserved is how an interrupted reservation is made sure of.
+        if (outcome == SettleOutcome.Clamped || (outcome == SettleOutcome.Unknown && charge > Money.Zero))
         {
             LogSettlement(this.GetPrimaryKeyString(), reservationId, charge, outcome);
         }

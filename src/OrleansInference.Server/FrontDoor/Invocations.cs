@@ -28,6 +28,7 @@ internal sealed class Invocations(IDispatcher dispatcher, Authenticator authenti
         var outcome = await dispatcher.InvokeAsync(request, context.RequestAborted);
         var response = context.Response;
         RouteHeaders.Write(response.Headers, outcome.Route, chargeIsFinal: outcome.JobId is null);
+        RouteHeaders.WriteReplay(response.Headers, outcome);
         if (outcome.Problem is { } problem)
         {
             await RefusalWriter.WriteAsync(context, Refusal.Of(problem));

@@ -15,7 +15,7 @@ internal static class OpenApiDescription
         (RoutingFields.Lanes, "Only these lanes may serve: Realtime, Serverless, Async, Batch, separated by commas."),
         (RoutingFields.InputTokens, "Input tokens, if known; else four bytes a token are assumed."),
         (RoutingFields.MaxOutputTokens, "The most output tokens asked for."),
-        (RoutingFields.IdempotencyKey, "A key, at most 255 characters, under which a repetition gives the same job and one charge."),
+        (RoutingFields.IdempotencyKey, "A key, at most 255 characters, under which a repetition gives the same answer or job and one charge."),
     ];
 
     public static void Configure(OpenApiOptions options)

@@ -6,6 +6,15 @@ internal static class RouteHeaders
     public const string JobId = "X-Inference-Job-Id";
     public const string Charge = "X-Inference-Charge";
 
+    /// <summary>Marks the outcome of an earlier request with the same idempotency key.</summary>
+    public static void WriteReplay(IHeaderDictionary headers, InferenceOutcome outcome)
+    {
+        if (outcome.IsReplay)
+        {
+            headers["X-Inference-Idempotent-Replay"] = "true";
+        }
+    }
+
     public static void Write(IHeaderDictionary headers, RouteTaken? route, bool chargeIsFinal)
     {
         if (route is null)

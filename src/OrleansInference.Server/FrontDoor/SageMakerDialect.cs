@@ -30,6 +30,7 @@ internal sealed class SageMakerDialect(IDispatcher dispatcher, IJobs jobs, Authe
         var outcome = await dispatcher.InvokeAsync(request, context.RequestAborted);
         var response = context.Response;
         RouteHeaders.Write(response.Headers, outcome.Route, chargeIsFinal: true);
+        RouteHeaders.WriteReplay(response.Headers, outcome);
         if (outcome.Problem is { } problem)
         {
             await RefusalWriter.WriteAsync(context, SageMakerRequests.Translate(problem, model));
@@ -93,6 +94,7 @@ internal sealed class SageMakerDialect(IDispatcher dispatcher, IJobs jobs, Authe
         var outcome = await dispatcher.SubmitAsync(request, context.RequestAborted);
         var response = context.Response;
         RouteHeaders.Write(response.Headers, outcome.Route, chargeIsFinal: false);
+        RouteHeaders.WriteReplay(response.Headers, outcome);
         if (outcome.Problem is { } problem)
         {
             await RefusalWriter.WriteAsync(context, SageMakerRequests.Translate(problem, model));

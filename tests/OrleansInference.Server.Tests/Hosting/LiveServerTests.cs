@@ -95,6 +95,40 @@ public sealed class LiveServerTests(LiveServer server) : IClassFixture<LiveServe
     }
 
     [Fact]
+    public async Task One_idempotency_key_is_one_answer_and_one_charge_in_line()
+    {
+        var key = (await server.IssueAsync("acme")).ApiKey;
+        (string, string)[] headers = [("X-Inference-Class", "High"), ("X-Inference-Lanes", "Realtime"), ("Idempotency-Key", Guid.NewGuid().ToString("n"))];
+        using var first = await server.PostAsync(LiveServer.Invocations, key, headers);
+        Assert.True(first.StatusCode == HttpStatusCode.OK, await first.Content.ReadAsStringAsync());
+        Assert.False(first.Headers.Contains("X-Inference-Idempotent-Replay"));
+        using var second = await server.PostAsync(LiveServer.Invocations, key, headers);
+        Assert.Equal("true", second.Headers.GetValues("X-Inference-Idempotent-Replay").Single());
+        foreach (var name in (string[])["X-Inference-Decision-Id", "X-Inference-Charge", "X-Inference-Lane", "X-Inference-Endpoint"])
+        {
+            Assert.Equal(first.Headers.GetValues(name), second.Headers.GetValues(name));
+        }
+
+        Assert.Equal(await first.Content.ReadAsByteArrayAsync(), await second.Content.ReadAsByteArrayAsync());
+        using var another = await server.SendAsync(HttpMethod.Post, LiveServer.Invocations, key, new StringContent("{}"), headers);
+        Assert.Equal(HttpStatusCode.Conflict, another.StatusCode);
+    }
+
+    [Fact]
+    public async Task An_idempotency_key_that_became_a_job_is_that_job_for_a_caller_who_waits_too()
+    {
+        var key = (await server.IssueAsync("acme")).ApiKey;
+        var name = ("Idempotency-Key", Guid.NewGuid().ToString("n"));
+        using var accepted = await server.PostAsync(LiveServer.Invocations, key, name, ("X-Inference-Lanes", "Async"), ("Prefer", "respond-async"), ("X-Inference-Deadline", "20m"));
+        Assert.Equal(HttpStatusCode.Accepted, accepted.StatusCode);
+        using var waited = await server.PostAsync(LiveServer.Invocations, key, name, ("X-Inference-Deadline", "20m"));
+        Assert.True(waited.StatusCode == HttpStatusCode.OK, await waited.Content.ReadAsStringAsync());
+        Assert.Equal("Async", waited.Headers.GetValues("X-Inference-Lane").Single());
+        Assert.Equal("true", waited.Headers.GetValues("X-Inference-Idempotent-Replay").Single());
+        Assert.Equal(accepted.Headers.GetValues("X-Inference-Decision-Id"), waited.Headers.GetValues("X-Inference-Decision-Id"));
+    }
+
+    [Fact]
     public async Task A_job_ends_with_its_answer_and_its_charge()
     {
         var key = (await server.IssueAsync("acme")).ApiKey;

@@ -1,0 +1,377 @@
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+using Orleans.Concurrency;
+using Orleans.Serialization.Invocation;
+using OrleansInference.Hosting;
+using OrleansInference.Jobs;
+using OrleansInference.Payloads;
+
+namespace OrleansInference.Idempotency;
+
+/// <summary>
+/// One idempotency key. A claim lives in memory until money is reserved or a job is begun under it: what is lost before that has not happened.
+/// The outcome is stored before it is settled and before anybody sees it; a reminder finishes or forgets what was interrupted.
+/// </summary>
+[MayInterleave(nameof(MayInterleave))]
+internal sealed partial class IdempotencyGrain(
+    [PersistentState("key", OrleansInferenceOptions.StorageName)] IPersistentState<StoredKey> state,
+    ISiloStatusOracle silos,
+    IObjectStore objects,
+    RouterClock clock,
+    IOptions<OrleansInferenceOptions> options,
+    IOptions<ReminderOptions> reminders,
+    ILogger<IdempotencyGrain> logger) : Grain, IIdempotencyGrain, IRemindable
+{
+    private const string ReminderName = "key";
+
+    private static readonly TimeSpan LookAfter = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan LookAgain = TimeSpan.FromMinutes(5);
+    private static readonly TimeSpan RetryAfterFault = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan MaxDue = TimeSpan.FromDays(24);
+
+    private JobAddress _address;
+    private KeyMachine? _machine;
+    private TaskCompletionSource _changed = New();
+    private IGrainTimer? _timer;
+    private bool _isLost;
+
+    private ITenantGrain Tenant => GrainFactory.GetGrain<ITenantGrain>(_address.Tenant.Value);
+
+    private IJobGrain Job => GrainFactory.GetGrain<IJobGrain>(_address.Key);
+
+    // A wait must not keep the request from ending.
+    public static bool MayInterleave(IInvokable request)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        return request.GetMethodName() is nameof(Wait);
+    }
+
+    public override Task OnActivateAsync(CancellationToken cancellationToken)
+    {
+        if (JobAddress.TryParse(this.GetPrimaryKeyString(), out _address) && state.State.Record is { } record)
+        {
+            _machine = new(record);
+        }
+
+        return Task.CompletedTask;
+    }
+
+    public override Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
+    {
+        Changed();
+        return Task.CompletedTask;
+    }
+
+    public async Task<KeyReply> Begin(KeyRequest request)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        RequireState();
+        var claim = Guid.NewGuid().ToString("n");
+        if (_machine is not { } machine)
+        {
+            _machine = KeyMachine.New(request, claim);
+            return new() { State = KeyState.Begun, Claim = claim };
+        }
+
+        if (machine.Record.IsJob && !machine.IsHeld(IsGone(machine.Record.Holder), clock.Now))
+        {
+            await FindJobAsync(machine);
+        }
+
+        var known = machine.Begin(request, claim, IsGone(machine.Record.Holder), clock.Now);
+        return new()
+        {
+            State = known,
+            Claim = machine.Record.Claim,
+            MustBeJob = machine.Record.IsJob,
+            Outcome = known == KeyState.Ended ? machine.Record.Outcome : null,
+            AnswerKey = known == KeyState.Ended ? machine.Record.AnswerKey : null,
+        };
+    }
+
+    public async Task<ReservationReply> Reserve(string claim, Money cap, long expiresAt)
+    {
+        var machine = Require(claim);
+        var id = $"{_address.Key}/key/{Guid.NewGuid():n}";
+        machine.Reserve(id);
+        await RemindAsync(machine.Record.ClaimUntil - clock.Now + (long)LookAfter.TotalMilliseconds);
+        await SaveAsync();
+        await ReleaseAsync(machine);
+        var reply = await Tenant.Reserve(id, cap, expiresAt);
+        if (!reply.Granted)
+        {
+            machine.NotReserved();
+        }
+
+        return reply;
+    }
+
+    public async Task Bind(string claim)
+    {
+        var machine = Require(claim);
+        machine.Bind();
+        await RemindAsync(machine.Record.ClaimUntil - clock.Now + (long)LookAfter.TotalMilliseconds);
+        await SaveAsync();
+        await ReleaseAsync(machine);
+    }
+
+    public async Task<bool> Complete(string claim, InferenceOutcome outcome, string? answerKey)
+    {
+        ArgumentNullException.ThrowIfNull(outcome);
+        RequireState();
+        if (_machine is not { } machine || machine.Record.Claim != claim)
+        {
+            return false;
+        }
+
+        if (!machine.HasEnded)
+        {
+            machine.End(outcome, answerKey, clock.Now);
+            await SaveAsync();
+            Changed();
+            await SettleSoonAsync();
+        }
+
+        return true;
+    }
+
+    public async Task Abandon(string claim, bool forget)
+    {
+        RequireState();
+        if (_machine is not { } machine || !machine.IsRunning(claim))
+        {
+            return;
+        }
+
+        machine.LetGo();
+        if (state.RecordExists || machine.Record.ToRelease.Count > 0)
+        {
+            // Should the ledger be out of reach, whoever presents the key next goes on from here.
+            await SaveAsync();
+            await ReleaseAsync(machine);
+        }
+
+        if (forget)
+        {
+            await PurgeAsync();
+        }
+
+        Changed();
+    }
+
+    public Task Wait(string claim, TimeSpan wait) => _machine?.IsRunning(claim) == true && wait > TimeSpan.Zero
+        ? Task.WhenAny(_changed.Task, Task.Delay(clock.ToWall(wait), clock.TimeProvider))
+        : Task.CompletedTask;
+
+    public async Task ReceiveReminder(string reminderName, TickStatus status)
+    {
+        RequireState();
+        if (_machine is not { } machine || !state.RecordExists)
+        {
+            await ForgetReminderAsync();
+            return;
+        }
+
+        var now = clock.Now;
+        if (machine.IsHeld(IsGone(machine.Record.Holder), now))
+        {
+            await RemindAsync(machine.Record.ClaimUntil - now + (long)LookAfter.TotalMilliseconds);
+            return;
+        }
+
+        if (machine.Record.IsJob && !machine.HasEnded)
+        {
+            await FindJobAsync(machine);
+        }
+
+        if (!machine.HasEnded)
+        {
+            // Its runner is gone and nobody asked again. What it did is not known, so it is not charged.
+            machine.LetGo();
+            await ReleaseAsync(machine);
+            await PurgeAsync();
+            return;
+        }
+
+        if (!machine.Record.Settled)
+        {
+            await SettleAsync(machine);
+            await SaveAsync();
+        }
+
+        var kept = await KeptUntilAsync(machine.Record);
+        if (now >= kept)
+        {
+            await PurgeAsync();
+        }
+        else
+        {
+            await RemindAsync(kept - now);
+        }
+    }
+
+    private static TaskCompletionSource New() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    private bool IsGone(string holder) => silos.GetApproximateSiloStatus(SiloAddress.FromParsableString(holder)) is SiloStatus.Dead or SiloStatus.None;
+
+    private async Task<long> KeptUntilAsync(KeyRecord record)
+    {
+        var retention = (long)options.Value.JobRetention.TotalMilliseconds;
+        if (record.Outcome!.JobId is null)
+        {
+            return record.EndedAt + retention;
+        }
+
+        // A job is kept from its own end.
+        return await Job.Get() is { } job ? (job.EndedAt ?? job.Deadline).ToUnixTimeMilliseconds() + retention : 0;
+    }
+
+    private async Task FindJobAsync(KeyMachine machine)
+    {
+        if (!machine.HasEnded && await Job.Get() is { } job)
+        {
+            machine.End(new() { JobId = job.JobId, Route = job.Route }, null, clock.Now);
+            await SaveAsync();
+        }
+    }
+
+    private async Task ReleaseAsync(KeyMachine machine)
+    {
+        foreach (var reservation in machine.Record.ToRelease)
+        {
+            await Tenant.Settle(reservation, Money.Zero);
+        }
+
+        machine.Released();
+    }
+
+    private async Task SettleAsync(KeyMachine machine)
+    {
+        await ReleaseAsync(machine);
+        if (machine.Record is { Reservation: { } reservation, Outcome.Route: { } route })
+        {
+            await Tenant.Settle(reservation, route.Charge);
+        }
+
+        machine.SettlementTaken();
+    }
+
+    // The outcome is durable, so its charge can wait for the ledger: until then the whole cap stays reserved.
+    private async Task SettleSoonAsync()
+    {
+        try
+        {
+            if (_machine is { HasEnded: true, Record.Settled: false } machine)
+            {
+                await SettleAsync(machine);
+            }
+
+            _timer?.Dispose();
+            _timer = null;
+        }
+        catch (Exception exception)
+        {
+            LogFault(exception, this.GetPrimaryKeyString());
+            var due = clock.ToWall(RetryAfterFault);
+            _timer ??= this.RegisterGrainTimer(SettleSoonAsync, new GrainTimerCreationOptions(due, due) { KeepAlive = true });
+        }
+    }
+
+    private async Task PurgeAsync()
+    {
+        if (_machine is { Record.AnswerKey: not null })
+        {
+            foreach (var key in await objects.ListAsync(options.Value.PayloadBucket, AnswerStore.Prefix(_address), CancellationToken.None))
+            {
+                await objects.DeleteAsync(options.Value.PayloadBucket, key, CancellationToken.None);
+            }
+        }
+
+        if (state.RecordExists)
+        {
+            await ForgetReminderAsync();
+            try
+            {
+                await state.ClearStateAsync();
+            }
+            catch
+            {
+                Lose();
+                throw;
+            }
+        }
+
+        _machine = null;
+        DeactivateOnIdle();
+    }
+
+    private async Task SaveAsync()
+    {
+        try
+        {
+            state.State = new() { Record = _machine!.Record };
+            await state.WriteStateAsync();
+        }
+        catch
+        {
+            // Whether it is stored or not, or another activation lives: what is true is in the storage.
+            Lose();
+            throw;
+        }
+    }
+
+    private void Lose()
+    {
+        _isLost = true;
+        _timer?.Dispose();
+        DeactivateOnIdle();
+    }
+
+    private KeyMachine Require(string claim)
+    {
+        RequireState();
+        return _machine is { } machine && machine.IsRunning(claim)
+            ? machine
+            : throw new OrleansException($"Idempotency key '{this.GetPrimaryKeyString()}' was taken over by a repetition of the request.");
+    }
+
+    private void RequireState()
+    {
+        if (_isLost)
+        {
+            throw new OrleansException($"Idempotency key '{this.GetPrimaryKeyString()}' could not write its state and is being restarted; try again.");
+        }
+    }
+
+    private void Changed()
+    {
+        _changed.TrySetResult();
+        _changed = New();
+    }
+
+    private async Task RemindAsync(long dueMs)
+    {
+        var least = reminders.Value.MinimumReminderPeriod;
+        var period = clock.ToWall(LookAgain);
+        var first = clock.ToWall(TimeSpan.FromMilliseconds(Math.Clamp(dueMs, 1, (long)MaxDue.TotalMilliseconds)));
+        await this.RegisterOrUpdateReminder(ReminderName, first, period < least ? least : period);
+    }
+
+    private async Task ForgetReminderAsync()
+    {
+        if (await this.GetReminder(ReminderName) is { } reminder)
+        {
+            await this.UnregisterReminder(reminder);
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Idempotency key {Key}: its charge could not be settled yet and will be.")]
+    private partial void LogFault(Exception exception, string key);
+}
+
+/// <summary>What the grain of an idempotency key stores.</summary>
+public sealed class StoredKey
+{
+    /// <summary>The key; null before it was used and after it was forgotten.</summary>
+    public KeyRecord? Record { get; set; }
+}
