@@ -173,7 +173,9 @@ internal abstract class LeaseAccount(LeaseHolderIdentity holder, RouterClock clo
         {
             foreach (var held in retired)
             {
-                // Read before the report is built: then the report states every settlement.
+                // Closed before it is asked who is left, or somebody could still begin; and asked before the report is
+                // built, so that the report states every settlement.
+                held.Lease.BuildReport(holder.Name, Clock.Now, closing: true);
                 var isOver = held.Open == 0;
                 await SendAsync(held.Lease.BuildReport(holder.Name, Clock.Now, closing: true));
                 if (isOver)

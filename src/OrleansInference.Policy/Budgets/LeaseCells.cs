@@ -7,6 +7,9 @@ namespace OrleansInference.Budgets;
 internal interface ILeaseStep
 {
     void Next();
+
+    /// <summary>The cell that the caller is to use first, of so many.</summary>
+    int Local(int cells);
 }
 
 /// <summary>No test watches: the call vanishes.</summary>
@@ -16,6 +19,10 @@ internal readonly struct Unwatched : ILeaseStep
     public void Next()
     {
     }
+
+    /// <summary>The cell of the core that runs the caller.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public int Local(int cells) => (int)((uint)Thread.GetCurrentProcessorId() % (uint)cells);
 }
 
 /// <summary>
@@ -48,9 +55,9 @@ internal sealed class LeaseCells<TStep>
 
     public bool IsClosed => Volatile.Read(ref _closed) != 0;
 
-    /// <summary>The cell of the core that runs the caller.</summary>
+    /// <summary>The cell that the caller should use first.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public int Local() => _cells.Length == 1 ? 0 : (int)((uint)Thread.GetCurrentProcessorId() % (uint)_cells.Length);
+    public int Local() => _cells.Length == 1 ? 0 : _step.Local(_cells.Length);
 
     /// <summary>Takes the amount if it is there. May fail while other threads hold parts of it in their hands.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -4,6 +4,30 @@ using OrleansInference.Budgets;
 
 namespace OrleansInference.Tests.Budgets;
 
+/// <summary>What can happen in a history.</summary>
+internal enum HistoryEvent
+{
+    Grant,
+    Refusal,
+    Spend,
+    Settle,
+    Return,
+    Crash,
+    Unreported,
+    Fence,
+    WindowRoll,
+    LimitChange,
+    LostMessage,
+    DuplicateMessage,
+    LateMessage,
+    FailedWrite,
+    WriteWithoutAnswer,
+    OwnerRestart,
+    DirectReservation,
+    DirectSettlement,
+    ChargeAboveCap,
+}
+
 /// <summary>
 /// A tenant's ledger, silos that spend from it, the network between them and the storage under it, in virtual time from
 /// a seed: everything that may go wrong does.
@@ -52,6 +76,9 @@ internal sealed class BudgetWorld
 
     public int Admitted => _admissions.Count;
 
+    /// <summary>How often each kind of event has happened.</summary>
+    public int[] Events { get; } = new int[Enum.GetValues<HistoryEvent>().Length];
+
     /// <summary>Runs a history and checks it; null if every promise was kept.</summary>
     public string? Run(int steps)
     {
@@ -83,11 +110,13 @@ internal sealed class BudgetWorld
                 break;
             case 3 when _silos.Count > 0:
                 Pick(_silos).CloseLease();
+                Did(HistoryEvent.Return);
                 break;
             case 4 when _changes && _random.Next(2) == 0:
                 Change();
                 break;
             case 5 when _faults:
+                Did(HistoryEvent.OwnerRestart);
                 Restart(_stored);
                 break;
             case 6 or 7:
@@ -112,9 +141,19 @@ internal sealed class BudgetWorld
         }
     }
 
+    private void Did(HistoryEvent what) => Events[(int)what]++;
+
     private void Advance(long ms)
     {
         var until = _now + ms;
+        foreach (var budget in _definition.Budgets)
+        {
+            if (budget.Kind == BudgetWindowKind.Rolling ? _now / 1000 / budget.Seconds != until / 1000 / budget.Seconds : _now / 86_400_000 != until / 86_400_000)
+            {
+                Did(HistoryEvent.WindowRoll);
+            }
+        }
+
         while (_network.TryPeek(out _, out var next) && next.At <= until)
         {
             _now = Math.Max(_now, next.At);
@@ -134,6 +173,7 @@ internal sealed class BudgetWorld
             var call = new Call(silo, lease, new(now, amount), amount);
             _admissions.Add(call.Admission);
             _calls.Add(call);
+            Did(HistoryEvent.Spend);
             if (_random.Next(2) == 0)
             {
                 End(call);
@@ -148,6 +188,7 @@ internal sealed class BudgetWorld
     private void End(Call call)
     {
         _calls.Remove(call);
+        Did(HistoryEvent.Settle);
         var charge = _random.Next(4) switch { 0 => 0, 1 => call.Amount, _ => _random.NextInt64(call.Amount + 1) };
         call.Admission.Charge = charge;
         call.Lease.Settle(call.Amount, charge);
@@ -165,6 +206,7 @@ internal sealed class BudgetWorld
                     return;
                 }
 
+                Did(grant.Fenced ? HistoryEvent.Fence : grant.Granted > 0 ? HistoryEvent.Grant : HistoryEvent.Refusal);
                 Send(() => silo.Apply(lease, grant, report.Closing, _now + silo.Offset));
             });
         }
@@ -174,6 +216,7 @@ internal sealed class BudgetWorld
     private void Crash(Silo silo)
     {
         _lost = true;
+        Did(HistoryEvent.Crash);
         _silos.Remove(silo);
         _calls.RemoveAll(c => c.Silo == silo);
         if (_random.Next(4) == 0)
@@ -202,6 +245,7 @@ internal sealed class BudgetWorld
         });
         if (answer is not null)
         {
+            Did(HistoryEvent.LimitChange);
             _definition = definition;
             _regimes.Add(regime!);
         }
@@ -227,8 +271,13 @@ internal sealed class BudgetWorld
                 {
                     var admission = new Admission(reply.AdmittedAt, amount);
                     _admissions.Add(admission);
-                    _jobs.Add((id, admission, _random.NextInt64(amount + 1)));
+
+                    // Some want more than they reserved, which they must not get.
+                    var charge = _random.NextInt64(amount + 1);
+                    _jobs.Add((id, admission, charge % 8 == 7 ? amount + charge : charge));
                 }
+
+                Did(reply.Granted ? HistoryEvent.DirectReservation : HistoryEvent.Refusal);
 
                 return;
             }
@@ -244,7 +293,8 @@ internal sealed class BudgetWorld
         if (Write(() => (object)_ledger.Settle(job.Id, Money.FromNanos(job.Charge), OwnerNow())) is not null)
         {
             _jobs.Remove(job);
-            job.Admission.Charge = job.Charge;
+            Did(job.Charge > job.Admission.Charge ? HistoryEvent.ChargeAboveCap : HistoryEvent.DirectSettlement);
+            job.Admission.Charge = Math.Min(job.Charge, job.Admission.Charge);
         }
     }
 
@@ -252,9 +302,19 @@ internal sealed class BudgetWorld
     private void Send(Action message)
     {
         var copies = _orderly ? 1 : !_faults ? 1 : _random.Next(10) switch { 0 => 0, 1 => 2, _ => 1 };
+        if (copies != 1)
+        {
+            Did(copies == 0 ? HistoryEvent.LostMessage : HistoryEvent.DuplicateMessage);
+        }
+
         for (var i = 0; i < copies; i++)
         {
             var delay = _orderly ? 1 : _random.Next(10) switch { 0 when _faults => _random.Next(30_000), < 3 => _random.Next(500), _ => _random.Next(5) };
+            if (delay > 5_000)
+            {
+                Did(HistoryEvent.LateMessage);
+            }
+
             _network.Enqueue(message, (_now + delay, _order++));
         }
     }
@@ -268,9 +328,11 @@ internal sealed class BudgetWorld
         switch (_faults && !_orderly ? _random.Next(30) : 29)
         {
             case 0:
+                Did(HistoryEvent.FailedWrite);
                 Restart(_stored);
                 return null;
             case 1:
+                Did(HistoryEvent.WriteWithoutAnswer);
                 Restart(_ledger.ToState());
                 _changedInStore = true;
                 return null;
@@ -333,6 +395,11 @@ internal sealed class BudgetWorld
     {
         var truth = _admissions.Sum(static a => a.Charge);
         var (settled, unreported) = (_ledger.SettledTotal.Nanos, _ledger.UnreportedTotal.Nanos);
+        if (unreported > 0)
+        {
+            Did(HistoryEvent.Unreported);
+        }
+
         var view = _ledger.GetView(OwnerNow());
         if (view.Leases.Length > 0)
         {
