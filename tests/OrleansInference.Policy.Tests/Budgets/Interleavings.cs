@@ -10,7 +10,7 @@ namespace OrleansInference.Tests.Budgets;
 internal sealed class Interleavings(int maxPreemptions)
 {
     [ThreadStatic]
-    private static Fiber? t_fiber;
+    private static Fiber? _fiber;
 
     private readonly List<(int Chosen, int Options)> _path = [];
     private Fiber[] _fibers = [];
@@ -100,13 +100,13 @@ internal sealed class Interleavings(int maxPreemptions)
     {
         public void Next()
         {
-            if (t_fiber is { } fiber)
+            if (_fiber is { } fiber)
             {
                 fiber.Owner.Yield(fiber);
             }
         }
 
-        public int Local(int cells) => t_fiber is { } fiber ? fiber.Index % cells : 0;
+        public int Local(int cells) => _fiber is { } fiber ? fiber.Index % cells : 0;
     }
 
     private sealed class Fiber(Interleavings owner, int index, Action body)
@@ -133,7 +133,7 @@ internal sealed class Interleavings(int maxPreemptions)
 
         private void Run()
         {
-            t_fiber = this;
+            _fiber = this;
             Go.Wait();
             try
             {
