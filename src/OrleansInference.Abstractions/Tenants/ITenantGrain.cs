@@ -17,6 +17,9 @@ public sealed record TenantLease
 
     /// <summary>Weight of the tenant's charges in route decisions, 0 or more: above 0 when spend runs ahead of pace.</summary>
     [Id(3)] public double Pacing { get; init; }
+
+    /// <summary>Why less was granted than a waiting request needs; null if enough was.</summary>
+    [Id(4)] public BudgetShortage? Shortage { get; init; }
 }
 
 /// <summary>A reservation made directly in the ledger, for work that outlives a lease.</summary>
@@ -126,6 +129,9 @@ public interface ITenantGrain : IGrainWithStringKey
 
     /// <summary>Ends a reservation with the charge, at most its amount; repeating it changes nothing. A charge of zero releases it.</summary>
     [Alias("Settle")] Task Settle(string reservationId, Money charge);
+
+    /// <summary>Why the budget does not allow an amount, and when it will; null if there is no such tenant or it has no budget.</summary>
+    [Alias("GetShortage")] Task<BudgetShortage?> GetShortage(Money amount);
 
     /// <summary>The budget as it stands.</summary>
     [Alias("GetBudget")] Task<BudgetView> GetBudget();

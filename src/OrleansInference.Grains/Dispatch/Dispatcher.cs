@@ -270,7 +270,7 @@ internal sealed partial class Dispatcher(
 
                 return InferenceOutcome.Refused(
                     ProblemCode.BudgetExhausted,
-                    $"The budget of tenant '{plan.Request.Tenant}' does not allow {routed.Decision.ChargeCap} $ more now; wait until it frees or raise it.",
+                    $"Tenant '{plan.Request.Tenant}': {money.Reason ?? $"the budget does not allow {routed.Decision.ChargeCap} $ more now; wait until it frees or raise it"}.",
                     money.RetryAfterMs > 0 ? TimeSpan.FromMilliseconds(money.RetryAfterMs) : null,
                     route);
             }

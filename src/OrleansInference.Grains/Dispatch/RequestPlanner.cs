@@ -125,7 +125,7 @@ internal sealed class RequestPlanner(
             loads[i] = endpoints.Get(candidates[i].Endpoint.Name).LoadFor(plan.Class, now, candidates[i].Status?.Version ?? 0);
         }
 
-        var tenant = TenantRouting.From(plan.Definition, plan.Tenant.Pacing, plan.Tenant.MaxAffordable(now));
+        var tenant = TenantRouting.From(plan.Definition, plan.Tenant.Pacing, plan.Tenant.MaxAffordable(now)) with { Shortage = plan.Tenant.ShortageReason(now) };
         var quotes = new Quote[candidates.Length];
         var decision = Router.Decide(table, plan.Route, tenant, loads, quotes);
         return new(decision, tenant, loads, quotes);

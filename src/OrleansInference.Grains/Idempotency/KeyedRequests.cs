@@ -129,7 +129,7 @@ internal sealed partial class KeyedRequests(
             var granted = await grain.Reserve(Claim, cap, plan.Deadline + ReservationGraceMs);
             return granted.Granted
                 ? new(new(null, cap, granted.AdmittedAt, true), 0)
-                : new(null, await plan.Tenant.LearnShortAsync(cap, granted.RetryAfterMs));
+                : await plan.Tenant.LearnShortAsync(cap, granted.RetryAfterMs);
         }
 
         /// <summary>The request is about to become a job.</summary>

@@ -9,8 +9,8 @@ internal readonly record struct MoneyReservation(HeldLease? Held, Money Amount, 
     public void Settle(Money charge) => Held?.Settle(IsLimited ? Amount.Nanos : charge.Nanos, charge.Nanos);
 }
 
-/// <summary>A reservation, or when to come back for one.</summary>
-internal readonly record struct MoneyReply(MoneyReservation? Reservation, long RetryAfterMs);
+/// <summary>A reservation, or when to come back for one and why.</summary>
+internal readonly record struct MoneyReply(MoneyReservation? Reservation, long RetryAfterMs, string? Reason = null);
 
 /// <summary>A tenant on this silo: its definition, pacing and money.</summary>
 internal sealed class TenantAccount(TenantId tenant, ITenantGrain grain, LeaseHolderIdentity holder, RouterClock clock) : LeaseAccount(holder, clock)
@@ -26,6 +26,7 @@ internal sealed class TenantAccount(TenantId tenant, ITenantGrain grain, LeaseHo
     private Round? _next;
     private volatile TenantLease? _lease;
     private volatile Scarcity? _scarcity;
+    private volatile BudgetShortage? _shortage;
     private long _freshUntil;
     private volatile bool _wasUnmet;
 
@@ -54,6 +55,9 @@ internal sealed class TenantAccount(TenantId tenant, ITenantGrain grain, LeaseHo
     /// <summary>Milliseconds until money may be free, when it is known to be short.</summary>
     public long RetryAfterMs(long now) => _scarcity is { } scarcity ? Math.Max(0, scarcity.FreeAt - now) : 0;
 
+    /// <summary>Why money is short, while it is known to be.</summary>
+    public string? ShortageReason(long now) => _scarcity is { } scarcity && now < scarcity.Until ? scarcity.Reason : null;
+
     /// <summary>Reserves a charge cap: from the lease, else by asking the tenant's grain for as much.</summary>
     public ValueTask<MoneyReply> ReserveAsync(Money amount)
     {
@@ -81,6 +85,11 @@ internal sealed class TenantAccount(TenantId tenant, ITenantGrain grain, LeaseHo
     protected override async Task<LeaseGrant?> SendAsync(LeaseReport report)
     {
         var lease = await grain.Refill(report);
+        if (report.AtLeast > 0)
+        {
+            _shortage = lease.Shortage;
+        }
+
         if (report.LeaseId == Current.Lease.LeaseId || lease.Tenant is null)
         {
             _lease = lease;
@@ -115,28 +124,25 @@ internal sealed class TenantAccount(TenantId tenant, ITenantGrain grain, LeaseHo
         }
         while (!(round.IsUnmet && round.Asked <= amount.Nanos) && ++rounds < MaxRounds);
 
-        return new(null, await LearnShortAsync(amount, round.RetryAfterMs));
+        return await LearnShortAsync(amount, round.RetryAfterMs, round.Shortage);
     }
 
     /// <summary>
-    /// Takes note that the amount was refused, and answers in how many milliseconds to come back; 0: never. What is affordable is asked once
+    /// Takes note that the amount was refused, and answers when to come back (0: never) and why. What is affordable is asked once
     /// in a while, so that a flood of requests that cannot be paid costs no grain call each.
     /// </summary>
-    public async Task<long> LearnShortAsync(Money amount, long retryAfterMs)
+    public async Task<MoneyReply> LearnShortAsync(Money amount, long retryAfterMs, BudgetShortage? known = null)
     {
-        var budget = await grain.GetBudget();
-        var affordable = budget.Windows.IsDefaultOrEmpty ? Money.MaxValue : budget.Windows.Min(window => window.Available);
-        affordable = Money.Max(affordable, Money.FromNanos(Available));
+        var shortage = known?.Amount == amount ? known : await grain.GetShortage(amount);
+        var affordable = Money.Max(Money.Zero, shortage?.Available ?? Money.Zero) + Money.FromNanos(Available);
 
         // Other silos' leases may take it meanwhile: what was just refused is not affordable.
         affordable = affordable >= amount ? Money.FromNanos(Math.Max(0, amount.Nanos - 1)) : affordable;
         var now = Clock.Now;
-
-        // Zero from a ledger that could hold the amount means that it cannot tell when: others hold the money.
-        var neverFits = !budget.Windows.IsDefaultOrEmpty && budget.Windows.Any(window => window.Window.Limit < amount);
-        var retry = neverFits ? 0 : Math.Max(retryAfterMs, ComeBackMs);
-        _scarcity = new(affordable, now + (retry > 0 ? Math.Min(retry, ScarceMs) : ScarceMs), now + retry);
-        return retry;
+        var neverFits = shortage is { RetryAfterMs: 0 };
+        var retry = neverFits ? 0 : Math.Max(shortage?.RetryAfterMs ?? retryAfterMs, ComeBackMs);
+        _scarcity = new(affordable, now + (retry > 0 ? Math.Min(retry, ScarceMs) : ScarceMs), now + retry, shortage?.Reason);
+        return new(null, retry, shortage?.Reason);
     }
 
     // Requests that wait share a message. It asks for what all of them need; after that was too much, for what the most
@@ -165,6 +171,7 @@ internal sealed class TenantAccount(TenantId tenant, ITenantGrain grain, LeaseHo
             }
         });
         round.RetryAfterMs = grant?.RetryAfterMs ?? 0;
+        round.Shortage = _shortage;
         round.IsUnmet = grant is not null && (grant.RetryAfterMs > 0 || Available < round.Asked);
         _wasUnmet = round.IsUnmet;
         return round;
@@ -177,8 +184,9 @@ internal sealed class TenantAccount(TenantId tenant, ITenantGrain grain, LeaseHo
         public long Least = long.MaxValue;
         public long Asked;
         public long RetryAfterMs;
+        public BudgetShortage? Shortage;
         public bool IsUnmet;
     }
 
-    private sealed record Scarcity(Money Affordable, long Until, long FreeAt);
+    private sealed record Scarcity(Money Affordable, long Until, long FreeAt, string? Reason);
 }

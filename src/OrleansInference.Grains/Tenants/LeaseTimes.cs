@@ -7,12 +7,17 @@ namespace OrleansInference.Tenants;
 internal static class LeaseTimes
 {
     private const long LeaseMs = 10_000;
+    private const long ReportMs = 2_000;
     private const double LeastWallShare = 0.4;
 
-    public static EscrowOptions ForMoney(RouterClock clock) => EscrowOptions.Money with { LeaseMs = Length(clock) };
+    public static EscrowOptions ForMoney(RouterClock clock) => InTimeOf(clock, EscrowOptions.Money);
 
     public static EscrowOptions ForSlots(RouterClock clock, double maxServiceSeconds) =>
-        EscrowOptions.Slots((long)Math.Ceiling(maxServiceSeconds * 1000)) with { LeaseMs = Length(clock) };
+        InTimeOf(clock, EscrowOptions.Slots((long)Math.Ceiling(maxServiceSeconds * 1000)));
 
-    private static long Length(RouterClock clock) => (long)(LeaseMs * Math.Max(1, clock.Speed * LeastWallShare));
+    private static EscrowOptions InTimeOf(RouterClock clock, EscrowOptions options)
+    {
+        var longer = Math.Max(1, clock.Speed * LeastWallShare);
+        return options with { LeaseMs = (long)(LeaseMs * longer), ReportMs = (long)(ReportMs * longer) };
+    }
 }

@@ -101,7 +101,15 @@ internal sealed partial class TenantGrain(
 
         // A removed tenant gets nothing more, and what it spent before still counts.
         var grant = _ledger.Refill(_isRemoved ? report with { Wanted = 0, AtLeast = 0 } : report, Clock.Now);
-        var lease = new TenantLease { Tenant = _isRemoved ? null : _definition, Version = _version, Grant = grant, Pacing = _pacing.Weight };
+        var isShort = grant is { Fenced: false } && !_isRemoved && grant.Granted - report.Settled - report.Returned - report.Pending < report.AtLeast;
+        var lease = new TenantLease
+        {
+            Tenant = _isRemoved ? null : _definition,
+            Version = _version,
+            Grant = grant,
+            Pacing = _pacing.Weight,
+            Shortage = isShort ? _ledger.Shortage(Money.FromNanos(report.AtLeast), Clock.Now) : null,
+        };
         await PersistAsync();
         LogAlerts();
         return lease;
@@ -138,6 +146,12 @@ internal sealed partial class TenantGrain(
 
         await PersistAsync();
         LogAlerts();
+    }
+
+    public Task<BudgetShortage?> GetShortage(Money amount)
+    {
+        RequireAlive();
+        return Task.FromResult(_ledger is { IsLimited: true } && !_isRemoved ? _ledger.Shortage(amount, Clock.Now) : null);
     }
 
     public Task<BudgetView> GetBudget()

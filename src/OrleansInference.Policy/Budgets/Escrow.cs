@@ -29,6 +29,8 @@ public sealed class Escrow
 
     private readonly List<LeaseRecord> _leases = [];
     private readonly List<EndedLease> _ended = [];
+    private long _awaited;
+    private long _awaitedUntil;
 
     /// <summary>Begins with no leases, or with those that were stored.</summary>
     public Escrow(EscrowOptions options, EscrowState? state = null)
@@ -125,7 +127,7 @@ public sealed class Escrow
         var keep = long.MaxValue;
         if (!isLate)
         {
-            var share = EscrowShares.For(_leases, index, available + returned, report.AtLeast, now);
+            var share = EscrowShares.For(_leases, index, available + returned, report.AtLeast, now < _awaitedUntil ? _awaited : 0, now);
             lease = lease with
             {
                 Granted = checked(lease.Granted + share.Grant),
@@ -223,6 +225,13 @@ public sealed class Escrow
 
         return expired ?? (IReadOnlyList<ExpiredLease>)[];
     }
+
+    /// <summary>
+    /// Somebody who holds no lease waits for units and was refused: for a lease's length, holders are asked to give back
+    /// what they can spare. Forgotten on a restart; who still waits asks again.
+    /// </summary>
+    public void Await(long units, long now) =>
+        (_awaited, _awaitedUntil) = (now < _awaitedUntil ? Math.Max(_awaited, units) : units, now + Options.LeaseMs);
 
     /// <summary>Renews no lease of this holder any more: it is believed dead. What is out stays out until the leases end.</summary>
     public void Fence(string holder)

@@ -12,6 +12,9 @@ public sealed record EscrowOptions
     /// <summary>How long after a report the holder may spend, in milliseconds.</summary>
     public long LeaseMs { get; init; } = 10_000;
 
+    /// <summary>How long after a report the holder's next one is due, in milliseconds: by then it has heard that others wait and given back what it can spare.</summary>
+    public long ReportMs { get; init; } = 2_000;
+
     /// <summary>The most by which the clocks of two silos differ, in milliseconds.</summary>
     public long SkewMs { get; init; } = 2_000;
 

@@ -9,13 +9,13 @@ internal static class EscrowShares
     /// exceeds what is free anywhere, each holder keeps a part in proportion to its demand; and while a request elsewhere
     /// waits for more than such a part, the parts are of use to nobody and are called back, so that the last unit can be spent.
     /// </summary>
-    public static (long Grant, long Unmet, long Keep) For(IReadOnlyList<LeaseRecord> leases, int index, long available, long atLeast, long now)
+    public static (long Grant, long Unmet, long Keep) For(IReadOnlyList<LeaseRecord> leases, int index, long available, long atLeast, long awaited, long now)
     {
         var lease = leases[index];
         var holders = 0;
-        var unmetElsewhere = 0L;
+        var unmetElsewhere = awaited;
         Int128 free = 0;
-        Int128 demand = 0;
+        Int128 demand = awaited;
         for (var i = 0; i < leases.Count; i++)
         {
             var other = leases[i];

@@ -85,6 +85,8 @@ internal sealed class Reservations
 
     public IReadOnlyList<ReservationRecord>? ToList() => _byId.Count == 0 ? null : [.. _byId.Values];
 
+    public IReadOnlyCollection<ReservationRecord> All => _byId.Values;
+
     public ReservationRecord? Find(string id) => _byId.GetValueOrDefault(id);
 
     /// <summary>Adds or replaces a reservation.</summary>

@@ -80,13 +80,12 @@ internal sealed class SpendBook
 
     /// <summary>
     /// The first moment at which <paramref name="amount"/> fits every window if nobody else spends; null if it never will.
-    /// <paramref name="returns"/> are amounts out on leases with the time at which they are back, or, for those being
-    /// spent, the time at which they stop to count in the given window.
+    /// <paramref name="holds"/> adds what is out on leases and reserved, with the time at which it is back or stops to count in the given window.
     /// </summary>
-    public (long At, BudgetWindow Window)? FitsAt(long amount, long outstanding, long now, Action<BudgetWindow, List<(long At, long Amount)>> returns)
+    public Fit? FitsAt(long amount, long outstanding, long now, Action<BudgetWindow, List<Freeing>> holds)
     {
-        (long At, BudgetWindow Window)? latest = null;
-        var frees = new List<(long At, long Amount)>();
+        Fit? latest = null;
+        var frees = new List<Freeing>();
         foreach (var window in _windows)
         {
             if (amount > window.Limit)
@@ -95,19 +94,18 @@ internal sealed class SpendBook
             }
 
             var need = amount + Counted(window, now) + outstanding - window.Limit;
-            var at = now;
+            var fit = new Fit(now, window, false);
             if (need > 0)
             {
                 frees.Clear();
-                returns(window, frees);
+                holds(window, frees);
                 AddLeaving(Settled, window, now, frees);
                 AddLeaving(Unreported, window, now, frees);
-                AddLeaving(Reserved, window, now, frees);
                 frees.Sort(static (a, b) => a.At.CompareTo(b.At));
                 foreach (var free in frees)
                 {
                     need -= free.Amount;
-                    at = free.At;
+                    fit = fit with { At = free.At, RestsOnHeld = fit.RestsOnHeld || free.IsHeld };
                     if (need <= 0)
                     {
                         break;
@@ -115,13 +113,10 @@ internal sealed class SpendBook
                 }
             }
 
-            if (latest is null || at > latest.Value.At)
-            {
-                latest = (at, window);
-            }
+            latest = latest is null || fit.At > latest.Value.At ? fit : latest;
         }
 
-        return latest ?? (now, null!);
+        return latest;
     }
 
     /// <summary>The cell in which a second is recorded: of the finest window, within one period of every calendar window.</summary>
@@ -151,12 +146,12 @@ internal sealed class SpendBook
         Compact(Reserved, now);
     }
 
-    private static void AddLeaving(SpendHistory history, BudgetWindow window, long now, List<(long At, long Amount)> frees)
+    private static void AddLeaving(SpendHistory history, BudgetWindow window, long now, List<Freeing> frees)
     {
         for (var i = history.FirstAfter(window.CountsAfter(now)); i < history.Count; i++)
         {
             var (end, spent) = history[i];
-            frees.Add((window.LeavesAt(end), spent));
+            frees.Add(new(window.LeavesAt(end), spent, false));
         }
     }
 
@@ -181,4 +176,10 @@ internal sealed class SpendBook
 
         history.Compact(needs, boundaries[..boundaryCount], dropUntil, CoarsestGrid);
     }
+
+    /// <summary>Money that stops to count: it left the window, or it is held and back.</summary>
+    internal readonly record struct Freeing(long At, long Amount, bool IsHeld);
+
+    /// <summary>When an amount fits, the window that decides it, and whether that rests on held money coming back unspent.</summary>
+    internal readonly record struct Fit(long At, BudgetWindow Window, bool RestsOnHeld);
 }

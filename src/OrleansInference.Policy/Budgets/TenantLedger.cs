@@ -39,6 +39,9 @@ public sealed partial class TenantLedger
         }
     }
 
+    /// <summary>The tenant as it was last configured.</summary>
+    public TenantDefinition Definition => _definition;
+
     /// <summary>Counts up with every change of what <see cref="ToState"/> would store.</summary>
     public long Version { get; private set; }
 
@@ -155,12 +158,9 @@ public sealed partial class TenantLedger
         if (amount.Nanos > _book.Available(_escrow.Outstanding, _now))
         {
             Alert(refused: true);
-            var fits = Fits(amount.Nanos);
-            return new()
-            {
-                RetryAfterMs = fits is null ? 0 : Math.Max(1, fits.Value.At - _now),
-                Reason = $"the budget of {(fits?.Window ?? Smallest()).Describe()} does not allow {amount} $ more",
-            };
+            _escrow.Await(amount.Nanos, _now);
+            var shortage = Shortage(amount, now);
+            return new() { RetryAfterMs = shortage.RetryAfterMs, Reason = shortage.Reason };
         }
 
         _reservations.Put(new() { Id = id, Amount = amount.Nanos, AdmittedAt = _now, ExpiresAt = expiresAt });
@@ -245,8 +245,9 @@ public sealed partial class TenantLedger
     public IReadOnlyList<BudgetAlert> TakeAlerts() => _alerts.Take();
 
     /// <summary>
-    /// Milliseconds until an amount fits every window if nobody else spends: 0 now, null never. Money on leases is taken
-    /// to be back when the lease runs out, except what requests under way have reserved, which is taken to be spent.
+    /// Milliseconds until an amount fits every window if nobody else spends: 0 now, null never. Exact where only spent money
+    /// is in the way. Money on leases is taken to be back with the holder's next report, what requests under way hold by the
+    /// end of the lease, and a job's reservation by its expiry.
     /// </summary>
     public long? RetryAfterMs(Money amount, long now)
     {
@@ -254,28 +255,35 @@ public sealed partial class TenantLedger
         return RetryAfterMs(amount.Nanos, _now);
     }
 
-    private long? RetryAfterMs(long amount, long now) => Fits(amount) is { } fits ? Math.Max(0, fits.At - now) : null;
+    private long? RetryAfterMs(long amount, long now) => !_book.Limited ? 0 : Fits(amount) is { } fits ? Math.Max(0, fits.At - now) : null;
 
-    private (long At, BudgetWindow Window)? Fits(long amount) => _book.FitsAt(amount, _escrow.Outstanding, _now, (window, frees) =>
+    private SpendBook.Fit? Fits(long amount) => _book.FitsAt(amount, _escrow.Outstanding, _now, (window, frees) =>
     {
-        var leaves = window.LeavesAt(_book.CellOf(_book.Label(_now)).End);
         foreach (var lease in _escrow.Leases)
         {
-            frees.Add((Math.Max(_now, lease.SpendUntil), lease.Free));
-            frees.Add((Math.Max(_now, leaves), lease.Outstanding - lease.Free));
+            if (lease.Fenced || _now >= lease.SpendUntil)
+            {
+                // Nobody can be relied on to report it: it counts as spent when its time is over.
+                frees.Add(new(window.LeavesAt(_book.CellOf(BudgetWindow.ToSeconds(lease.SpendUntil + _skewMs)).End), lease.Outstanding, false));
+                continue;
+            }
+
+            var report = lease.SpendUntil - _escrow.Options.LeaseMs + _escrow.Options.ReportMs;
+            frees.Add(new(report > _now ? report : lease.SpendUntil, lease.Free, true));
+            frees.Add(new(lease.SpendUntil, lease.Outstanding - lease.Free, true));
+        }
+
+        var after = window.CountsAfter(_now);
+        foreach (var reservation in _reservations.All)
+        {
+            var end = _book.CellOf(_book.Label(reservation.AdmittedAt)).End;
+            if (reservation.Status == ReservationStatus.Pending && end > after)
+            {
+                var leaves = window.LeavesAt(end);
+                frees.Add(new(Math.Min(leaves, reservation.ExpiresAt), reservation.Amount, reservation.ExpiresAt < leaves));
+            }
         }
     });
-
-    private BudgetWindow Smallest()
-    {
-        var smallest = _book.Windows[0];
-        foreach (var window in _book.Windows)
-        {
-            smallest = window.Limit < smallest.Limit ? window : smallest;
-        }
-
-        return smallest;
-    }
 
     private void Book(long charge, uint label)
     {

@@ -36,20 +36,14 @@ internal ref struct BudgetedChoice(RoutingTable table, in RouteRequest request, 
         }
 
         ulong covered = 0;
-        var needed = Money.MaxValue;
         for (var rest = set; rest != 0; rest &= rest - 1)
         {
             var i = BitOperations.TrailingZeroCount(rest);
             covered |= quotes[i].ChargeCap <= affordable ? 1UL << i : 0;
-            needed = Money.Min(needed, quotes[i].ChargeCap);
         }
 
         var chosen = TakeSteps(quotes, covered, wanted, out var permitted);
-        if (chosen < 0)
-        {
-            IsShort = true;
-            CapNeeded = needed;
-        }
+        IsShort = chosen < 0;
 
         for (var rest = set & ~covered; rest != 0; rest &= rest - 1)
         {
@@ -70,6 +64,8 @@ internal ref struct BudgetedChoice(RoutingTable table, in RouteRequest request, 
             LastStep = next < steps.Length ? steps[next] : LowBudgetStep.Refuse;
             if (LastStep is LowBudgetStep.Hold or LowBudgetStep.Refuse)
             {
+                // Of what the steps so far allow, which the budget covers none of.
+                CapNeeded = Least(quotes, Permitted(set, wanted, otherLane, smaller));
                 return -1;
             }
 
@@ -93,6 +89,17 @@ internal ref struct BudgetedChoice(RoutingTable table, in RouteRequest request, 
         }
 
         return permitted;
+    }
+
+    private static Money Least(ReadOnlySpan<Quote> quotes, ulong from)
+    {
+        var least = Money.MaxValue;
+        for (; from != 0; from &= from - 1)
+        {
+            least = Money.Min(least, quotes[BitOperations.TrailingZeroCount(from)].ChargeCap);
+        }
+
+        return least;
     }
 
     private readonly int Pick(ReadOnlySpan<Quote> quotes, ulong from) => byLikelihood

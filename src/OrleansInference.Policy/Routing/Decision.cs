@@ -58,7 +58,7 @@ public readonly record struct Decision
     /// <summary>For <see cref="DecisionOutcome.BudgetShort"/>: hold or refuse. For a chosen candidate: the last step taken to afford it, if any was.</summary>
     public LowBudgetStep? LowBudget { get; init; }
 
-    /// <summary>For <see cref="DecisionOutcome.BudgetShort"/>: the smallest charge cap that would have done.</summary>
+    /// <summary>For <see cref="DecisionOutcome.BudgetShort"/>: the smallest charge cap of the candidates that the low-budget policy allows; more than the budget covers.</summary>
     public Money CapNeeded { get; init; }
 
     /// <summary>Whether a candidate was chosen.</summary>

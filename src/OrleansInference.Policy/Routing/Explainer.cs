@@ -61,7 +61,7 @@ public static class Explainer
         var (code, message) = decision.Outcome switch
         {
             DecisionOutcome.DeadlineUnreachable => (ProblemCode.DeadlineUnreachable, DeadlineMessage(table, request, quotes)),
-            DecisionOutcome.BudgetShort => (ProblemCode.BudgetExhausted, $"The cheapest route of model {model} that meets the deadline needs {decision.CapNeeded} $ of budget and {tenant.MaxAffordableCap} $ are available; raise the budget, wait until it frees, or allow cheaper lanes or variants in the low-budget policy."),
+            DecisionOutcome.BudgetShort => (ProblemCode.BudgetExhausted, $"The cheapest route of model {model} that meets the deadline and that the low-budget policy allows needs {decision.CapNeeded} $ of budget, more than the {tenant.MaxAffordableCap} $ available{(tenant.Shortage is { } why ? $" ({why})" : "")}; raise the budget, wait until it frees, or allow cheaper lanes or variants in the low-budget policy."),
             DecisionOutcome.Unavailable => (ProblemCode.UpstreamUnavailable, $"Every endpoint of model {model} that could serve the request is failing, draining or was tried; try again."),
             DecisionOutcome.PayloadTooLarge => (ProblemCode.PayloadTooLarge, $"The body of {request.PayloadBytes} bytes is larger than the {LargestPayload(table)} bytes that model {model} takes; send it by reference to the async lane or make it smaller."),
             _ => (ProblemCode.NoCandidate, $"No endpoint of model {model} satisfies the request: {Reasons(table, request, tenant, decision, quotes)}. Loosen the constraint that is named."),

@@ -31,7 +31,7 @@ internal static class ProblemTable
         ProblemCode.UnknownTenant => new(403, "There is no such tenant.", 403, "AccessDeniedException"),
         ProblemCode.UnknownJob => new(404, "There is no such job.", 400, "ValidationError"),
         ProblemCode.PayloadTooLarge => TooLarge,
-        ProblemCode.BudgetExhausted => new(402, "The budget does not allow it now.", 402, "ServiceQuotaExceededException"),
+        ProblemCode.BudgetExhausted => new(429, "The budget does not allow it now.", 402, "ServiceQuotaExceededException"),
         ProblemCode.DeadlineUnreachable => new(503, "No route meets the deadline.", 503, "ServiceUnavailable"),
         ProblemCode.NoCandidate => new(422, "No endpoint satisfies the request.", 400, "ValidationError"),
         ProblemCode.Throttled => new(429, "Too much at once.", 400, "ThrottlingException"),

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using OrleansInference.Hosting;
 
 namespace OrleansInference.FrontDoor;
 
@@ -13,7 +14,8 @@ internal static class RefusalWriter
         var response = context.Response;
         var sageMaker = SpeaksSageMaker(context.Request);
         response.StatusCode = sageMaker ? refusal.Kind.SageMakerStatus : refusal.Kind.Status;
-        if (refusal.RetryAfter is { } wait)
+        var retryAfter = OnTheWall(context, refusal.RetryAfter);
+        if (retryAfter is { } wait)
         {
             response.Headers.RetryAfter = Math.Max(1, Math.Ceiling(wait.TotalSeconds)).ToString("0", CultureInfo.InvariantCulture);
         }
@@ -43,7 +45,7 @@ internal static class RefusalWriter
             }
             else
             {
-                WriteDetails(writer, context, refusal);
+                WriteDetails(writer, context, refusal, retryAfter);
             }
 
             writer.WriteEndObject();
@@ -56,6 +58,10 @@ internal static class RefusalWriter
         }
     }
 
+    // The router's clock may run faster than that of the caller, who waits on the wall.
+    private static TimeSpan? OnTheWall(HttpContext context, TimeSpan? retryAfter) =>
+        retryAfter is { } wait && context.RequestServices.GetService<RouterClock>() is { } clock ? wait / clock.Speed : retryAfter;
+
     private static void WriteSageMaker(Utf8JsonWriter writer, Refusal refusal)
     {
         writer.WriteString("Message", refusal.Message);
@@ -67,7 +73,7 @@ internal static class RefusalWriter
         }
     }
 
-    private static void WriteDetails(Utf8JsonWriter writer, HttpContext context, Refusal refusal)
+    private static void WriteDetails(Utf8JsonWriter writer, HttpContext context, Refusal refusal, TimeSpan? retryAfter)
     {
         writer.WriteString("type", "about:blank");
         writer.WriteString("title", refusal.Kind.Title);
@@ -76,7 +82,7 @@ internal static class RefusalWriter
         writer.WriteString("instance", context.Request.Path.Value);
         writer.WriteString("code", refusal.Code);
         writer.WriteString("traceId", context.TraceIdentifier);
-        if (refusal.RetryAfter is { } wait)
+        if (retryAfter is { } wait)
         {
             writer.WriteNumber("retryAfterSeconds", wait.TotalSeconds);
         }

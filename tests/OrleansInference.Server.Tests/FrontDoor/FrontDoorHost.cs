@@ -8,6 +8,7 @@ using Microsoft.Extensions.Logging;
 using OrleansInference.Aws.Signing;
 using OrleansInference.Dispatch;
 using OrleansInference.FrontDoor;
+using OrleansInference.Hosting;
 using OrleansInference.Jobs;
 using OrleansInference.Keys;
 
@@ -32,7 +33,7 @@ internal sealed class FrontDoorHost : IAsyncDisposable
 
     public KeyDirectory Directory => _app.Services.GetRequiredService<KeyDirectory>();
 
-    public static async Task<FrontDoorHost> StartAsync(long maxBodyBytes = 1 << 20)
+    public static async Task<FrontDoorHost> StartAsync(long maxBodyBytes = 1 << 20, double speed = 1)
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
@@ -45,6 +46,7 @@ internal sealed class FrontDoorHost : IAsyncDisposable
         builder.Services.AddSingleton(host._master);
         builder.Services.AddSingleton(new AdminKey(Admin));
         builder.Services.AddSingleton(TimeProvider.System);
+        builder.Services.AddSingleton(new RouterClock(TimeProvider.System, speed));
         builder.Services.AddFrontDoor(new() { MaxBodyBytes = maxBodyBytes }, TimeSpan.FromMinutes(1));
         var app = builder.Build();
         app.MapFrontDoor();

@@ -96,7 +96,7 @@ public sealed class OwnDialectTests
 
     [Theory]
     [InlineData(ProblemCode.UnknownModel, 404)]
-    [InlineData(ProblemCode.BudgetExhausted, 402)]
+    [InlineData(ProblemCode.BudgetExhausted, 429)]
     [InlineData(ProblemCode.DeadlineUnreachable, 503)]
     [InlineData(ProblemCode.NoCandidate, 422)]
     [InlineData(ProblemCode.Throttled, 429)]
@@ -116,6 +116,17 @@ public sealed class OwnDialectTests
         var problem = await ProblemAsync(response, (HttpStatusCode)status, code.ToString());
         Assert.Equal("3", response.Headers.GetValues("Retry-After").Single());
         Assert.Equal(2.5, problem.GetProperty("retryAfterSeconds").GetDouble());
+    }
+
+    [Theory]
+    [InlineData("/v1/models/chat/invocations")]
+    [InlineData("/endpoints/chat/invocations")]
+    public async Task On_a_fast_clock_the_time_to_come_back_is_that_of_the_wall(string path)
+    {
+        await using var host = await FrontDoorHost.StartAsync(speed: 20);
+        host.Dispatcher.Answer = static _ => InferenceOutcome.Refused(ProblemCode.BudgetExhausted, "why", TimeSpan.FromDays(30));
+        using var response = await host.PostAsync(path, await host.IssueAsync(), Body);
+        Assert.Equal($"{30 * 86_400 / 20}", response.Headers.GetValues("Retry-After").Single());
     }
 
     [Fact]

@@ -157,7 +157,7 @@ public sealed class LiveServerTests(LiveServer server) : IClassFixture<LiveServe
     public async Task An_empty_budget_refuses_and_says_so()
     {
         using var response = await server.PostAsync(LiveServer.Invocations, (await server.IssueAsync("poor")).ApiKey);
-        Assert.Equal(HttpStatusCode.PaymentRequired, response.StatusCode);
+        Assert.Equal(HttpStatusCode.TooManyRequests, response.StatusCode);
         Assert.Contains("BudgetExhausted", await response.Content.ReadAsStringAsync(), StringComparison.Ordinal);
         Assert.Equal(Money.Zero, (await server.BudgetAsync("poor")).SettledTotal);
     }

@@ -1,0 +1,21 @@
+namespace OrleansInference;
+
+/// <summary>Why a budget does not allow an amount, in figures of one moment.</summary>
+[GenerateSerializer, Immutable, Alias("oi.BudgetShortage")]
+public sealed record BudgetShortage
+{
+    /// <summary>What was asked for.</summary>
+    [Id(0)] public required Money Amount { get; init; }
+
+    /// <summary>What the tightest window leaves for anybody; negative after its limit was lowered.</summary>
+    [Id(1)] public required Money Available { get; init; }
+
+    /// <summary>Milliseconds until the amount fits if nobody else spends; 0: it never will.</summary>
+    [Id(2)] public required long RetryAfterMs { get; init; }
+
+    /// <summary>Whether that time rests on money coming back that leases, requests under way or jobs hold now.</summary>
+    [Id(3)] public bool IsHeld { get; init; }
+
+    /// <summary>The window, how its limit is taken up and when that changes: a sentence that begins in lower case, whose figures add up to the limit.</summary>
+    [Id(4)] public required string Reason { get; init; }
+}

@@ -1,0 +1,188 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using System.Text.RegularExpressions;
+using OrleansInference.Budgets;
+
+namespace OrleansInference.Tests.Budgets;
+
+public sealed partial class RetryAfterTests
+{
+    private static readonly string[] Zones = ["UTC", "Europe/Berlin", "Asia/Kathmandu"];
+
+    [Fact]
+    public void After_the_time_named_the_same_reservation_succeeds_if_nobody_else_spends_and_a_moment_earlier_it_does_not()
+    {
+        var (refused, held, exact) = (0, 0, 0);
+        for (var seed = 0; seed < 3_000; seed++)
+        {
+            var history = new History(seed);
+            if (history.Ask() is not { } shortage)
+            {
+                continue;
+            }
+
+            refused++;
+            if (shortage.RetryAfterMs == 0)
+            {
+                Assert.Contains(history.Limits, limit => limit < shortage.Amount);
+                continue;
+            }
+
+            // Exact where nothing is held.
+            if (history.Holds == 0)
+            {
+                exact++;
+                Assert.False(history.AskAgainAfter(shortage, shortage.RetryAfterMs - 1, report: false), $"seed {seed}: it would have fitted earlier");
+            }
+
+            held += shortage.IsHeld ? 1 : 0;
+            Assert.True(history.AskAgainAfter(shortage, shortage.RetryAfterMs, report: true), $"seed {seed}: {shortage.Reason}");
+        }
+
+        Assert.True(refused > 300 && held > 50 && exact > 50, $"{refused} refused, {held} for held money, {exact} exact");
+    }
+
+    [Fact]
+    public void The_figures_of_a_refusal_add_up_to_the_limit()
+    {
+        for (var seed = 0; seed < 1_000; seed++)
+        {
+            var history = new History(seed);
+            if (history.Ask() is not { } shortage)
+            {
+                continue;
+            }
+
+            var figures = Figures().Matches(shortage.Reason).Select(static match => decimal.Parse(match.Groups[1].Value, CultureInfo.InvariantCulture)).ToArray();
+            Assert.Equal(figures[0], figures[2..].Sum());
+            Assert.Equal(shortage.Amount.ToDollars(), figures[1]);
+            Assert.True(shortage.Available < shortage.Amount, $"seed {seed}: {shortage.Reason}");
+        }
+    }
+
+    [Fact]
+    public void Money_that_requests_under_way_hold_is_due_within_a_lease_and_not_when_the_window_frees()
+    {
+        var now = 1_800_000_000_000;
+        var ledger = new TenantLedger(new() { Id = new("t"), Budgets = [new() { Kind = BudgetWindowKind.Rolling, Seconds = 86_400, Limit = Money.FromNanos(100) }] });
+        ledger.Refill(new() { Holder = "a", LeaseId = 1, AtLeast = 90 }, now);
+        ledger.Refill(new() { Holder = "a", LeaseId = 1, Pending = 90 }, now);
+        var reply = ledger.Reserve("job", Money.FromNanos(50), now + 60_000, now);
+        Assert.False(reply.Granted);
+        Assert.InRange(reply.RetryAfterMs, 1, EscrowOptions.Money.LeaseMs);
+        Assert.Contains("held by requests under way", reply.Reason, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_refused_reservation_calls_the_free_money_of_leases_back()
+    {
+        var now = 1_800_000_000_000;
+        var ledger = new TenantLedger(new() { Id = new("t"), Budgets = [new() { Kind = BudgetWindowKind.Rolling, Seconds = 86_400, Limit = Money.FromNanos(100) }] });
+        var lease = new EscrowLease(1, cells: 1);
+        lease.Apply(ledger.Refill(lease.BuildReport("a", now, atLeast: 90), now)!, now);
+        var refused = ledger.Reserve("job", Money.FromNanos(50), now + 60_000, now);
+        Assert.False(refused.Granted);
+        var later = now + refused.RetryAfterMs;
+        lease.Apply(ledger.Refill(lease.BuildReport("a", later - 2), later - 2)!, later - 2);
+        ledger.Refill(lease.BuildReport("a", later - 1), later - 1);
+        Assert.True(ledger.Reserve("job", Money.FromNanos(50), now + 60_000, later).Granted);
+    }
+
+    [GeneratedRegex(@"(-?\d+(?:\.\d+)?) \$")]
+    private static partial Regex Figures();
+
+    /// <summary>A ledger after some random life, and everybody who holds its money.</summary>
+    private sealed class History
+    {
+        private readonly TenantLedger _ledger;
+        private readonly Dictionary<string, LeaseReport> _reports = [];
+        private readonly List<string> _jobs = [];
+        private readonly Money _amount;
+        private readonly long _now;
+
+        public History(int seed)
+        {
+            var random = new Random(seed);
+            var windows = ImmutableArray.CreateBuilder<BudgetWindowDefinition>();
+            do
+            {
+                var kind = (BudgetWindowKind)random.Next(3);
+                windows.Add(new() { Kind = kind, Seconds = random.Next(60, 7200), Limit = Money.FromNanos(random.Next(50, 600)) });
+            }
+            while (random.Next(3) == 0);
+            Limits = [.. windows.Select(static window => window.Limit)];
+            _now = new DateTimeOffset(2026, 10, 24, 20, 0, 0, TimeSpan.Zero).ToUnixTimeMilliseconds() + random.NextInt64(40 * 3_600_000L);
+            _ledger = new(new() { Id = new("t"), Budgets = windows.ToImmutable(), TimeZone = Zones[random.Next(Zones.Length)] });
+            var holding = random.Next(3) > 0;
+            for (var i = random.Next(12); i > 0; i--)
+            {
+                _now += random.Next(600_000);
+                var id = $"job-{i}";
+                if (_ledger.Reserve(id, Money.FromNanos(random.Next(1, 60)), _now + random.Next(1, 7_200_000), _now).Granted)
+                {
+                    _ledger.Settle(id, Money.FromNanos(random.Next(0, 60)), _now);
+                }
+            }
+
+            for (var i = holding ? random.Next(3) : 0; i > 0; i--)
+            {
+                var id = $"open-{i}";
+                if (_ledger.Reserve(id, Money.FromNanos(random.Next(1, 60)), _now + random.Next(60_000, 7_200_000), _now).Granted)
+                {
+                    _jobs.Add(id);
+                }
+            }
+
+            for (var i = holding ? random.Next(4) : 0; i > 0; i--)
+            {
+                var report = new LeaseReport { Holder = $"silo-{i}", LeaseId = 1, AtLeast = random.Next(1, 120) };
+                var granted = _ledger.Refill(report, _now)!.Granted;
+                if (granted > 0)
+                {
+                    _reports[report.Holder] = report with { AtLeast = 0, Settled = random.NextInt64(granted / 2 + 1), Pending = granted / 3 };
+                    _ledger.Refill(_reports[report.Holder], _now);
+                }
+            }
+
+            _amount = Money.FromNanos(random.Next(1, 700));
+        }
+
+        public ImmutableArray<Money> Limits { get; }
+
+        public int Holds => _jobs.Count + _ledger.GetView(_now).Leases.Length;
+
+        public BudgetShortage? Ask() =>
+            _ledger.RetryAfterMs(_amount, _now) is 0 ? null : _ledger.Shortage(_amount, _now);
+
+        /// <summary>Time passes; then, if told so, all report what they hold as unspent.</summary>
+        public bool AskAgainAfter(BudgetShortage shortage, long ms, bool report)
+        {
+            var ledger = new TenantLedger(Definition(), _ledger.ToState());
+            var at = _now + ms;
+            if (report)
+            {
+                foreach (var (holder, last) in _reports)
+                {
+                    // What is free comes with the first report, what requests held with the last one of the lease.
+                    var granted = ledger.ToState().Escrow!.Leases.Single(lease => lease.Holder == holder).Granted;
+                    var settled = Math.Min(last.Settled, granted);
+                    var pending = ms < EscrowOptions.Money.LeaseMs ? Math.Min(last.Pending, granted - settled) : 0;
+                    ledger.Refill(last with { Settled = settled, Pending = pending, Returned = granted - settled - pending }, _now + Math.Min(ms, EscrowOptions.Money.ReportMs));
+                }
+
+                foreach (var job in _jobs)
+                {
+                    // One that would run out meanwhile has ended in time; the others are still under way.
+                    if (ledger.ToState().Reservations!.Single(r => r.Id == job).ExpiresAt <= at)
+                    {
+                        ledger.Settle(job, Money.Zero, _now + 1);
+                    }
+                }
+            }
+
+            return ledger.RetryAfterMs(shortage.Amount, at) is 0;
+        }
+
+        private TenantDefinition Definition() => _ledger.Definition;
+    }
+}
