@@ -275,6 +275,9 @@ public sealed record TenantDefinition
 
     /// <summary>When no candidate meets the deadline: true sends the request to the fastest one, false refuses it.</summary>
     [Id(10)] public bool BestEffort { get; init; }
+
+    /// <summary>Shares of a budget's limit at which an alert is given, in percent, rising, 1..100; at most 16.</summary>
+    [Id(11)] public ImmutableArray<int> AlertPercents { get; init; } = [50, 80, 100];
 }
 
 /// <summary>Default deadlines of the classes, in seconds.</summary>

@@ -55,11 +55,29 @@ public sealed record BudgetWindowView
     /// <summary>What could still be granted now.</summary>
     [Id(3)] public Money Available { get; init; }
 
-    /// <summary>When the window next begins anew (calendar) or next frees money (rolling); null if nothing is counted.</summary>
+    /// <summary>
+    /// When what is counted longest stops to count: for a rolling window as it leaves, for a calendar window 2 seconds after
+    /// the period's end, because a silo whose clock is that much behind may still spend in it. Null if nothing is counted.
+    /// </summary>
     [Id(4)] public DateTimeOffset? FreesAt { get; init; }
 
     /// <summary>When the window runs out at the present rate; null if it does not.</summary>
     [Id(5)] public DateTimeOffset? ExhaustedAt { get; init; }
+
+    /// <summary>Reserved inside the window by jobs that have not ended.</summary>
+    [Id(6)] public Money Reserved { get; init; }
+
+    /// <summary>Out on leases; counts in every window.</summary>
+    [Id(7)] public Money Leased { get; init; }
+
+    /// <summary>Part of <see cref="Leased"/> and <see cref="Reserved"/> beyond the limit, after it was lowered: by so much the charges may exceed it at most.</summary>
+    [Id(8)] public Money BeyondLimit { get; init; }
+
+    /// <summary>Recent spend over the rate at which the window would just last: above 1 is ahead of pace.</summary>
+    [Id(9)] public double Pace { get; init; }
+
+    /// <summary>Alert thresholds reached in the present period, in percent.</summary>
+    [Id(10)] public ImmutableArray<int> Alerts { get; init; } = [];
 }
 
 /// <summary>What one silo holds of a tenant's money.</summary>
@@ -104,8 +122,11 @@ public sealed record BudgetView
     /// <summary>Weight of charges in route decisions.</summary>
     [Id(6)] public double Pacing { get; init; }
 
-    /// <summary>Charges per second, recently.</summary>
+    /// <summary>Charges per hour at the recent rate.</summary>
     [Id(7)] public Money SpendPerHour { get; init; }
+
+    /// <summary>Seconds after which a change of a limit holds on every silo that is alive.</summary>
+    [Id(8)] public double LimitChangeSeconds { get; init; }
 }
 
 /// <summary>Owns a tenant's ledger. Key: the tenant id. Every promise is durable before it is answered.</summary>

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
+using OrleansInference.Budgets;
 
 namespace OrleansInference.Telemetry;
 
@@ -24,6 +25,8 @@ public static class RouterTelemetry
 
     private static readonly Counter<double> Costs = Meter.CreateCounter<double>("orleans_inference.use_cost", "{USD}", "What AWS bills for serverless use, by lane. Instances are booked by their endpoints.");
 
+    private static readonly Counter<long> BudgetAlerts = Meter.CreateCounter<long>("orleans_inference.budget_alerts", "{alert}", "Budget thresholds reached, by tenant, window and percent.");
+
     /// <summary>Traces of requests.</summary>
     internal static ActivitySource Activities { get; } = new(ActivitySourceName);
 
@@ -34,6 +37,9 @@ public static class RouterTelemetry
         tags.Add("outcome", "answered");
         Requests.Add(1, tags);
     }
+
+    internal static void BudgetReached(BudgetAlert alert) =>
+        BudgetAlerts.Add(1, new TagList { { "tenant", alert.Tenant.Value }, { "window", alert.Window.Kind.ToString() }, { "percent", alert.Percent } });
 
     internal static void Failed(Lane? lane, TrafficClass trafficClass, ProblemCode code)
     {

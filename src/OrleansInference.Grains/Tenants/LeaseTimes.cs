@@ -7,7 +7,7 @@ namespace OrleansInference.Tenants;
 internal static class LeaseTimes
 {
     private const long LeaseMs = 10_000;
-    private const long ReportMs = 2_000;
+    private const long ReportMs = 5_000;
     private const double LeastWallShare = 0.4;
 
     public static EscrowOptions ForMoney(RouterClock clock) => InTimeOf(clock, EscrowOptions.Money);

@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging;
 using OrleansInference.Budgets;
 using OrleansInference.Hosting;
 using OrleansInference.Persistence;
+using OrleansInference.Telemetry;
 
 namespace OrleansInference.Tenants;
 
@@ -28,6 +29,7 @@ public sealed record TenantGrainState
 internal sealed partial class TenantGrain(
     [PersistentState("tenant", OrleansInferenceOptions.StorageName)] IPersistentState<TenantGrainState> storage,
     RouterClock clock,
+    IEnumerable<IBudgetEvents> events,
     ILogger<TenantGrain> logger) : DurableGrain<TenantGrainState>(storage, clock), ITenantGrain
 {
     private static readonly TimeSpan TickPeriod = TimeSpan.FromSeconds(2);
@@ -52,7 +54,7 @@ internal sealed partial class TenantGrain(
         return Task.CompletedTask;
     }
 
-    public Task Configure(TenantDefinition definition)
+    public async Task Configure(TenantDefinition definition)
     {
         ArgumentNullException.ThrowIfNull(definition);
         RequireAlive();
@@ -73,7 +75,8 @@ internal sealed partial class TenantGrain(
 
         (_definition, _isRemoved) = (definition, false);
         _version++;
-        return PersistAsync();
+        await PersistAsync();
+        RaiseAlerts();
     }
 
     public Task Remove()
@@ -111,7 +114,7 @@ internal sealed partial class TenantGrain(
             Shortage = isShort ? _ledger.Shortage(Money.FromNanos(report.AtLeast), Clock.Now) : null,
         };
         await PersistAsync();
-        LogAlerts();
+        RaiseAlerts();
         return lease;
     }
 
@@ -125,7 +128,7 @@ internal sealed partial class TenantGrain(
 
         var reply = _ledger.Reserve(reservationId, amount, expiresAt, Clock.Now);
         await PersistAsync();
-        LogAlerts();
+        RaiseAlerts();
         return reply;
     }
 
@@ -145,7 +148,7 @@ internal sealed partial class TenantGrain(
         }
 
         await PersistAsync();
-        LogAlerts();
+        RaiseAlerts();
     }
 
     public Task<BudgetShortage?> GetShortage(Money amount)
@@ -193,20 +196,35 @@ internal sealed partial class TenantGrain(
                 await PersistAsync();
             }
 
-            LogAlerts();
+            RaiseAlerts();
         },
         new GrainTimerCreationOptions(ToTimer(TickPeriod), ToTimer(TickPeriod)) { Interleave = true });
 
-    private void LogAlerts()
+    private void RaiseAlerts()
     {
         foreach (var alert in _ledger!.TakeAlerts())
         {
             LogAlert(alert.Tenant, alert.Percent, alert.Window.Kind, alert.Window.Limit, alert.Counted);
+            RouterTelemetry.BudgetReached(alert);
+            foreach (var listener in events)
+            {
+                try
+                {
+                    listener.Reached(alert);
+                }
+                catch (Exception exception)
+                {
+                    LogListenerFailed(exception, alert.Tenant);
+                }
+            }
         }
     }
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Tenant {Tenant} has reached {Percent} % of its {Window} budget of {Limit} $: {Counted} $.")]
     private partial void LogAlert(TenantId tenant, int percent, BudgetWindowKind window, Money limit, Money counted);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "Tenant {Tenant}: a listener to its budget alerts failed.")]
+    private partial void LogListenerFailed(Exception exception, TenantId tenant);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "Tenant {Tenant}: settling reservation {Reservation} with {Charge} $ came to {Outcome}.")]
     private partial void LogSettlement(string tenant, string reservation, Money charge, SettleOutcome outcome);

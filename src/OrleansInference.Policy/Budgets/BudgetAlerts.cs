@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Text.Json.Serialization;
 
 namespace OrleansInference.Budgets;
@@ -5,7 +6,7 @@ namespace OrleansInference.Budgets;
 /// <summary>A budget window has reached a share of its limit.</summary>
 /// <param name="Tenant">Whose budget.</param>
 /// <param name="Window">Which window.</param>
-/// <param name="Percent">The threshold: 50, 80 or 100 percent.</param>
+/// <param name="Percent">The threshold in percent.</param>
 /// <param name="Counted">What counts in the window.</param>
 /// <param name="At">Unix ms.</param>
 public sealed record BudgetAlert(TenantId Tenant, BudgetWindowDefinition Window, int Percent, Money Counted, long At);
@@ -32,7 +33,8 @@ public sealed record AlertRecord
 /// <summary>Gives each threshold of each window once per period.</summary>
 internal sealed class BudgetAlerts(IReadOnlyList<AlertRecord>? stored)
 {
-    private static readonly int[] Thresholds = [50, 80, 100];
+    /// <summary>The most thresholds a tenant may have.</summary>
+    public const int MaxThresholds = 16;
 
     private List<AlertRecord>? _given = stored is { Count: > 0 } ? [.. stored] : null;
     private List<BudgetAlert>? _waiting;
@@ -49,13 +51,14 @@ internal sealed class BudgetAlerts(IReadOnlyList<AlertRecord>? stored)
 
     /// <summary>Looks at every window; <paramref name="refused"/> says that a request was just refused for lack of money.</summary>
     /// <returns>Whether anything changed.</returns>
-    public bool Update(TenantId tenant, SpendBook book, bool refused, long now)
+    public bool Update(TenantDefinition tenant, SpendBook book, bool refused, long now)
     {
+        var thresholds = tenant.AlertPercents.IsDefault ? [] : tenant.AlertPercents;
         var changed = _given is not null && _given.RemoveAll(g => g.Until <= now) > 0;
         foreach (var window in book.Windows)
         {
             var counted = book.Counted(window, now);
-            var percent = Reached(counted, window.Limit, refused);
+            var percent = Reached(counted, window.Limit, refused, thresholds);
             if (percent == 0)
             {
                 continue;
@@ -70,11 +73,11 @@ internal sealed class BudgetAlerts(IReadOnlyList<AlertRecord>? stored)
                 continue;
             }
 
-            foreach (var threshold in Thresholds)
+            foreach (var threshold in thresholds)
             {
                 if (threshold > given && threshold <= percent)
                 {
-                    (_waiting ??= []).Add(new(tenant, definition, threshold, Money.FromNanos((long)Int128.Min(counted, long.MaxValue)), now));
+                    (_waiting ??= []).Add(new(tenant.Id, definition, threshold, Money.FromNanos((long)Int128.Min(counted, long.MaxValue)), now));
                 }
             }
 
@@ -92,17 +95,23 @@ internal sealed class BudgetAlerts(IReadOnlyList<AlertRecord>? stored)
         return changed;
     }
 
-    // Whole charges do not add up to the limit to the nano-dollar: a refusal in the last twentieth is exhaustion too.
-    private static int Reached(Int128 counted, long limit, bool refused)
+    /// <summary>The highest threshold that a window has given in its present period; 0: none.</summary>
+    public int GivenFor(BudgetWindow window, long now)
     {
-        if (limit == 0)
+        var definition = window.Definition;
+        return _given?.Find(g => g.Kind == definition.Kind && g.Seconds == definition.Seconds && g.Limit == window.Limit && g.Until > now)?.Percent ?? 0;
+    }
+
+    // Whole charges do not add up to the limit to the nano-dollar: a refusal in the last twentieth is exhaustion too.
+    private static int Reached(Int128 counted, long limit, bool refused, ImmutableArray<int> thresholds)
+    {
+        var reached = 0;
+        foreach (var threshold in thresholds)
         {
-            return refused ? 100 : 0;
+            var isReached = limit == 0 ? refused : counted * 100 >= (Int128)limit * (refused && threshold == 100 ? 95 : threshold);
+            reached = isReached ? Math.Max(reached, threshold) : reached;
         }
 
-        var hundredths = counted * 100;
-        return hundredths >= (Int128)limit * (refused ? 95 : 100) ? 100
-            : hundredths >= (Int128)limit * 80 ? 80
-            : hundredths >= (Int128)limit * 50 ? 50 : 0;
+        return reached;
     }
 }

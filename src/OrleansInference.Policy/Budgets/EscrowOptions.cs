@@ -12,8 +12,12 @@ public sealed record EscrowOptions
     /// <summary>How long after a report the holder may spend, in milliseconds.</summary>
     public long LeaseMs { get; init; } = 10_000;
 
-    /// <summary>How long after a report the holder's next one is due, in milliseconds: by then it has heard that others wait and given back what it can spare.</summary>
-    public long ReportMs { get; init; } = 2_000;
+    /// <summary>
+    /// How soon a holder that is alive gives back what the owner calls back, in milliseconds: it hears of it in the answer to
+    /// one report and obeys with the next. So long takes a change of the limit to hold everywhere; a holder that is cut off
+    /// stops when its lease has run out, after <see cref="LeaseMs"/> at most.
+    /// </summary>
+    public long ReportMs { get; init; } = 5_000;
 
     /// <summary>The most by which the clocks of two silos differ, in milliseconds.</summary>
     public long SkewMs { get; init; } = 2_000;

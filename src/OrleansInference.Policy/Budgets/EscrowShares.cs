@@ -45,6 +45,13 @@ internal static class EscrowShares
             keep = wanted;
         }
 
+        if (available < 0)
+        {
+            // A limit was lowered below what is out. What others have spent unreported is not known, so no part would be
+            // right: all of it is called back, and granted anew from what the limit leaves.
+            keep = 0;
+        }
+
         available = Math.Max(0, available);
         var grant = Math.Clamp(Math.Min(wanted, keep) - lease.Free, 0, available / (2 * Math.Max(1, holders)));
         if (lease.Free + grant >= atLeast)

@@ -56,7 +56,7 @@ public sealed class Pacing
         foreach (var window in view.Windows)
         {
             var lengthMs = LengthMs(window.Window);
-            var ahead = RateRatio(window, view.SpendPerHour, lengthMs, now) - 1;
+            var ahead = Pace(window, view.SpendPerHour.Nanos / 3_600_000.0, lengthMs, now) - 1;
 
             // A short window reacts within seconds, a long one within minutes.
             var settleMs = Math.Clamp(lengthMs / 50, 10_000, 600_000);
@@ -66,11 +66,11 @@ public sealed class Pacing
         _multiplier = view.Windows.IsDefaultOrEmpty ? Floor : Math.Clamp(_multiplier * Math.Exp(step), Floor, MaxWeight);
     }
 
-    // Recent spend over the rate at which the window would just last: above 1 is ahead of pace.
-    private static double RateRatio(BudgetWindowView window, Money spendPerHour, double lengthMs, long now)
+    /// <summary>Recent spend in nano-dollars per millisecond over the rate at which the window would just last: above 1 is ahead of pace.</summary>
+    internal static double Pace(BudgetWindowView window, double perMs, double lengthMs, long now)
     {
         var limit = window.Window.Limit.Nanos;
-        if (limit <= 0 || spendPerHour.Nanos <= 0)
+        if (limit <= 0 || perMs <= 0)
         {
             return 0;
         }
@@ -78,7 +78,7 @@ public sealed class Pacing
         var (amount, overMs) = window.Window.Kind == BudgetWindowKind.Rolling || window.FreesAt is not { } ends
             ? (limit, lengthMs)
             : (window.Available.Nanos, Math.Max(1, ends.ToUnixTimeMilliseconds() - now));
-        return amount <= 0 ? double.PositiveInfinity : spendPerHour.Nanos / 3_600_000.0 / (amount / overMs);
+        return amount <= 0 ? double.PositiveInfinity : perMs / (amount / overMs);
     }
 
     private static double LengthMs(BudgetWindowDefinition window) => window.Kind switch

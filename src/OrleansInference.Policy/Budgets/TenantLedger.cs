@@ -295,5 +295,5 @@ public sealed partial class TenantLedger
         }
     }
 
-    private void Alert(bool refused) => Version += _alerts.Update(_definition.Id, _book, refused, _now) ? 1 : 0;
+    private void Alert(bool refused) => Version += _alerts.Update(_definition, _book, refused, _now) ? 1 : 0;
 }

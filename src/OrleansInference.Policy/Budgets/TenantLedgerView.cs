@@ -75,6 +75,7 @@ public sealed partial class TenantLedger
                 Pending = Money.FromNanos(Math.Min(l.Pending, l.Outstanding)),
                 SpendUntil = Time(l.SpendUntil),
             })],
+            LimitChangeSeconds = _escrow.Options.ReportMs / 1000.0,
             SpendPerHour = Money.FromNanos((long)Math.Min(perMs * 3_600_000, long.MaxValue / 2)),
         };
     }
@@ -84,15 +85,23 @@ public sealed partial class TenantLedger
         var after = window.CountsAfter(_now);
         var unreported = _book.Unreported.SumAfter(after);
         var counted = _book.Counted(window, _now);
-        return new()
+        var reserved = Nanos(_book.Reserved.SumAfter(after));
+        var given = _alerts.GivenFor(window, _now);
+        var view = new BudgetWindowView
         {
             Window = window.Definition,
+            Reserved = reserved,
+            Leased = Money.FromNanos(outstanding),
+            BeyondLimit = Nanos(Int128.Clamp(counted + outstanding - window.Limit, 0, outstanding + (Int128)reserved.Nanos)),
+            Alerts = _definition.AlertPercents.IsDefault ? [] : [.. _definition.AlertPercents.Where(percent => percent <= given)],
             Settled = Nanos(_book.Settled.SumAfter(after) + unreported),
             Unreported = Nanos(unreported),
             Available = Nanos(Int128.Max(0, window.Limit - counted - outstanding)),
             FreesAt = FreesAt(window, after) is { } frees ? Time(frees) : null,
             ExhaustedAt = BudgetForecast.ExhaustedAt(_book, window, perMs, _now) is { } exhausted ? Time(exhausted) : null,
         };
+        var pace = Pacing.Pace(view, perMs, window.LengthMs(_now), _now);
+        return view with { Pace = double.IsFinite(pace) ? pace : double.MaxValue };
     }
 
     private long? FreesAt(BudgetWindow window, uint after)

@@ -1,3 +1,5 @@
+using OrleansInference.Budgets;
+
 namespace OrleansInference.Pricing;
 
 /// <summary>The rules of the tenants of a catalog.</summary>
@@ -49,6 +51,13 @@ internal static class TenantValidation
         problems.Require(Enum.IsDefined(tenant.DefaultClass), $"{path}.defaultClass", $"{(int)tenant.DefaultClass} is no class; use High, Medium or Low");
         problems.Require(Enum.IsDefined(tenant.Routing), $"{path}.routing", $"{(int)tenant.Routing} is no routing policy; use CheapestInTime or FixedRule");
         problems.Require(tenant.Weight is > 0 and <= 1e9, $"{path}.weight", $"{tenant.Weight} is no fair-share weight; give more than 0 and at most 1e9");
+        var percents = tenant.AlertPercents;
+        problems.Require(percents.IsDefault || percents.Length <= BudgetAlerts.MaxThresholds, $"{path}.alertPercents", $"more than {BudgetAlerts.MaxThresholds} thresholds; keep those that somebody acts on");
+        for (var i = 0; i < CatalogValidation.Length(percents); i++)
+        {
+            problems.Require(percents[i] is >= 1 and <= 100 && (i == 0 || percents[i] > percents[i - 1]), $"{path}.alertPercents[{i}]", $"{percents[i]} is no threshold here; give whole percents from 1 to 100, each above the one before");
+        }
+
         problems.RequireRange(tenant.MinQuality, 0, 1, $"{path}.minQuality");
         var ended = false;
         for (var i = 0; i < CatalogValidation.Length(tenant.LowBudget); i++)

@@ -1,0 +1,97 @@
+using OrleansInference.Dispatch;
+
+namespace OrleansInference.Tests;
+
+/// <summary>Limits as they change, silos as they come and go, and what the budget's view says of it.</summary>
+public sealed class LimitTests
+{
+    private static readonly Money Price = Money.FromDollars(0.001m);
+
+    [Fact]
+    public async Task A_limit_lowered_under_load_holds_on_every_silo_but_for_what_was_leased_and_that_is_shown()
+    {
+        await using var world = await RouterCluster.StartAsync();
+        world.Aws.Service = TimeSpan.FromMilliseconds(20);
+        await world.ApplyAsync(SampleCatalog.Create(Price * 100_000, SampleCatalog.Endpoint("chat-rt", concurrency: 16)));
+        var tenant = world.Grains.GetGrain<ITenantGrain>(SampleCatalog.Poor.Value);
+        using var stop = new CancellationTokenSource();
+        var load = Task.WhenAll(world.Dispatchers().SelectMany(dispatcher => Enumerable.Range(0, 4).Select(_ => KeepAskingAsync(dispatcher, stop.Token))));
+        await RouterCluster.EventuallyAsync(tenant.GetBudget, budget => budget.Leases.Length == 3 && budget.SettledTotal > Price * 20);
+
+        var definition = (await tenant.GetDefinition())!;
+        var limit = (await tenant.GetBudget()).SettledTotal + Price * 30;
+        await tenant.Configure(definition with { Budgets = [definition.Budgets[0] with { Limit = limit }] });
+        var lowered = (await tenant.GetBudget()).Windows[0];
+        Assert.Equal(limit, lowered.Window.Limit);
+
+        // Refusals come from all silos once what was leased is called back or spent.
+        await RouterCluster.EventuallyAsync(tenant.GetBudget, budget => budget.Windows[0].BeyondLimit == Money.Zero || budget.Windows[0].Leased == Money.Zero);
+        var outcomes = await Task.WhenAll(world.Dispatchers().Select(dispatcher => RefusedAsync(dispatcher)));
+        Assert.All(outcomes, outcome => Assert.NotNull(outcome.Problem!.RetryAfter));
+        await stop.CancelAsync();
+        await load;
+
+        var charged = world.Audit.Sums[SampleCatalog.Poor].Charged;
+        Assert.True(charged <= limit + lowered.BeyondLimit, $"charged {charged} of {limit} and {lowered.BeyondLimit} that were out");
+    }
+
+    [Fact]
+    public async Task The_first_burst_of_a_tenant_that_no_silo_has_seen_is_held_to_its_budget()
+    {
+        await using var world = await RouterCluster.StartAsync();
+        await world.ApplyAsync(SampleCatalog.Create(Price * 50));
+        var dispatchers = world.Dispatchers();
+        var outcomes = await Task.WhenAll(Enumerable.Range(0, 300).Select(i => AskAsync(dispatchers[i % 3])));
+        var charged = world.Audit.Sums[SampleCatalog.Poor].Charged;
+        Assert.True(charged <= Price * 50, $"{charged} was charged");
+        Assert.Equal(Price * outcomes.Count(static outcome => outcome.IsAnswer), charged);
+        Assert.All(outcomes, static outcome => Assert.True(outcome.IsAnswer || outcome.Problem!.Code == ProblemCode.BudgetExhausted, outcome.Problem?.Message));
+    }
+
+    [Fact]
+    public async Task A_silo_that_stops_in_order_gives_its_lease_back_and_one_that_is_killed_shows_as_unreported()
+    {
+        await using var world = await RouterCluster.StartAsync();
+        await world.ApplyAsync(SampleCatalog.Create(Price * 100_000));
+        var tenant = world.Grains.GetGrain<ITenantGrain>(SampleCatalog.Poor.Value);
+        foreach (var dispatcher in world.Dispatchers())
+        {
+            Assert.True((await AskAsync(dispatcher)).IsAnswer);
+        }
+
+       
+        var leaving = world.Cluster.SecondarySilos[0];
+        var name = leaving.SiloAddress.ToString();
+        await world.Cluster.StopSiloAsync(leaving);
+        var returned = await RouterCluster.EventuallyAsync(tenant.GetBudget, budget => budget.Leases.All(lease => lease.Holder != name));
+        Assert.Equal(Money.Zero, returned.UnreportedTotal);
+
+        var dying = world.Cluster.SecondarySilos.Single();
+        using var stop = new CancellationTokenSource();
+        var load = KeepAskingAsync(world.Dispatcher(dying), stop.Token);
+        await RouterCluster.EventuallyAsync(tenant.GetBudget, budget => budget.Leases.Any(lease => lease.Holder == dying.SiloAddress.ToString() && lease.Outstanding > Money.Zero));
+        await world.Cluster.KillSiloAsync(dying);
+        await stop.CancelAsync();
+        await load;
+        var lost = await RouterCluster.EventuallyAsync(tenant.GetBudget, budget => budget.Leases.All(lease => lease.Holder != dying.SiloAddress.ToString()));
+        Assert.True(lost.UnreportedTotal > Money.Zero);
+        Assert.Equal(lost.UnreportedTotal, lost.Windows[0].Unreported);
+        Assert.True(lost.SettledTotal + lost.UnreportedTotal >= world.Audit.Sums[SampleCatalog.Poor].Charged);
+    }
+
+    private static async Task KeepAskingAsync(IDispatcher dispatcher, CancellationToken stop)
+    {
+        while (!stop.IsCancellationRequested)
+        {
+            if (!(await AskAsync(dispatcher)).IsAnswer)
+            {
+                await Task.Delay(20, CancellationToken.None);
+            }
+        }
+    }
+
+    private static async Task<InferenceOutcome> RefusedAsync(IDispatcher dispatcher) =>
+        await RouterCluster.EventuallyAsync(() => AskAsync(dispatcher), static outcome => outcome.Problem?.Code == ProblemCode.BudgetExhausted);
+
+    private static Task<InferenceOutcome> AskAsync(IDispatcher dispatcher) => dispatcher.InvokeAsync(SampleCatalog.Request(SampleCatalog.Poor), CancellationToken.None);
+}
