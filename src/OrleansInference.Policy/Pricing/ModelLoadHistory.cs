@@ -108,8 +108,12 @@ internal sealed class ModelLoadHistory(long firstSecond)
 
             if (Next < end)
             {
-                EndMinute(1);
-                EndMinute((int)Math.Min(int.MaxValue / 2, (end / 60) - (Next / 60) - 1));
+                if ((end / 60) - (Next / 60) is > 0 and var minutes)
+                {
+                    EndMinute(1);
+                    EndMinute((int)Math.Min(int.MaxValue / 2, minutes - 1));
+                }
+
                 Next = end;
             }
         }
@@ -118,7 +122,11 @@ internal sealed class ModelLoadHistory(long firstSecond)
         public (int Peak, int At99) Fleet()
         {
             var copy = Copy();
-            copy.EndMinute(1);
+            if (Next % 60 != 0)
+            {
+                copy.EndMinute(1);
+            }
+
             var total = copy._minutes.Sum(count => (long)count);
             var peak = Array.FindLastIndex(copy._minutes, count => count > 0);
             long seen = 0;

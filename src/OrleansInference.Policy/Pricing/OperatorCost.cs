@@ -21,7 +21,7 @@ public static class OperatorCost
 
     private static Money Quotient(Money price, long quantity, long unit)
     {
-        ArgumentOutOfRangeException.ThrowIfNegative(price.Nanos);
+        ArgumentOutOfRangeException.ThrowIfNegative(price.Nanos, nameof(price));
         ArgumentOutOfRangeException.ThrowIfNegative(quantity);
         var nanos = ((Int128)price.Nanos * quantity) + (unit - 1);
         return Money.FromNanos(checked((long)(nanos / unit)));

@@ -25,7 +25,7 @@ public static class TariffCalculator
     public static Money Charge(Tariff tariff, in Use use, Money cap)
     {
         ArgumentNullException.ThrowIfNull(tariff);
-        ArgumentOutOfRangeException.ThrowIfNegative(cap.Nanos);
+        ArgumentOutOfRangeException.ThrowIfNegative(cap.Nanos, nameof(cap));
         return TryCompute(tariff, use, out var nanos) ? Money.Min(Money.FromNanos(nanos), cap) : cap;
     }
 
