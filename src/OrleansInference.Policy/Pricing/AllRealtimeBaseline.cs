@@ -3,15 +3,15 @@ using System.Collections.Immutable;
 namespace OrleansInference.Pricing;
 
 /// <summary>
-/// What the same traffic would have cost with everything on real-time endpoints: a fixed fleet per model, in service over
-/// the whole span. Fed one request at a time, in any order within an hour.
+/// What a fixed real-time fleet per model, in service over the whole span, would have cost for the same requests. It is no
+/// autoscaling, no queue and no deadline that this is compared with. Fed one request at a time, in any order within an hour.
 /// </summary>
 /// <remarks>
 /// A request occupies one slot from its arrival for its service time. Load is the mean concurrency of each second; a
 /// minute needs as many instances as its busiest second, at least one. The fleet is sized once for the busiest minute and
-/// once for the 99th percentile of the minutes. Shorter spikes than a second are not counted and nothing is added for
-/// scaling or spare capacity, so the baseline is a cheap one and savings against it are not overstated. Memory is fixed
-/// per model. Not safe for concurrent use.
+/// once for the 99th percentile of the minutes. Shorter spikes than a second are not counted and nothing is added for spare
+/// capacity or starts, which makes the baseline cheaper than a fleet that answers in time; it never shrinks when load
+/// falls, which makes it dearer than one that scales. Memory is fixed per model. Not safe for concurrent use.
 /// </remarks>
 public sealed class AllRealtimeBaseline
 {

@@ -60,7 +60,7 @@ internal static class DemoCatalog
         ],
     };
 
-    /// <summary>The real-time endpoint of a model's best variant: what "everything real-time" runs on.</summary>
+    /// <summary>The real-time endpoint of a model's best variant: what the fixed real-time fleets of the comparison run on.</summary>
     public static EndpointDefinition RealtimeOf(ModelDefinition model) =>
         model.Variants.OrderByDescending(variant => variant.Quality).SelectMany(variant => variant.Endpoints).First(endpoint => endpoint.Lane == Lane.Realtime);
 

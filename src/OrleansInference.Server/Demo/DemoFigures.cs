@@ -38,10 +38,10 @@ internal sealed record DemoFigures
     /// <summary>What AWS billed since the replay began.</summary>
     public Money Cost => Endpoints.Aggregate(Money.Zero, (sum, endpoint) => sum + endpoint.Cost);
 
-    /// <summary>What everything on real-time endpoints would have cost over the same time, with a fleet for the 99th percentile of the minutes.</summary>
+    /// <summary>What fixed real-time fleets for the same requests would have cost over the same time, sized for the 99th percentile of the minutes.</summary>
     public required Money AllRealtimeAt99 { get; init; }
 
-    /// <summary>The same with a fleet for the busiest minute.</summary>
+    /// <summary>The same, sized for the busiest minute.</summary>
     public required Money AllRealtimeAtPeak { get; init; }
 }
 

@@ -17,9 +17,9 @@ internal static class DemoTables
         return new Rows(top, bottom, new Markup(Spend(figures)));
     }
 
-    /// <summary>Spend next to everything real-time, in one line of markup.</summary>
+    /// <summary>Spend next to fixed real-time fleets, in one line of markup.</summary>
     public static string Spend(DemoFigures figures) => Invariant(
-        $"Operator's cost [bold]{Dollars(figures.Cost)}[/]   charged to tenants {Dollars(Charged(figures.Counts))}   everything real-time: {Dollars(figures.AllRealtimeAt99)} (fleet for the 99th-percentile minute), {Dollars(figures.AllRealtimeAtPeak)} (for the peak)");
+        $"Operator's cost [bold]{Dollars(figures.Cost)}[/]   charged to tenants {Dollars(Charged(figures.Counts))}   fixed real-time fleets, no autoscaling: {Dollars(figures.AllRealtimeAt99)} (sized for the 99th-percentile minute), {Dollars(figures.AllRealtimeAtPeak)} (for the busiest)");
 
     /// <summary>The figures in one line, for output that is no terminal.</summary>
     public static string Line(DemoFigures figures)
@@ -28,7 +28,7 @@ internal static class DemoTables
         var lanes = string.Join(' ', Lanes.Select(lane => Invariant($"{lane}={counts.Lanes[(int)lane]}")));
         var classes = string.Join(' ', counts.Classes.Select(c => Invariant($"{c.Class} p50={Seconds(c.P50Seconds)} p99={Seconds(c.P99Seconds)} of trace time, errors={c.Failed}")));
         var budgets = string.Join(' ', figures.Budgets.Select(budget => $"{budget.Tenant}={Dollars(budget.Left)}"));
-        return Invariant($"sent {counts.Sent}, answered {counts.Answered} ({lanes}), jobs open {counts.Pending.Sum()}; {classes}; left {budgets}; cost {Dollars(figures.Cost)}, all real-time {Dollars(figures.AllRealtimeAt99)}");
+        return Invariant($"sent {counts.Sent}, answered {counts.Answered} ({lanes}), jobs open {counts.Pending.Sum()}; {classes}; left {budgets}; cost {Dollars(figures.Cost)}, fixed real-time fleets {Dollars(figures.AllRealtimeAt99)}");
     }
 
     /// <summary>Dollars with six decimals, and up to nine where six would not show the amount.</summary>
