@@ -59,7 +59,6 @@ public sealed class LimitTests
             Assert.True((await AskAsync(dispatcher)).IsAnswer);
         }
 
-       
         var leaving = world.Cluster.SecondarySilos[0];
         var name = leaving.SiloAddress.ToString();
         await world.Cluster.StopSiloAsync(leaving);
