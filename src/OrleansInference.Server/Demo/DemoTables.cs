@@ -32,7 +32,7 @@ internal static class DemoTables
     }
 
     /// <summary>Dollars with six decimals, and up to nine where six would not show the amount.</summary>
-    public static string Dollars(Money money) => "$" + money.ToDollars().ToString(Math.Abs(money.Nanos) < 1_000_000 ? "0.000000###" : "0.000000", CultureInfo.InvariantCulture);
+    public static string Dollars(Money money) => money.ToDollars().ToString(Math.Abs(money.Nanos) < 1_000_000 ? "$0.000000###" : "$0.000000", CultureInfo.InvariantCulture);
 
     /// <summary>The charges that callers saw, of all tenants.</summary>
     public static Money Charged(DemoCounts counts) => counts.Charges.Values.Aggregate(Money.Zero, (sum, charge) => sum + charge);

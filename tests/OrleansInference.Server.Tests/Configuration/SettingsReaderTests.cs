@@ -112,6 +112,23 @@ public sealed class SettingsReaderTests : IDisposable
         Assert.DoesNotContain(problems, static problem => problem.Contains("Logging", StringComparison.Ordinal));
     }
 
+    [Theory]
+    [InlineData("OrleansInferance__Speed", "with two underscores")]
+    [InlineData("OrleansInference_Speed", "with two underscores")]
+    [InlineData("OrleansInference__Sped", "'Speed' may be meant")]
+    public void A_misspelt_environment_variable_is_named_with_its_remedy(string name, string remedy)
+    {
+        Environment.SetEnvironmentVariable(name, "2");
+        try
+        {
+            Has(Problems(Write("config.json", """{ "OrleansInference": { } }""")), "environment variable", name, remedy);
+        }
+        finally
+        {
+            Environment.SetEnvironmentVariable(name, null);
+        }
+    }
+
     [Fact]
     public void A_real_time_endpoint_without_an_instance_is_refused_as_SageMaker_does()
     {

@@ -36,7 +36,7 @@ public sealed class DemoAuditTests
     private static AuditLine Line(long nanos) => new() { Tenant = DemoCatalog.Harbor, Records = 1, Charged = Money.FromNanos(nanos) };
 
     /// <summary>One answer that was charged 1000 nano-dollars and one refusal.</summary>
-    private static DemoFigures Figures(long settled, long before = 0)
+    internal static DemoFigures Figures(long settled, long before = 0)
     {
         var baseline = new RealtimeBaseline(DemoCatalog.Create());
         var score = new DemoScore(baseline);

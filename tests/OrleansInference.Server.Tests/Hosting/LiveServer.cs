@@ -84,6 +84,15 @@ public sealed class LiveServer : IAsyncLifetime
         return await Http.SendAsync(request);
     }
 
+    /// <summary>Stores the model's body as an object of the embedded AWS.</summary>
+    public async Task StoreAsync(string objectKey)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Put, new Uri(_host!.LocalAws!, $"/{Settings.PayloadBucket}/{objectKey}")) { Content = new ByteArrayContent(Body) { Headers = { ContentType = new("application/json") } } };
+        new SigV4Signer("us-east-1", "s3").Sign(request, PayloadHash.Of(Body), new("OITESTS0000000000000", new('s', 40)), DateTimeOffset.UtcNow);
+        using var response = await Http.SendAsync(request);
+        response.EnsureSuccessStatusCode();
+    }
+
     public async Task<JsonElement> GetAsync(string path, string key)
     {
         using var response = await SendAsync(HttpMethod.Get, path, key);

@@ -144,6 +144,25 @@ public sealed class LiveServerTests(LiveServer server) : IClassFixture<LiveServe
     }
 
     [Fact]
+    public async Task An_asynchronous_call_of_a_tenant_of_class_High_that_declares_nothing_is_accepted_as_Medium()
+    {
+        await server.StoreAsync("tenants/acme/in/1.json");
+        var key = await server.IssueAsync("acme");
+        const string Path = $"/endpoints/{LiveServer.Model}/async-invocations";
+        (string, string) input = ("X-Amzn-SageMaker-InputLocation", "s3://orleans-inference/tenants/acme/in/1.json");
+        using var silent = await server.SendAsync(HttpMethod.Post, Path, key.ApiKey, null, input);
+        Assert.True(silent.StatusCode == HttpStatusCode.Accepted, await silent.Content.ReadAsStringAsync());
+        Assert.Equal("Medium", silent.Headers.GetValues("X-Inference-Class").Single());
+        Assert.Equal("Async", silent.Headers.GetValues("X-Inference-Lane").Single());
+
+        // What is declared stands.
+        using var declared = await server.SendAsync(HttpMethod.Post, Path, key.ApiKey, null, input, ("X-Amzn-SageMaker-Custom-Attributes", "class=High"));
+        Assert.Equal("High", declared.Headers.GetValues("X-Inference-Class").Single());
+        using var inline = await server.PostAsync(LiveServer.Invocations, key.ApiKey);
+        Assert.Equal("High", inline.Headers.GetValues("X-Inference-Class").Single());
+    }
+
+    [Fact]
     public async Task An_explanation_names_every_candidate()
     {
         var key = (await server.IssueAsync("acme")).ApiKey;
