@@ -188,6 +188,7 @@ public sealed class ServerHost : IAsyncDisposable
         });
         builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = settings.ShutdownTimeout);
         builder.Services.AddSingleton(TimeProvider.System);
+        builder.Services.AddKeyedSingleton<TimeProvider>(TimeProviderNames.Membership, (_, _) => new MembershipClock());
         builder.Services.AddSingleton(clock);
         builder.Services.AddSingleton(audit);
         builder.Services.AddSingleton<IAuditLog>(audit);
@@ -230,13 +231,7 @@ public sealed class ServerHost : IAsyncDisposable
         .ClearProviders()
         .AddSimpleConsole(console => console.SingleLine = true)
         .Services.Configure<ConsoleLoggerOptions>(console => console.LogToStandardErrorThreshold = LogLevel.Trace)
-        .Configure<LoggerFilterOptions>(filter =>
-        {
-            filter.MinLevel = settings.LogLevel;
-
-            // The first check of Orleans' watchdog measures from the start of the machine, and so warns at every start of a silo.
-            filter.AddFilter("Orleans.Runtime.Watchdog", settings.LogLevel > LogLevel.Error ? settings.LogLevel : LogLevel.Error);
-        });
+        .Configure<LoggerFilterOptions>(filter => filter.MinLevel = settings.LogLevel);
 
     private static void AddTelemetry(IServiceCollection services, ServerSettings settings)
     {
