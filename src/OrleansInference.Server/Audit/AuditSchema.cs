@@ -21,7 +21,25 @@ internal static class AuditSchema
             ON CONFLICT (tenant) DO UPDATE SET records = records + excluded.records, settled = settled + excluded.settled, charged = charged + excluded.charged;
         END;
         """,
+        """
+        ALTER TABLE audit_total ADD COLUMN folded INTEGER NOT NULL DEFAULT 0;
+        DROP TRIGGER audit_totals;
+        CREATE TRIGGER audit_totals AFTER INSERT ON audit BEGIN
+            INSERT INTO audit_total (tenant, records, settled, charged, folded)
+            VALUES (new.tenant, new.records, CASE new.kind WHEN 0 THEN new.records ELSE 0 END, new.charge, CASE new.request WHEN '(folded)' THEN new.records ELSE 0 END)
+            ON CONFLICT (tenant) DO UPDATE SET records = records + excluded.records, settled = settled + excluded.settled,
+                charged = charged + excluded.charged, folded = folded + excluded.folded;
+        END;
+        CREATE TABLE audit_removed (id INTEGER PRIMARY KEY CHECK (id = 0), records INTEGER NOT NULL, charged INTEGER NOT NULL, until INTEGER NOT NULL);
+        INSERT INTO audit_removed VALUES (0, 0, 0, 0);
+        CREATE TRIGGER audit_removals AFTER DELETE ON audit BEGIN
+            UPDATE audit_removed SET records = records + old.records, charged = charged + old.charge, until = max(until, old.ended_at);
+        END;
+        """,
     ]);
+
+    /// <summary>In <c>request</c> and <c>decision</c> of a record that stands for several.</summary>
+    public const string Folded = "(folded)";
 
     public const string Insert = """
         INSERT INTO audit (run, kind, records, tenant, request, decision, model, class, lane, endpoint, cap, charge, reserved_at, ended_at, arrived_at, deadline, service_ms, input_tokens, problem)
@@ -31,5 +49,20 @@ internal static class AuditSchema
     public const string Select = """
         SELECT kind, tenant, request, decision, model, class, lane, endpoint, cap, charge, reserved_at, ended_at, arrived_at, deadline, service_ms, input_tokens, problem, seq
         FROM audit WHERE seq > ?1 ORDER BY seq LIMIT ?2
+        """;
+
+    // Records stand about in the order of their ends. The last stays: the next one's number is above it.
+    public const string Remove = """
+        DELETE FROM audit WHERE seq IN (SELECT seq FROM (SELECT seq, ended_at FROM audit ORDER BY seq LIMIT ?1) WHERE ended_at < ?2)
+            AND seq < (SELECT max(seq) FROM audit)
+        """;
+
+    public const string RemoveRuns = """
+        DELETE FROM audit_run WHERE coalesce(ended_at, started_at) < ?1 AND run <> ?2 AND NOT EXISTS (SELECT 1 FROM audit WHERE audit.run = audit_run.run)
+        """;
+
+    // Without the pages that removed records have left free: they are used again first.
+    public const string UsedBytes = """
+        SELECT ((SELECT page_count FROM pragma_page_count) - (SELECT freelist_count FROM pragma_freelist_count)) * (SELECT page_size FROM pragma_page_size)
         """;
 }

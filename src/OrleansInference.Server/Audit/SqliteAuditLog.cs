@@ -1,5 +1,6 @@
 using System.Threading.Channels;
 using Microsoft.Data.Sqlite;
+using OrleansInference.Hosting;
 using OrleansInference.Sqlite;
 
 namespace OrleansInference.Audit;
@@ -7,49 +8,59 @@ namespace OrleansInference.Audit;
 /// <summary>
 /// The audit log in a SQLite file. Appending puts a record into a bounded queue and returns; one writer takes whatever is waiting and commits
 /// it together. If storage falls so far behind that the queue is full, records are folded into one a tenant, kind and lane: sums stay exact when
-/// single records are no longer kept.
+/// single records are no longer kept, and the summary says how many those were.
 /// </summary>
 internal sealed class SqliteAuditLog : IAuditLog, IAsyncDisposable
 {
-    private const int QueueCapacity = 65_536;
     private const int MaxBatch = 1024;
     private const int RecordBytes = 400;
-    private const string FoldedRequest = "(folded)";
     private static readonly TimeSpan RetryDelay = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan ClosingPatience = TimeSpan.FromSeconds(30);
 
     private readonly SqliteDatabase _database;
-    private readonly TimeProvider _time;
+    private readonly RouterClock _clock;
     private readonly ILogger<SqliteAuditLog> _logger;
     private readonly long _run;
-    private readonly Channel<Item> _queue = Channel.CreateBounded<Item>(new BoundedChannelOptions(QueueCapacity) { SingleReader = true });
+    private readonly Channel<Item> _queue;
     private readonly Lock _foldLock = new();
     private readonly CancellationTokenSource _closing = new();
     private readonly Task _writer;
     private Dictionary<(TenantId, AuditKind, Lane), (AuditRecord Record, long Count)> _folded = [];
+    private bool _isClosed;
     private int _disposed;
 
-    private SqliteAuditLog(SqliteDatabase database, long run, TimeProvider time, ILogger<SqliteAuditLog> logger)
+    private SqliteAuditLog(SqliteDatabase database, long run, RouterClock clock, AuditLimits limits, ILogger<SqliteAuditLog> logger)
     {
         _database = database;
         _run = run;
-        _time = time;
+        _clock = clock;
         _logger = logger;
+        _queue = Channel.CreateBounded<Item>(new BoundedChannelOptions(limits.MaxQueued) { SingleReader = true });
+        Retention = new(database, run, clock, limits, logger);
         _writer = Task.Run(WriteAllAsync);
+        Retention.Start();
     }
 
+    /// <summary>Keeps the log within its limits.</summary>
+    internal AuditRetention Retention { get; }
+
     /// <summary>Opens the log and begins a run in it.</summary>
+    /// <param name="path">The file; made if it does not exist.</param>
+    /// <param name="clock">The clock of its records.</param>
+    /// <param name="limits">What bounds it.</param>
+    /// <param name="logger">Told what goes wrong.</param>
+    /// <param name="cancellationToken">Gives up.</param>
     /// <exception cref="DataFileException">The file cannot be used.</exception>
-    public static async Task<SqliteAuditLog> OpenAsync(string path, TimeProvider time, ILogger<SqliteAuditLog> logger, CancellationToken cancellationToken)
+    public static async Task<SqliteAuditLog> OpenAsync(string path, RouterClock clock, AuditLimits limits, ILogger<SqliteAuditLog> logger, CancellationToken cancellationToken)
     {
         var database = await SqliteDatabase.OpenAsync(path, AuditSchema.Schema, cancellationToken);
         try
         {
             var run = await database.WriteAsync(
-                (session, _) => (long)session.Scalar("INSERT INTO audit_run (started_at) VALUES (?1) RETURNING run", time.GetUtcNow().ToUnixTimeMilliseconds())!,
+                (session, _) => (long)session.Scalar("INSERT INTO audit_run (started_at) VALUES (?1) RETURNING run", clock.Now)!,
                 RecordBytes,
                 cancellationToken);
-            return new(database, run, time, logger);
+            return new(database, run, clock, limits, logger);
         }
         catch
         {
@@ -67,11 +78,12 @@ internal sealed class SqliteAuditLog : IAuditLog, IAsyncDisposable
             return;
         }
 
-        ObjectDisposedException.ThrowIf(_writer.IsCompleted, this);
         lock (_foldLock)
         {
+            // Until then the writer comes by once more, also when the queue was closed meanwhile.
+            ObjectDisposedException.ThrowIf(_isClosed || _writer.IsCompleted, this);
             var key = (record.Tenant, record.Kind, record.Lane);
-            var (sum, count) = _folded.TryGetValue(key, out var before) ? before : (record with { Charge = Money.Zero, Cap = Money.Zero, Request = FoldedRequest, Decision = FoldedRequest }, 0);
+            var (sum, count) = _folded.TryGetValue(key, out var before) ? before : (record with { Charge = Money.Zero, Cap = Money.Zero, Request = AuditSchema.Folded, Decision = AuditSchema.Folded }, 0);
             _folded[key] = (sum with { Charge = sum.Charge + record.Charge, Cap = sum.Cap + record.Cap, EndedAt = record.EndedAt }, count + 1);
         }
     }
@@ -88,12 +100,15 @@ internal sealed class SqliteAuditLog : IAuditLog, IAsyncDisposable
     public Task<AuditSummary> SummariseAsync(CancellationToken cancellationToken) => _database.ReadAsync(
         session => new AuditSummary(
             [.. session.Query(
-                "SELECT tenant, records, settled, charged FROM audit_total ORDER BY tenant",
-                static row => new AuditTotal(new(row.GetString(0)), row.GetInt64(1), row.GetInt64(2), Money.FromNanos(row.GetInt64(3))))],
+                "SELECT tenant, records, settled, charged, folded FROM audit_total ORDER BY tenant",
+                static row => new AuditTotal(new(row.GetString(0)), row.GetInt64(1), row.GetInt64(2), Money.FromNanos(row.GetInt64(3)), row.GetInt64(4)))],
             [.. session.Query(
                 "SELECT started_at, (SELECT max(ended_at) FROM audit WHERE audit.run = audit_run.run) FROM audit_run WHERE ended_at IS NULL AND run <> ?1 ORDER BY run",
                 static row => new AuditGap(Time(row.GetInt64(0)), row.IsDBNull(1) ? null : Time(row.GetInt64(1))),
-                _run)]),
+                _run)],
+            session.Query(
+                "SELECT records, charged, until FROM audit_removed WHERE records > 0",
+                static row => new AuditRemoval(row.GetInt64(0), Money.FromNanos(row.GetInt64(1)), Time(row.GetInt64(2)))).SingleOrDefault()),
         cancellationToken);
 
     /// <summary>Durable records after a sequence number, in order.</summary>
@@ -115,9 +130,10 @@ internal sealed class SqliteAuditLog : IAuditLog, IAsyncDisposable
         _closing.CancelAfter(ClosingPatience);
         try
         {
+            await Retention.DisposeAsync();
             await _writer;
             await _database.WriteAsync(
-                (session, _) => session.Execute("UPDATE audit_run SET ended_at = ?1 WHERE run = ?2", _time.GetUtcNow().ToUnixTimeMilliseconds(), _run),
+                (session, _) => session.Execute("UPDATE audit_run SET ended_at = ?1 WHERE run = ?2", _clock.Now, _run),
                 RecordBytes,
                 CancellationToken.None);
         }
@@ -156,6 +172,15 @@ internal sealed class SqliteAuditLog : IAuditLog, IAsyncDisposable
             flushes.ForEach(static flush => flush.TrySetResult());
             flushes.Clear();
         }
+
+        // What met a full queue after the last batch was taken from it.
+        lock (_foldLock)
+        {
+            _isClosed = true;
+        }
+
+        TakeFolded(batch);
+        await WriteAsync(batch);
     }
 
     private void TakeFolded(List<(AuditRecord, long)> batch)
@@ -204,7 +229,7 @@ internal sealed class SqliteAuditLog : IAuditLog, IAsyncDisposable
             left = failed;
             if (left.Count > 0)
             {
-                await Task.Delay(RetryDelay, _time, _closing.Token);
+                await Task.Delay(RetryDelay, _clock.TimeProvider, _closing.Token);
             }
         }
     }

@@ -35,6 +35,12 @@ public sealed record ServerSettings
     /// <summary>How long an ended job and its objects are kept.</summary>
     public TimeSpan JobRetention { get; init; } = TimeSpan.FromHours(24);
 
+    /// <summary>Days that a record of the audit log is kept, on the router's clock; its sums stay for good. At least 1.</summary>
+    public int AuditRetentionDays { get; init; } = 400;
+
+    /// <summary>Most bytes that the audit log's records may fill, at least 1,000,000; beyond it the oldest are removed before their time.</summary>
+    public long AuditMaxBytes { get; init; } = 10_000_000_000;
+
     /// <summary>Longest that a caller who takes no job is kept waiting for an async or batch lane.</summary>
     public TimeSpan InlineWait { get; init; } = TimeSpan.FromMinutes(5);
 

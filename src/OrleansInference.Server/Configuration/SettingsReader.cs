@@ -12,7 +12,7 @@ public static class SettingsReader
 
     private static readonly HashSet<string> Known = new(
         [
-            "Urls", "DataFolder", "Catalog", "Speed", "AdminKey", "MasterKey", "MaxBodyBytes", "PayloadBucket", "MaxInFlight", "JobRetention", "InlineWait",
+            "Urls", "DataFolder", "Catalog", "Speed", "AdminKey", "MasterKey", "MaxBodyBytes", "PayloadBucket", "MaxInFlight", "JobRetention", "InlineWait", "AuditRetentionDays", "AuditMaxBytes",
             "KeyCacheLifetime", "SiloPort", "GatewayPort", "LocalAwsPort", "Seed", "OtlpEndpoint", "ShutdownTimeout", "LogLevel", "NotificationQueue",
             "Aws:Mode", "Aws:Region", "Aws:Endpoint", "Aws:RuntimeEndpoint", "Aws:ControlPlaneEndpoint", "Aws:S3Endpoint", "Aws:SqsEndpoint",
             "Aws:AccessKeyId", "Aws:SecretAccessKey", "Aws:SessionToken",
@@ -67,6 +67,8 @@ public static class SettingsReader
             PayloadBucket = values.Text("PayloadBucket", IsBucket, "a bucket's name has 3 to 63 lower-case letters, digits, hyphens and dots") ?? defaults.PayloadBucket,
             MaxInFlight = (int)values.Number("MaxInFlight", 1, 1_000_000, defaults.MaxInFlight),
             JobRetention = values.Span("JobRetention", defaults.JobRetention),
+            AuditRetentionDays = (int)values.Number("AuditRetentionDays", 1, 36_500, defaults.AuditRetentionDays),
+            AuditMaxBytes = (long)values.Number("AuditMaxBytes", 1_000_000, 1e15, defaults.AuditMaxBytes),
             InlineWait = values.Span("InlineWait", defaults.InlineWait),
             KeyCacheLifetime = values.Span("KeyCacheLifetime", defaults.KeyCacheLifetime),
             ShutdownTimeout = values.Span("ShutdownTimeout", defaults.ShutdownTimeout),

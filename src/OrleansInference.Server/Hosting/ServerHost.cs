@@ -76,7 +76,12 @@ public sealed class ServerHost : IAsyncDisposable
             clock = DurableClock.Open(folder.ClockFile, TimeProvider.System, settings.Speed);
             localAws = settings.Aws is null ? await StartLocalAwsAsync(settings, folder, clock.Clock, cancellationToken) : null;
             using var loggers = LoggerFactory.Create(logging => ConfigureLogging(logging, settings));
-            audit = await SqliteAuditLog.OpenAsync(folder.AuditFile, TimeProvider.System, loggers.CreateLogger<SqliteAuditLog>(), cancellationToken);
+            audit = await SqliteAuditLog.OpenAsync(
+                folder.AuditFile,
+                clock.Clock,
+                new() { Retention = TimeSpan.FromDays(settings.AuditRetentionDays), MaxBytes = settings.AuditMaxBytes },
+                loggers.CreateLogger<SqliteAuditLog>(),
+                cancellationToken);
             var masterKey = ReadMasterKey(settings, folder);
             var adminKey = settings.AdminKey ?? SecretFile.ReadOrCreate(folder.AdminKeyFile, Keys.AdminKey.New, out _);
             if (adminKey.Length < Keys.AdminKey.MinLength)

@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging.Abstractions;
 using OrleansInference.Audit;
+using OrleansInference.Hosting;
 using OrleansInference.Sqlite;
 
 namespace OrleansInference.Tests.Audit;
@@ -44,7 +45,7 @@ public sealed class SqliteAuditLogTests : IDisposable
             log.Append(Record("a", 5));
         }
 
-        using (var file = await SqliteDatabase.OpenAsync(Path.Combine(_folder, "audit.db"), AuditSchema.Schema, default))
+        using (var file = await SqliteDatabase.OpenAsync(InFolder, AuditSchema.Schema, default))
         {
             await file.WriteAsync(static (session, _) => session.Execute("UPDATE audit_run SET ended_at = NULL"), 100, default);
         }
@@ -54,7 +55,87 @@ public sealed class SqliteAuditLogTests : IDisposable
         Assert.Equal(DateTimeOffset.FromUnixTimeMilliseconds(5), gap.LastRecordAt);
     }
 
-    private Task<SqliteAuditLog> OpenAsync() => SqliteAuditLog.OpenAsync(Path.Combine(_folder, "audit.db"), TimeProvider.System, NullLogger<SqliteAuditLog>.Instance, default);
+    [Fact]
+    public async Task Records_that_end_faster_than_they_are_written_are_counted_and_summed_exactly()
+    {
+        const int Many = 5000;
+        await using var log = await OpenAsync(new() { MaxQueued = 8 });
+        using var file = await SqliteDatabase.OpenAsync(InFolder, AuditSchema.Schema, default);
+        using var gate = new ManualResetEventSlim();
+        var blocking = file.WriteAsync(
+            (_, _) =>
+            {
+                gate.Wait();
+                return 0;
+            },
+            100,
+            default);
+        for (var i = 0; i < Many; i++)
+        {
+            log.Append(Record("a", i) with { Kind = i % 2 == 0 ? AuditKind.Settle : AuditKind.Release });
+        }
+
+        gate.Set();
+        await blocking;
+        await log.FlushAsync(default);
+        var total = Assert.Single((await log.SummariseAsync(default)).Tenants);
+        Assert.Equal((Many, Many / 2, Money.FromNanos(Enumerable.Range(0, Many).Sum())), (total.Records, total.Settled, total.Charged));
+
+        // One batch of 1,024 was with the writer and eight records waited.
+        Assert.InRange(total.Folded, Many - 1024 - 8, Many);
+        var kept = await log.ReadAsync(0, 2 * Many, default);
+        Assert.Equal(Many - total.Folded, kept.Count(static r => r.Record.Request != AuditSchema.Folded));
+        Assert.Equal(total.Charged.Nanos, kept.Sum(static r => r.Record.Charge.Nanos));
+    }
+
+    [Fact]
+    public async Task Records_past_their_retention_go_and_their_sums_stay()
+    {
+        var now = new RouterClock(TimeProvider.System).Now;
+        var day = (long)TimeSpan.FromDays(1).TotalMilliseconds;
+        await using var log = await OpenAsync(new() { Retention = TimeSpan.FromDays(10) });
+        for (var i = 0; i < 2500; i++)
+        {
+            log.Append(Record("a", i) with { EndedAt = now - (11 * day) });
+        }
+
+        log.Append(Record("a", 1) with { EndedAt = now - (9 * day) });
+        log.Append(Record("a", 2) with { EndedAt = now });
+        await log.FlushAsync(default);
+        var before = (await log.SummariseAsync(default)).Tenants;
+        await log.Retention.RemoveAsync(default);
+
+        var summary = await log.SummariseAsync(default);
+        Assert.Equal(before, summary.Tenants);
+        Assert.Equal(new(2500, Money.FromNanos(Enumerable.Range(0, 2500).Sum()), DateTimeOffset.FromUnixTimeMilliseconds(now - (11 * day))), summary.Removed);
+        Assert.Equal([2501L, 2502L], (await log.ReadAsync(0, 10_000, default)).Select(static r => r.Sequence));
+    }
+
+    [Fact]
+    public async Task A_log_larger_than_allowed_loses_its_oldest_records_first_and_says_so()
+    {
+        var now = new RouterClock(TimeProvider.System).Now;
+        await using var log = await OpenAsync(new() { MaxBytes = 1_000_000 });
+        for (var i = 0; i < 12_000; i++)
+        {
+            log.Append(Record("a", i) with { EndedAt = now });
+        }
+
+        await log.FlushAsync(default);
+        await log.Retention.RemoveAsync(default);
+        var summary = await log.SummariseAsync(default);
+        var kept = await log.ReadAsync(0, 20_000, default);
+        Assert.InRange(kept.Count, 1000, 11_000);
+        Assert.Equal(12_000, kept[^1].Sequence);
+        Assert.Equal(12_000 - kept.Count, summary.Removed!.Records);
+        Assert.Equal(summary.Tenants.Single().Charged.Nanos, summary.Removed.Charged.Nanos + kept.Sum(static r => r.Record.Charge.Nanos));
+        Assert.Equal(0, await log.Retention.RemoveAsync(default));
+    }
+
+    private string InFolder => Path.Combine(_folder, "audit.db");
+
+    private Task<SqliteAuditLog> OpenAsync(AuditLimits? limits = null) =>
+        SqliteAuditLog.OpenAsync(InFolder, new(TimeProvider.System), limits ?? new() { Retention = TimeSpan.FromDays(36_500) }, NullLogger<SqliteAuditLog>.Instance, default);
 
     private static AuditRecord Record(string tenant, int charge) => new()
     {
