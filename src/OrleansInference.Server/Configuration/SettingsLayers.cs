@@ -53,7 +53,7 @@ internal sealed class SettingsLayers
     public void AddEnvironment(ICollection<string> problems)
     {
         var root = new ConfigurationBuilder().AddEnvironmentVariables().Build();
-        foreach (var other in root.GetChildren().Select(static child => child.Key).Where(static key => LooksLikeSection(key.Split('_')[0]) || key.StartsWith(Section + "_", StringComparison.OrdinalIgnoreCase)))
+        foreach (var other in Environment.GetEnvironmentVariables().Keys.Cast<string>().Where(LooksLikeVariable).Order(StringComparer.Ordinal))
         {
             problems.Add($"environment variable {other}: it is not one of this server's. Its settings begin with {Section}__, with two underscores.");
         }
@@ -100,6 +100,10 @@ internal sealed class SettingsLayers
 
     // A root key with the section's name, or nearly; the section itself is only meant by its exact name.
     private static bool LooksLikeSection(string key) => !key.Equals(Section, StringComparison.OrdinalIgnoreCase) && NearestName.Of(key, [Section]) is not null;
+
+    private static bool LooksLikeVariable(string name) =>
+        LooksLikeSection(name.Split('_')[0])
+        || (name.StartsWith(Section + "_", StringComparison.OrdinalIgnoreCase) && !name.StartsWith(Section + "__", StringComparison.OrdinalIgnoreCase));
 
     private static IEnumerable<string> Leaves(IConfiguration section, string prefix)
     {

@@ -115,7 +115,7 @@ public sealed class SettingsReaderTests : IDisposable
     [Theory]
     [InlineData("OrleansInferance__Speed", "with two underscores")]
     [InlineData("OrleansInference_Speed", "with two underscores")]
-    [InlineData("OrleansInference__Sped", "'Speed' may be meant")]
+    [InlineData("OrleansInference__Catlog", "'Catalog' may be meant")]
     public void A_misspelt_environment_variable_is_named_with_its_remedy(string name, string remedy)
     {
         Environment.SetEnvironmentVariable(name, "2");
