@@ -188,6 +188,8 @@ public sealed class IdempotencyTests
 
     private static async Task RequireOneChargeAsync(RouterCluster world, Money charge)
     {
+        // A repetition sees the outcome as soon as it is stored, a moment before the silo that ran it writes its record.
+        await RouterCluster.EventuallyAsync(() => Task.FromResult(world.Audit.Records.Any(record => record.Tenant == SampleCatalog.Poor && record.Charge > Money.Zero)), static isWritten => isWritten);
         Assert.Equal(charge, world.Audit.Sums[SampleCatalog.Poor].Charged);
         await RouterCluster.EventuallyAsync(() => BudgetAsync(world), budget => budget.SettledTotal == charge);
     }
