@@ -15,6 +15,7 @@ internal sealed partial class Dispatcher(
     RequestPlanner planner,
     KeyedRequests keys,
     ModelCaller caller,
+    JobsInLine jobsInLine,
     EndpointAccounts endpoints,
     RouteOutcomes outcomes,
     DecisionLog log,
@@ -122,7 +123,7 @@ internal sealed partial class Dispatcher(
         {
             var outcome = await run.WaitAsync(cancellationToken);
             return outcome.JobId is { } jobId && plan is { Route.CanDefer: false }
-                ? await WaitAsync(plan, outcome, jobId, cancellationToken) with { IsReplay = outcome.IsReplay }
+                ? await jobsInLine.EndAsync(plan, outcome, jobId, cancellationToken) with { IsReplay = outcome.IsReplay }
                 : outcome;
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
@@ -216,10 +217,10 @@ internal sealed partial class Dispatcher(
         return Count(plan, await TryCandidatesAsync(plan, call => caller.CallAsync(call, cancellationToken), cancellationToken));
     }
 
-    // Jobs that were accepted are counted when they end.
+    // Jobs that were accepted are counted when they end, also those that are waited for in line.
     private InferenceOutcome Count(RequestPlan plan, InferenceOutcome outcome)
     {
-        if (outcome is { Problem: { } problem, JobId: null })
+        if (outcome.Problem is { } problem && !plan.IsJob)
         {
             outcomes.Failed(outcome.Route?.Lane, plan.Class, problem.Code);
         }
@@ -351,7 +352,8 @@ internal sealed partial class Dispatcher(
             return submitted with { Route = submitted.Route ?? route };
         }
 
-        return plan.Route.CanDefer || plan.Key is not null ? submitted : await WaitAsync(plan, submitted, jobId, cancellationToken);
+        plan.IsJob = true;
+        return plan.Route.CanDefer || plan.Key is not null ? submitted : await jobsInLine.EndAsync(plan, submitted, jobId, cancellationToken);
     }
 
     private async Task<InferenceOutcome> HandOverAsync(RequestPlan plan, RouteTaken route, IJobSubmitter submitter, CancellationToken cancellationToken)
@@ -388,32 +390,6 @@ internal sealed partial class Dispatcher(
                 account?.JobRefused();
             }
         }
-    }
-
-    private async Task<InferenceOutcome> WaitAsync(RequestPlan plan, InferenceOutcome submitted, string jobId, CancellationToken cancellationToken)
-    {
-        if (services.GetService<IJobs>() is not { } jobs)
-        {
-            return submitted;
-        }
-
-        var wait = TimeSpan.FromMilliseconds(Math.Clamp(plan.Deadline - clock.Now, 1, plan.Route.InlineWaitMs));
-        var view = await jobs.GetAsync(plan.Request.Tenant, jobId, wait, cancellationToken);
-        if (view is { State: >= JobState.Succeeded })
-        {
-            var result = await jobs.GetResultAsync(plan.Request.Tenant, jobId, cancellationToken);
-
-            // A job is counted where it ends, so its failure is not counted again here.
-            return result is null ? submitted : result with { Route = result.Route ?? view.Route };
-        }
-
-        if (plan.Request.IdempotencyKey is null)
-        {
-            // Nobody knows of the job: without its end it would be paid for and never read.
-            await jobs.CancelAsync(plan.Request.Tenant, jobId, cancellationToken);
-        }
-
-        return InferenceOutcome.Refused(ProblemCode.DeadlineExceeded, $"Job '{jobId}' did not end within {wait.TotalSeconds:0.#} s; take the answer as a job (Prefer: respond-async).", null, submitted.Route);
     }
 
     private InferenceProblem Translate(Exception exception)

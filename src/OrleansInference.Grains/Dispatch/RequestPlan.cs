@@ -26,6 +26,9 @@ internal sealed class RequestPlan
 
     public required string DecisionId { get; init; }
 
+    /// <summary>Whether it was accepted as a job.</summary>
+    public bool IsJob { get; set; }
+
     /// <summary>Set while the request runs under its idempotency key.</summary>
     public KeyedRequests.KeyedRequest? Key { get; set; }
 }

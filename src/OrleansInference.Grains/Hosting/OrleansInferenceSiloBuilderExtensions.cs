@@ -44,6 +44,7 @@ public static class OrleansInferenceSiloBuilderExtensions
             services.AddSingleton<IRouteOutcomes>(provider => provider.GetRequiredService<RouteOutcomes>());
             services.AddSingleton<RequestPlanner>();
             services.AddSingleton<ModelCaller>();
+            services.AddSingleton<JobsInLine>();
             services.AddSingleton<AnswerStore>();
             services.AddSingleton<KeyedRequests>();
             services.AddSingleton<Dispatcher>();
