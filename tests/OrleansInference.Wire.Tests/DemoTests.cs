@@ -14,6 +14,9 @@ public sealed partial class DemoTests
         {
             var result = await RunAsync("demo", "--minutes", "2", "--speed", "20", "--port", "0", "--data", folder, "--exit");
             var output = result.Success();
+
+            // Neither start nor stop has anything to complain of.
+            Assert.Equal("", result.Errors);
             Assert.DoesNotContain("WRONG", output, StringComparison.Ordinal);
             Assert.Contains("All figures agree, money to the nano-dollar.", output, StringComparison.Ordinal);
 

@@ -1,5 +1,6 @@
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
+using Orleans.Timers;
 using OrleansInference.Audit;
 using OrleansInference.Dispatch;
 using OrleansInference.Idempotency;
@@ -52,6 +53,22 @@ public static class OrleansInferenceSiloBuilderExtensions
             services.AddJobs();
             services.AddSingleton<RouterBeat>();
             services.AddSingleton<ILifecycleParticipant<ISiloLifecycle>>(provider => provider.GetRequiredService<RouterBeat>());
+            AddStoppableTimers(services);
         });
+    }
+
+    private static void AddStoppableTimers(IServiceCollection services)
+    {
+        // The runtime's own registry, put under a key of its own.
+        if (services.LastOrDefault(static service => service.ServiceType == typeof(ITimerRegistry) && !service.IsKeyedService) is not { ImplementationType: { } type } own)
+        {
+            return;
+        }
+
+        services.Remove(own);
+        services.AddKeyedSingleton(typeof(ITimerRegistry), typeof(StoppableTimers), type);
+        services.AddSingleton(static provider => new StoppableTimers(provider.GetRequiredKeyedService<ITimerRegistry>(typeof(StoppableTimers))));
+        services.AddSingleton<ITimerRegistry>(static provider => provider.GetRequiredService<StoppableTimers>());
+        services.AddSingleton<ILifecycleParticipant<ISiloLifecycle>>(static provider => provider.GetRequiredService<StoppableTimers>());
     }
 }
