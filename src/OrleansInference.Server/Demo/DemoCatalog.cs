@@ -71,128 +71,109 @@ internal static class DemoCatalog
     {
         var full = new SimulatedModel { BaseSeconds = 0.05, PrefillTokensPerSecond = 6000, DecodeTokensPerSecond = 60, StartSeconds = 150 };
         var distilled = full with { PrefillTokensPerSecond = 12_000, DecodeTokensPerSecond = 110, StartSeconds = 120 };
-        return new()
-        {
-            Name = ChatLarge,
-            MaxOutputTokens = 1024,
-            Variants =
-            [
-                new()
-                {
-                    Name = new("full"),
-                    Quality = 1,
-                    Endpoints =
-                    [
-                        new()
-                        {
-                            Name = new("chat-full-rt"), Lane = Lane.Realtime, InstanceType = "ml.g5.12xlarge", ConcurrencyPerInstance = 8, MinInstances = 1, MaxInstances = 6,
-                            Streaming = true, Tariff = Tokens(input: 500_000, output: 1_500_000), Prior = Prior(3.5, 17, 150), Simulation = full,
-                        },
-                        new()
-                        {
-                            Name = new("chat-full-async"), Lane = Lane.Async, InstanceType = "ml.g5.12xlarge", ConcurrencyPerInstance = 8, MaxInstances = 1, MaxServiceSeconds = 300,
-                            MaxPayloadBytes = 104_857_600, Tariff = Tokens(input: 350_000, output: 1_000_000), Prior = Prior(3.5, 17, 150), Simulation = full,
-                        },
-                        new()
-                        {
-                            Name = new("chat-full-batch"), Lane = Lane.Batch, InstanceType = "ml.g5.12xlarge", ConcurrencyPerInstance = 16, MaxServiceSeconds = 600,
-                            WindowMaxRequests = 250, WindowMaxSeconds = 240, Tariff = Tokens(input: 200_000, output: 600_000), Prior = Prior(3.5, 17, 150), Simulation = full,
-                        },
-                    ],
-                },
-                new()
-                {
-                    Name = new("distilled"),
-                    Quality = 0.8,
-                    Endpoints =
-                    [
-                        new()
-                        {
-                            Name = new("chat-lite-rt"), Lane = Lane.Realtime, InstanceType = "ml.g5.xlarge", ConcurrencyPerInstance = 8, MinInstances = 1, MaxInstances = 4,
-                            Streaming = true, Tariff = Tokens(input: 100_000, output: 300_000), Prior = Prior(2, 9, 120), Simulation = distilled,
-                        },
-                        new()
-                        {
-                            Name = new("chat-lite-async"), Lane = Lane.Async, InstanceType = "ml.g5.xlarge", ConcurrencyPerInstance = 8, MaxInstances = 1, MaxServiceSeconds = 300,
-                            MaxPayloadBytes = 104_857_600, Tariff = Tokens(input: 70_000, output: 200_000), Prior = Prior(2, 9, 120), Simulation = distilled,
-                        },
-                    ],
-                },
-            ],
-        };
+        var (slow, quick) = (Prior(3.5, 17, 150), Prior(2, 9, 120));
+        return Model(
+            ChatLarge,
+            1024,
+            Variant(
+                "full",
+                1,
+                Realtime("chat-full-rt", "ml.g5.12xlarge", 6, Tokens(500_000, 1_500_000), slow, full),
+                Asynchronous("chat-full-async", "ml.g5.12xlarge", Tokens(350_000, 1_000_000), slow, full),
+                Batch("chat-full-batch", "ml.g5.12xlarge", 16, Tokens(200_000, 600_000), slow, full)),
+            Variant(
+                "distilled",
+                0.8,
+                Realtime("chat-lite-rt", "ml.g5.xlarge", 4, Tokens(100_000, 300_000), quick, distilled),
+                Asynchronous("chat-lite-async", "ml.g5.xlarge", Tokens(70_000, 200_000), quick, distilled)));
     }
 
     private static ModelDefinition CodeModel()
     {
         var full = new SimulatedModel { BaseSeconds = 0.04, PrefillTokensPerSecond = 8000, DecodeTokensPerSecond = 80, StartSeconds = 150 };
-        return new()
-        {
-            Name = CodeAssist,
-            MaxOutputTokens = 2048,
-            Variants =
-            [
-                new()
-                {
-                    Name = new("full"),
-                    Quality = 1,
-                    Endpoints =
-                    [
-                        new()
-                        {
-                            Name = new("code-full-rt"), Lane = Lane.Realtime, InstanceType = "ml.g5.xlarge", ConcurrencyPerInstance = 8, MinInstances = 1, MaxInstances = 4,
-                            Streaming = true, Tariff = Tokens(input: 150_000, output: 600_000), Prior = Prior(0.7, 5, 150), Simulation = full,
-                        },
-                        new()
-                        {
-                            Name = new("code-full-async"), Lane = Lane.Async, InstanceType = "ml.g5.xlarge", ConcurrencyPerInstance = 8, MaxInstances = 1, MaxServiceSeconds = 300,
-                            MaxPayloadBytes = 104_857_600, Tariff = Tokens(input: 100_000, output: 400_000), Prior = Prior(0.7, 5, 150), Simulation = full,
-                        },
-                        new()
-                        {
-                            Name = new("code-full-batch"), Lane = Lane.Batch, InstanceType = "ml.g4dn.xlarge", ConcurrencyPerInstance = 8, MaxServiceSeconds = 600,
-                            WindowMaxRequests = 250, WindowMaxSeconds = 240, Tariff = Tokens(input: 60_000, output: 240_000), Prior = Prior(0.7, 5, 150), Simulation = full,
-                        },
-                    ],
-                },
-            ],
-        };
+        var prior = Prior(0.7, 5, 150);
+        return Model(
+            CodeAssist,
+            2048,
+            Variant(
+                "full",
+                1,
+                Realtime("code-full-rt", "ml.g5.xlarge", 4, Tokens(150_000, 600_000), prior, full),
+                Asynchronous("code-full-async", "ml.g5.xlarge", Tokens(100_000, 400_000), prior, full),
+                Batch("code-full-batch", "ml.g4dn.xlarge", 8, Tokens(60_000, 240_000), prior, full)));
     }
 
     private static ModelDefinition Embed()
     {
         var simulation = new SimulatedModel { BaseSeconds = 0.02, PrefillTokensPerSecond = 2_500, DecodeTokensPerSecond = 0, StartSeconds = 100 };
-        return new()
-        {
-            Name = EmbedSmall,
-            MaxOutputTokens = 1,
-            Variants =
-            [
+        var prior = Prior(0.45, 2, 100);
+        return Model(
+            EmbedSmall,
+            1,
+            Variant(
+                "base",
+                1,
                 new()
                 {
-                    Name = new("base"),
-                    Quality = 1,
-                    Endpoints =
-                    [
-                        new()
-                        {
-                            Name = new("embed-serverless"), Lane = Lane.Serverless, MemoryMb = 3072, MaxInstances = 20,
-                            Tariff = Tokens(input: 12_000, output: 0), Prior = Prior(0.45, 2, 6), Simulation = simulation with { StartSeconds = 6 },
-                        },
-                        new()
-                        {
-                            Name = new("embed-rt"), Lane = Lane.Realtime, InstanceType = "ml.c5.xlarge", ConcurrencyPerInstance = 2, MinInstances = 1, MaxInstances = 2,
-                            Tariff = Tokens(input: 10_000, output: 0), Prior = Prior(0.45, 2, 100), Simulation = simulation,
-                        },
-                        new()
-                        {
-                            Name = new("embed-batch"), Lane = Lane.Batch, InstanceType = "ml.c5.xlarge", ConcurrencyPerInstance = 4, MaxServiceSeconds = 600,
-                            WindowMaxRequests = 500, WindowMaxSeconds = 240, Tariff = Tokens(input: 4_000, output: 0), Prior = Prior(0.45, 2, 100), Simulation = simulation,
-                        },
-                    ],
+                    Name = new("embed-serverless"),
+                    Lane = Lane.Serverless,
+                    MemoryMb = 3072,
+                    MaxInstances = 20,
+                    Tariff = Tokens(12_000, 0),
+                    Prior = Prior(0.45, 2, 6),
+                    Simulation = simulation with { StartSeconds = 6 },
                 },
-            ],
-        };
+                Realtime("embed-rt", "ml.c5.xlarge", 2, Tokens(10_000, 0), prior, simulation) with { ConcurrencyPerInstance = 2, Streaming = false },
+                Batch("embed-batch", "ml.c5.xlarge", 4, Tokens(4_000, 0), prior, simulation) with { WindowMaxRequests = 500 }));
     }
+
+    private static ModelDefinition Model(ModelName name, int maxOutputTokens, params VariantDefinition[] variants) =>
+        new() { Name = name, MaxOutputTokens = maxOutputTokens, Variants = [.. variants] };
+
+    private static VariantDefinition Variant(string name, double quality, params EndpointDefinition[] endpoints) =>
+        new() { Name = new(name), Quality = quality, Endpoints = [.. endpoints] };
+
+    private static EndpointDefinition Realtime(string name, string instance, int mostInstances, Tariff tariff, LatencyPrior prior, SimulatedModel simulation) => new()
+    {
+        Name = new(name),
+        Lane = Lane.Realtime,
+        InstanceType = instance,
+        ConcurrencyPerInstance = 8,
+        MinInstances = 1,
+        MaxInstances = mostInstances,
+        Streaming = true,
+        Tariff = tariff,
+        Prior = prior,
+        Simulation = simulation,
+    };
+
+    private static EndpointDefinition Asynchronous(string name, string instance, Tariff tariff, LatencyPrior prior, SimulatedModel simulation) => new()
+    {
+        Name = new(name),
+        Lane = Lane.Async,
+        InstanceType = instance,
+        ConcurrencyPerInstance = 8,
+        MaxInstances = 1,
+        MaxServiceSeconds = 300,
+        MaxPayloadBytes = 104_857_600,
+        Tariff = tariff,
+        Prior = prior,
+        Simulation = simulation,
+    };
+
+    private static EndpointDefinition Batch(string name, string instance, int concurrency, Tariff tariff, LatencyPrior prior, SimulatedModel simulation) => new()
+    {
+        Name = new(name),
+        Lane = Lane.Batch,
+        InstanceType = instance,
+        ConcurrencyPerInstance = concurrency,
+        MaxServiceSeconds = 600,
+        WindowMaxRequests = 250,
+        WindowMaxSeconds = 240,
+        Tariff = tariff,
+        Prior = prior,
+        Simulation = simulation,
+    };
 
     /// <summary>A price list per 1,000 tokens, in nano-dollars.</summary>
     private static Tariff Tokens(long input, long output) =>
