@@ -10,7 +10,8 @@ public static class SettingsReader
 {
     private const string DefaultDataFolder = "data";
 
-    private static readonly HashSet<string> Known = new(
+    /// <summary>The name of every setting.</summary>
+    internal static readonly IReadOnlySet<string> Known = new HashSet<string>(
         [
             "Urls", "DataFolder", "Catalog", "Speed", "AdminKey", "MasterKey", "MaxBodyBytes", "PayloadBucket", "MaxInFlight", "JobRetention", "InlineWait", "AuditRetentionDays", "AuditMaxBytes",
             "KeyCacheLifetime", "SiloPort", "GatewayPort", "LocalAwsPort", "Seed", "OtlpEndpoint", "ShutdownTimeout", "LogLevel", "NotificationQueue",

@@ -132,6 +132,13 @@ internal sealed class DemoRun : IDisposable
                 return;
             }
 
+            if (answer.Charge > Money.Zero)
+            {
+                // It ran into its deadline on an instance that had just started: the books have it, so it counts.
+                _score.Sent(request.Class);
+                _score.Failed(request, answer.Problem, answer.Charge);
+            }
+
             await Task.Delay(PollEvery, cancellationToken);
         }
     }

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using System.Runtime.CompilerServices;
 using OrleansInference.Configuration;
 using OrleansInference.Hosting;
 
@@ -130,6 +131,13 @@ public sealed class SettingsReaderTests : IDisposable
     }
 
     [Fact]
+    public void Every_setting_is_described()
+    {
+        var page = File.ReadAllText(Path.Combine(Root(), "docs", "operating.md"));
+        Assert.All(SettingsReader.Known, setting => Assert.Contains($"`{setting}`", page, StringComparison.Ordinal));
+    }
+
+    [Fact]
     public void A_real_time_endpoint_without_an_instance_is_refused_as_SageMaker_does()
     {
         var catalog = Write("c.json", """
@@ -165,6 +173,8 @@ public sealed class SettingsReaderTests : IDisposable
 
     private static void Has(List<string> problems, params string[] words) =>
         Assert.True(problems.Any(problem => words.All(word => problem.Contains(word, StringComparison.Ordinal))), $"{string.Join(" … ", words)}\nis not in\n{string.Join('\n', problems)}");
+
+    private static string Root([CallerFilePath] string here = "") => Path.GetFullPath(Path.Combine(Path.GetDirectoryName(here)!, "..", "..", ".."));
 
     private string In(string name) => Path.Combine(_folder, name);
 
