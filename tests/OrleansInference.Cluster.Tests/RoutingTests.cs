@@ -1,3 +1,8 @@
+using Microsoft.Extensions.DependencyInjection;
+using Orleans.TestingHost;
+using OrleansInference.Audit;
+using OrleansInference.Leases;
+
 namespace OrleansInference.Tests;
 
 public sealed class RoutingTests
@@ -117,6 +122,28 @@ public sealed class RoutingTests
         await answer.DisposeAsync();
         Assert.Equal(Money.FromDollars(0.001m), Assert.Single(world.Audit.Records).Charge);
         Assert.Equal(Money.FromDollars(0.001m), answer.Route!.Charge);
+    }
+
+    [Fact]
+    public async Task A_call_that_leaves_before_it_has_a_slot_is_a_release_in_the_audit_log()
+    {
+        await using var world = await RouterCluster.StartAsync(silos: 1);
+        await world.ApplyAsync(SampleCatalog.Create(Money.FromDollars(10), SampleCatalog.Endpoint("chat-rt", concurrency: 1)));
+        var dispatcher = world.Dispatchers()[0];
+
+        // One on each of its two instances.
+        await using var first = await dispatcher.InvokeStreamAsync(SampleCatalog.Request(SampleCatalog.Poor), CancellationToken.None);
+        await using var second = await dispatcher.InvokeStreamAsync(SampleCatalog.Request(SampleCatalog.Poor), CancellationToken.None);
+        Assert.Null(first.Problem ?? second.Problem);
+        var accounts = ((InProcessSiloHandle)world.Cluster.Primary!).ServiceProvider.GetRequiredService<EndpointAccounts>();
+        using var caller = new CancellationTokenSource();
+        var waiting = dispatcher.InvokeAsync(SampleCatalog.Request(SampleCatalog.Poor), caller.Token);
+        await RouterCluster.EventuallyAsync(() => Task.FromResult(accounts.Get(new("chat-rt")).LoadFor(TrafficClass.High, world.Clock.Now, 0).Waiting), static count => count == 1);
+        await caller.CancelAsync();
+        Assert.Equal(ProblemCode.Cancelled, (await waiting).Problem?.Code);
+        var record = Assert.Single(world.Audit.Records);
+        Assert.Equal((AuditKind.Release, Money.Zero, Money.FromDollars(0.001m), ProblemCode.Cancelled), (record.Kind, record.Charge, record.Cap, record.Problem!.Value));
+        Assert.Equal((SampleCatalog.Poor, Lane.Realtime, new EndpointName("chat-rt"), 0.0), (record.Tenant, record.Lane, record.Endpoint, record.ServiceMs));
     }
 
     [Fact]

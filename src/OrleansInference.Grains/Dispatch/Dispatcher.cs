@@ -310,7 +310,7 @@ internal sealed partial class Dispatcher(
         {
             if (slot is null)
             {
-                reservation.Settle(Money.Zero);
+                caller.Released(plan, candidate, reservation, cancellationToken.IsCancellationRequested ? ProblemCode.Cancelled : ProblemCode.Throttled);
             }
         }
 

@@ -166,6 +166,13 @@ internal sealed class ModelCaller(
         return new(new() { Problem = problem, Route = route }, mayTryAnother);
     }
 
+    /// <summary>Gives back the money of a call that came to nothing before it was sent.</summary>
+    public void Released(RequestPlan plan, Candidate candidate, MoneyReservation money, ProblemCode problem)
+    {
+        money.Settle(Money.Zero);
+        Write(plan, candidate, money, Money.Zero, 0, problem);
+    }
+
     private RouteTaken End(CallContext call, CallEnd end, Money charge, double elapsed, long bytesOut, ProblemCode? problem)
     {
         call.Money.Settle(charge);
@@ -179,28 +186,31 @@ internal sealed class ModelCaller(
         }
 
         outcomes.Charged(call.Candidate.Lane, call.Plan.Class, charge, cost);
+        Write(call.Plan, call.Candidate, call.Money, charge, ran ? elapsed : 0, problem);
+        return call.Route with { Charge = charge };
+    }
+
+    private void Write(RequestPlan plan, Candidate candidate, MoneyReservation money, Money charge, double serviceMs, ProblemCode? problem) =>
         audit.Append(new()
         {
             Kind = charge > Money.Zero ? AuditKind.Settle : AuditKind.Release,
-            Tenant = call.Plan.Request.Tenant,
-            Request = call.Plan.DecisionId,
-            Decision = call.Plan.DecisionId,
-            Model = call.Plan.Request.Model,
-            Class = call.Plan.Class,
-            Lane = call.Candidate.Lane,
-            Endpoint = call.Candidate.Endpoint.Name,
-            Cap = call.Money.Amount,
+            Tenant = plan.Request.Tenant,
+            Request = plan.DecisionId,
+            Decision = plan.DecisionId,
+            Model = plan.Request.Model,
+            Class = plan.Class,
+            Lane = candidate.Lane,
+            Endpoint = candidate.Endpoint.Name,
+            Cap = money.Amount,
             Charge = charge,
-            ReservedAt = call.Money.At,
+            ReservedAt = money.At,
             EndedAt = clock.Now,
-            ArrivedAt = call.Plan.ArrivedAt,
-            Deadline = call.Plan.Deadline,
-            ServiceMs = ran ? elapsed : 0,
-            InputTokens = call.Plan.Route.InputTokens,
+            ArrivedAt = plan.ArrivedAt,
+            Deadline = plan.Deadline,
+            ServiceMs = serviceMs,
+            InputTokens = plan.Route.InputTokens,
             Problem = problem,
         });
-        return call.Route with { Charge = charge };
-    }
 
     private void Measure(CallContext call, double elapsed)
     {
