@@ -39,6 +39,12 @@ public sealed class WireServer : IAsyncLifetime
     /// <summary>A key pair of <see cref="Tenant"/>.</summary>
     public IssuedKey Key { get; private set; } = null!;
 
+    /// <summary>How many times faster than life it runs.</summary>
+    public int Speed { get; init; } = 20;
+
+    /// <summary>Its folder of everything durable.</summary>
+    public string DataFolder => Path.Combine(_folder, "data");
+
     /// <summary>An empty folder for a test's files.</summary>
     public string NewFolder() => Directory.CreateDirectory(Path.Combine(_folder, Guid.NewGuid().ToString("N"))).FullName;
 
@@ -59,34 +65,39 @@ public sealed class WireServer : IAsyncLifetime
         FrontDoor = new($"http://127.0.0.1:{FreePort()}");
         LocalAws = new($"http://127.0.0.1:{FreePort()}");
         var catalog = Path.Combine(_folder, "catalog.json");
-        var settings = Path.Combine(_folder, "settings.json");
         await File.WriteAllTextAsync(catalog, JsonSerializer.Serialize(WireCatalog.Create(), CatalogFile.Json));
-        await File.WriteAllTextAsync(settings, JsonSerializer.Serialize(new
+        await File.WriteAllTextAsync(SettingsFile, JsonSerializer.Serialize(new
         {
             OrleansInference = new
             {
                 Urls = FrontDoor.OriginalString,
                 LocalAwsPort = LocalAws.Port,
                 GatewayPort,
-                DataFolder = Path.Combine(_folder, "data"),
+                DataFolder,
                 Catalog = catalog,
                 AdminKey,
-                Speed = 20,
+                Speed,
             },
         }));
-        _process = ExternalCommand.Start("dotnet", [Path.Combine(AppContext.BaseDirectory, "OrleansInference.Server.dll"), "--config", settings], folder: _folder);
+        await StartAsync();
+        Key = await IssueKeyAsync();
+        await UntilAsync(AnswersAsync, "answering");
+    }
+
+    /// <summary>Starts the server, again after a kill, and waits until it is ready.</summary>
+    public async Task StartAsync()
+    {
+        _process = ExternalCommand.Start("dotnet", [Path.Combine(AppContext.BaseDirectory, "OrleansInference.Server.dll"), "--config", SettingsFile], folder: _folder);
         _process.OutputDataReceived += (_, line) => Append(line.Data);
         _process.ErrorDataReceived += (_, line) => Append(line.Data);
         _process.BeginOutputReadLine();
         _process.BeginErrorReadLine();
         await UntilAsync(IsReadyAsync, "ready");
-        Key = await IssueKeyAsync();
-        await UntilAsync(AnswersAsync, "answering");
     }
 
-    public async ValueTask DisposeAsync()
+    /// <summary>Ends the server as a power cut would.</summary>
+    public async Task KillAsync()
     {
-        _http.Dispose();
         if (_process is { } process)
         {
             if (!process.HasExited)
@@ -97,8 +108,14 @@ public sealed class WireServer : IAsyncLifetime
             }
 
             process.Dispose();
+            _process = null;
         }
+    }
 
+    public async ValueTask DisposeAsync()
+    {
+        _http.Dispose();
+        await KillAsync();
         Directory.Delete(_folder, recursive: true);
     }
 
@@ -137,6 +154,8 @@ public sealed class WireServer : IAsyncLifetime
         listener.Start();
         return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
+
+    private string SettingsFile => Path.Combine(_folder, "settings.json");
 
     private void Append(string? line)
     {
