@@ -83,7 +83,7 @@ internal static class Quoter
             return;
         }
 
-        var reserved = trafficClass == TrafficClass.High ? 0 : candidate.Headroom;
+        var reserved = Math.Max(0, candidate.Slots - candidate.SlotsFor(trafficClass));
         var free = Free(candidate, load, inFlight, waiting) - reserved;
         quote.Load = (double)(inFlight + waiting + 1) / candidate.Slots;
         if (free <= 0)

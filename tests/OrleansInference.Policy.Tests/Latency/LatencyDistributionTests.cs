@@ -3,6 +3,8 @@ using OrleansInference.Latency;
 
 namespace OrleansInference.Tests.Latency;
 
+// By default only a hundred seeds would differ.
+[Properties(EndSize = int.MaxValue)]
 public sealed class LatencyDistributionTests
 {
     public static TheoryData<string> Shapes => [.. Samples.Shapes];

@@ -3,6 +3,8 @@ using OrleansInference.Pricing;
 
 namespace OrleansInference.Tests.Pricing;
 
+// By default only a hundred seeds would differ.
+[Properties(EndSize = int.MaxValue)]
 public sealed class AllRealtimeBaselineTests
 {
     private static readonly ModelName Model = new("m");

@@ -4,6 +4,8 @@ using OrleansInference.Pricing;
 
 namespace OrleansInference.Tests.Pricing;
 
+// By default only a hundred seeds would differ.
+[Properties(EndSize = int.MaxValue)]
 public sealed class TariffCalculatorTests
 {
     private const long Max = long.MaxValue;

@@ -4,6 +4,8 @@ using OrleansInference.Routing;
 
 namespace OrleansInference.Tests.Routing;
 
+// By default only a hundred seeds would differ.
+[Properties(EndSize = int.MaxValue)]
 public sealed class RouterPropertyTests
 {
     [Property(MaxTest = 5000)]
@@ -148,6 +150,13 @@ public sealed class RouterPropertyTests
         {
             Assert.True(view.P50Seconds <= view.P99Seconds, $"seed {seed}: {view}");
             Assert.Equal(view.Chosen, quote.Dropped == DropReason.None);
+            Assert.True(!decision.HasRoute || !view.Reason.StartsWith("not reached", StringComparison.Ordinal), $"seed {seed}: {view}");
+            Assert.Equal((quote.ChargeCap, quote.ExpectedCharge, quote.ProbabilityInTime), (view.ChargeCap, view.ExpectedCharge, view.ProbabilityInTime));
+            Assert.InRange(view.MarginalCost.Nanos - quote.MarginalCost, 0, 1);
+
+            // The score shown is the sum of the parts shown, the congestion price being the rest.
+            var rest = view.Score - quote.MarginalCost - (explanation.Pacing * view.ExpectedCharge.Nanos);
+            Assert.True(Math.Abs(rest - quote.CongestionPrice) <= 1e-6 * (1 + view.Score), $"seed {seed}: {view}");
         }
 
         if (explanation.Problem is { } problem)
