@@ -1,5 +1,4 @@
-using System.Net;
-using OrleansInference.Budgets;
+using OrleansInference.Hosting;
 using OrleansInference.Leases;
 
 namespace OrleansInference.Tests;
@@ -10,10 +9,13 @@ public sealed class EndpointAccountTests
     private const int LowerMost = 3;
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
 
-    private readonly Owner _owner = new();
     private readonly EndpointAccount _account;
 
-    public EndpointAccountTests() => _account = new(new("e"), _owner, new(new Silo()), new(TimeProvider.System));
+    public EndpointAccountTests()
+    {
+        var clock = new RouterClock(TimeProvider.System);
+        _account = new(new("e"), new SlotOwner(Slots, clock), new(new LoneSilo()), clock);
+    }
 
     [Fact]
     public async Task Lower_classes_leave_the_headroom_and_an_urgent_request_passes_them()
@@ -71,32 +73,4 @@ public sealed class EndpointAccountTests
         .AsTask().WaitAsync(Patience) ?? throw new TimeoutException("No slot came.");
 
     private void Release(HeldLease held) => _account.Release(held, CallEnd.Answered, 1, Money.Zero, Money.Zero);
-
-    /// <summary>The endpoint's grain reduced to its escrow.</summary>
-    private sealed class Owner : IEndpointGrain
-    {
-        private readonly Escrow _escrow = new(EscrowOptions.Slots(60_000));
-
-        public Task<LeaseGrant?> Refill(LeaseReport report, EndpointDemand demand) =>
-            Task.FromResult<LeaseGrant?>(_escrow.Report(report, Now, Slots - _escrow.Outstanding).Grant);
-
-        public Task Configure(EndpointConfiguration configuration) => Task.CompletedTask;
-
-        public Task Book(string bookingId, Money cost, Money charged, int predictions) => Task.CompletedTask;
-
-        public Task<EndpointView?> GetView() => Task.FromResult<EndpointView?>(null);
-    }
-
-    private sealed class Silo : ILocalSiloDetails
-    {
-        public string Name => "s";
-
-        public string ClusterId => "c";
-
-        public string DnsHostName => "localhost";
-
-        public SiloAddress SiloAddress { get; } = SiloAddress.New(IPAddress.Loopback, 1, 1);
-
-        public SiloAddress GatewayAddress => SiloAddress;
-    }
 }
