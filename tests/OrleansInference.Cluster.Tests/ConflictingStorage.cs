@@ -5,19 +5,37 @@ using OrleansInference.Hosting;
 
 namespace OrleansInference.Tests;
 
+/// <summary>What becomes of a write.</summary>
+public enum WriteFate
+{
+    /// <summary>Another activation has written first: nothing is stored.</summary>
+    Refused = 0,
+
+    /// <summary>It is stored and reported as failed.</summary>
+    Stored = 1,
+
+    /// <summary>It is stored and reported as failed, and from then on that state is out of reach.</summary>
+    StoredThenDown = 2,
+}
+
 /// <summary>
 /// A grain storage that lets another activation's write come first: told to, it answers the next write of a state as a storage does whose
-/// record has moved on.
+/// record has moved on, or whose answer was lost.
 /// </summary>
 internal sealed class ConflictingStorage
 {
-    private readonly ConcurrentDictionary<string, Func<object?, bool>> _next = new();
+    private readonly ConcurrentDictionary<string, (Func<object?, bool> When, WriteFate Fate)> _next = new();
+    private readonly ConcurrentDictionary<string, bool> _down = new();
     private int _conflicts;
 
     public int Conflicts => Volatile.Read(ref _conflicts);
 
-    /// <summary>The next write of the named state that <paramref name="when"/> picks conflicts.</summary>
-    public void OnNextWrite<TState>(string stateName, Func<TState, bool> when) => _next[stateName] = state => state is TState typed && when(typed);
+    /// <summary>The next write of the named state that <paramref name="when"/> picks meets its fate.</summary>
+    public void OnNextWrite<TState>(string stateName, Func<TState, bool> when, WriteFate fate = WriteFate.Refused) =>
+        _next[stateName] = (state => state is TState typed && when(typed), fate);
+
+    /// <summary>The named state is in reach again.</summary>
+    public void Recover(string stateName) => _down.TryRemove(stateName, out _);
 
     public void Decorate(IServiceCollection services)
     {
@@ -28,12 +46,28 @@ internal sealed class ConflictingStorage
             (provider, key) => new Storage(this, (IGrainStorage)(inner.KeyedImplementationFactory is { } make ? make(provider, key) : ActivatorUtilities.CreateInstance(provider, inner.KeyedImplementationType!))));
     }
 
-    private void Write(string stateName, object? state)
+    private WriteFate? FateOf(string stateName, object? state)
     {
-        if (_next.TryGetValue(stateName, out var when) && when(state) && _next.TryRemove(stateName, out _))
+        RequireReach(stateName);
+        if (!_next.TryGetValue(stateName, out var next) || !next.When(state) || !_next.TryRemove(stateName, out _))
         {
-            Interlocked.Increment(ref _conflicts);
-            throw new InconsistentStateException("another activation wrote first", "2", "1");
+            return null;
+        }
+
+        Interlocked.Increment(ref _conflicts);
+        if (next.Fate == WriteFate.StoredThenDown)
+        {
+            _down[stateName] = true;
+        }
+
+        return next.Fate;
+    }
+
+    private void RequireReach(string stateName)
+    {
+        if (_down.ContainsKey(stateName))
+        {
+            throw new IOException($"the storage of '{stateName}' is out of reach");
         }
     }
 
@@ -41,12 +75,24 @@ internal sealed class ConflictingStorage
     {
         public void Participate(ISiloLifecycle observer) => (inner as ILifecycleParticipant<ISiloLifecycle>)?.Participate(observer);
 
-        public Task ReadStateAsync<T>(string stateName, GrainId grainId, IGrainState<T> grainState) => inner.ReadStateAsync(stateName, grainId, grainState);
-
-        public Task WriteStateAsync<T>(string stateName, GrainId grainId, IGrainState<T> grainState)
+        public Task ReadStateAsync<T>(string stateName, GrainId grainId, IGrainState<T> grainState)
         {
-            world.Write(stateName, grainState.State);
-            return inner.WriteStateAsync(stateName, grainId, grainState);
+            world.RequireReach(stateName);
+            return inner.ReadStateAsync(stateName, grainId, grainState);
+        }
+
+        public async Task WriteStateAsync<T>(string stateName, GrainId grainId, IGrainState<T> grainState)
+        {
+            var fate = world.FateOf(stateName, grainState.State);
+            if (fate != WriteFate.Refused)
+            {
+                await inner.WriteStateAsync(stateName, grainId, grainState);
+            }
+
+            if (fate is not null)
+            {
+                throw new InconsistentStateException("another activation wrote first", "2", "1");
+            }
         }
 
         public Task ClearStateAsync<T>(string stateName, GrainId grainId, IGrainState<T> grainState) => inner.ClearStateAsync(stateName, grainId, grainState);

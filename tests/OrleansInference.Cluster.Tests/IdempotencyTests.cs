@@ -1,3 +1,4 @@
+using OrleansInference.Audit;
 using OrleansInference.Idempotency;
 using OrleansInference.Invocation;
 
@@ -79,6 +80,8 @@ public sealed class IdempotencyTests
         var dispatcher = world.Dispatchers()[0];
         world.Aws.Failure = static _ => new ModelCallException(ModelCallFailure.Throttled, "slow down") { NotSent = true };
         Assert.Equal(ProblemCode.Throttled, (await dispatcher.InvokeAsync(Keyed, CancellationToken.None)).Problem?.Code);
+        var released = Assert.Single(world.Audit.Records);
+        Assert.Equal((AuditKind.Release, Money.Zero, ProblemCode.Throttled), (released.Kind, released.Charge, released.Problem));
 
         world.Aws.Failure = static _ => new ModelCallException(ModelCallFailure.Model, "bad input");
         var failed = await dispatcher.InvokeAsync(Keyed, CancellationToken.None);
@@ -166,6 +169,33 @@ public sealed class IdempotencyTests
         var outcome = first.IsAnswer ? first : await RouterCluster.EventuallyAsync(() => world.Dispatchers()[0].InvokeAsync(Keyed, CancellationToken.None), static outcome => outcome.Problem is null);
         Assert.True(outcome.IsAnswer);
         await RequireOneChargeAsync(world, Price);
+    }
+
+    [Fact]
+    public async Task When_no_try_to_state_an_outcome_is_confirmed_the_audit_log_equals_the_ledger_all_the_same()
+    {
+        await using var world = await StartAsync(silos: 1);
+        world.Conflicts.OnNextWrite<StoredKey>("key", static key => key.Record?.Outcome is not null, WriteFate.StoredThenDown);
+        var first = await world.Dispatchers()[0].InvokeAsync(Keyed, CancellationToken.None);
+        Assert.Equal(ProblemCode.Unavailable, first.Problem?.Code);
+        world.Conflicts.Recover("key");
+        var again = await RouterCluster.EventuallyAsync(() => world.Dispatchers()[0].InvokeAsync(Keyed, CancellationToken.None), static outcome => outcome.Problem is null);
+        Assert.True(again is { IsAnswer: true, IsReplay: true });
+        Assert.Equal(1, world.Aws.Calls);
+        await RequireOneChargeAsync(world, Price);
+        Assert.Single(world.Audit.Records);
+    }
+
+    [Fact]
+    public async Task A_confirmation_that_is_lost_once_leaves_one_record_of_one_charge()
+    {
+        await using var world = await StartAsync(silos: 1);
+        world.Conflicts.OnNextWrite<StoredKey>("key", static key => key.Record?.Outcome is not null, WriteFate.Stored);
+        var outcome = await world.Dispatchers()[0].InvokeAsync(Keyed, CancellationToken.None);
+        Assert.True(outcome.IsAnswer, outcome.Problem?.Message);
+        Assert.Equal(1, world.Conflicts.Conflicts);
+        await RequireOneChargeAsync(world, Price);
+        Assert.Single(world.Audit.Records);
     }
 
     [Fact]

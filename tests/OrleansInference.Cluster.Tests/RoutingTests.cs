@@ -105,6 +105,26 @@ public sealed class RoutingTests
     }
 
     [Fact]
+    public async Task A_request_that_got_money_and_no_slot_leaves_a_record_of_its_release()
+    {
+        await using var world = await RouterCluster.StartAsync(silos: 1);
+        await world.ApplyAsync(SampleCatalog.Create(Money.FromDollars(10), SampleCatalog.Endpoint("chat-rt", concurrency: 1)));
+        var gate = new TaskCompletionSource();
+        world.Aws.Gate = gate.Task;
+        var dispatcher = world.Dispatchers()[0];
+        var running = Enumerable.Range(0, 2).Select(_ => dispatcher.InvokeAsync(SampleCatalog.Request(SampleCatalog.Poor), CancellationToken.None)).ToList();
+        await RouterCluster.EventuallyAsync(() => Task.FromResult(world.Aws.Calls), static calls => calls == 2);
+        var refused = await dispatcher.InvokeAsync(SampleCatalog.Request(SampleCatalog.Poor, deadlineSeconds: 2), CancellationToken.None);
+        Assert.Equal(ProblemCode.Throttled, refused.Problem?.Code);
+        var released = Assert.Single(world.Audit.Records);
+        Assert.Equal(
+            (Audit.AuditKind.Release, Money.Zero, ProblemCode.Throttled, refused.Route!.DecisionId),
+            (released.Kind, released.Charge, released.Problem!.Value, released.Request));
+        gate.SetResult();
+        Assert.All(await Task.WhenAll(running), static outcome => Assert.True(outcome.IsAnswer, outcome.Problem?.Message));
+    }
+
+    [Fact]
     public async Task A_stream_is_settled_when_it_is_disposed()
     {
         await using var world = await RouterCluster.StartAsync(silos: 1);

@@ -56,6 +56,23 @@ public sealed record KeyReply
     [Id(4)] public string? AnswerKey { get; init; }
 }
 
+/// <summary>A call that is made under a key, as far as it is known before it begins: what the audit log tells of it beside its end.</summary>
+[GenerateSerializer, Immutable, Alias("oi.KeyedCall")]
+public sealed record KeyedCall
+{
+    /// <summary>The route, with its charge cap.</summary>
+    [Id(0)] public required RouteTaken Route { get; init; }
+
+    /// <summary>Unix ms of the request's arrival.</summary>
+    [Id(1)] public required long ArrivedAt { get; init; }
+
+    /// <summary>Unix ms of the request's deadline.</summary>
+    [Id(2)] public required long Deadline { get; init; }
+
+    /// <summary>Input tokens, known or estimated.</summary>
+    [Id(3)] public int InputTokens { get; init; }
+}
+
 /// <summary>
 /// One idempotency key of a tenant. Key: <c>tenant/id</c>, the id that a job under the key has. Of all who present the key one holds the claim
 /// and runs the request; only that claim can reserve money and state an outcome, and only one outcome is ever stated and charged.
@@ -70,19 +87,22 @@ public interface IIdempotencyGrain : IGrainWithStringKey
     /// Reserves a call's charge cap in the ledger until <paramref name="expiresAt"/> (Unix ms), releasing what was reserved under the key before.
     /// That the call may begin is durable before this returns. Fails if the claim is lost.
     /// </summary>
-    [Alias("Reserve")] Task<ReservationReply> Reserve(string claim, Money cap, long expiresAt);
+    [Alias("Reserve")] Task<ReservationReply> Reserve(string claim, KeyedCall call, long expiresAt);
 
     /// <summary>The request is about to be made a job; durable before this returns. Fails if the claim is lost.</summary>
     [Alias("Bind")] Task Bind(string claim);
 
     /// <summary>
-    /// States the outcome: durable first, then settled in the ledger. False if the claim is lost, so that the outcome does not count.
-    /// Repeating it changes nothing.
+    /// States the outcome: durable first, then settled in the ledger and written to the audit log. False if the claim is lost, so that the outcome
+    /// does not count. Repeating it changes nothing. <paramref name="serviceMs"/> is how long the model ran.
     /// </summary>
-    [Alias("Complete")] Task<bool> Complete(string claim, InferenceOutcome outcome, string? answerKey);
+    [Alias("Complete")] Task<bool> Complete(string claim, InferenceOutcome outcome, string? answerKey, double serviceMs);
 
-    /// <summary>Gives the claim up: nothing that is charged has happened. Unless <paramref name="forget"/> is false the key is as if never used.</summary>
-    [Alias("Abandon")] Task Abandon(string claim, bool forget);
+    /// <summary>
+    /// Gives the claim up: nothing that is charged has happened, for the reason <paramref name="problem"/> if it is known. Unless
+    /// <paramref name="forget"/> is false the key is as if never used.
+    /// </summary>
+    [Alias("Abandon")] Task Abandon(string claim, bool forget, ProblemCode? problem);
 
     /// <summary>Waits at most <paramref name="wait"/> until <paramref name="claim"/> no longer runs the request.</summary>
     [Alias("Wait")] Task Wait(string claim, TimeSpan wait);

@@ -66,6 +66,12 @@ public sealed record AuditRecord
 
     /// <summary>What went wrong, if anything did.</summary>
     public ProblemCode? Problem { get; init; }
+
+    /// <summary>
+    /// Id of the reservation, where its end may be told again after a fault: of the records with one id the log keeps the first. Null where
+    /// the end is told once.
+    /// </summary>
+    public string? Reservation { get; init; }
 }
 
 /// <summary>The audit log. Writing never waits for storage; <see cref="FlushAsync"/> does.</summary>

@@ -5,6 +5,7 @@ public sealed class MemoryAuditLog : IAuditLog
 {
     private readonly Lock _lock = new();
     private readonly Queue<AuditRecord> _records = new();
+    private readonly HashSet<string> _told = [];
     private readonly Dictionary<TenantId, (long Records, Money Charged)> _sums = [];
     private readonly int _capacity;
 
@@ -45,9 +46,14 @@ public sealed class MemoryAuditLog : IAuditLog
         ArgumentNullException.ThrowIfNull(record);
         lock (_lock)
         {
-            if (_records.Count == _capacity)
+            if (record.Reservation is { } told && !_told.Add(told))
             {
-                _records.Dequeue();
+                return;
+            }
+
+            if (_records.Count == _capacity && _records.Dequeue().Reservation is { } oldest)
+            {
+                _told.Remove(oldest);
             }
 
             _records.Enqueue(record);

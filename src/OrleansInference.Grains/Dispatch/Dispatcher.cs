@@ -165,7 +165,7 @@ internal sealed partial class Dispatcher(
             if (outcome.JobId is not null)
             {
                 // If this fails the key is still bound to a job, and a repetition finds it.
-                await key.CompleteAsync(outcome);
+                await key.CompleteAsync(outcome, 0);
             }
 
             return outcome;
@@ -258,7 +258,7 @@ internal sealed partial class Dispatcher(
             }
 
             var money = plan.Key is { } key
-                ? await key.ReserveAsync(plan, routed.Decision.ChargeCap)
+                ? await key.ReserveAsync(plan, route)
                 : await plan.Tenant.ReserveAsync(routed.Decision.ChargeCap);
             if (money.Reservation is not { } reservation)
             {

@@ -47,7 +47,7 @@ internal sealed class ModelCaller(
             CustomAttributes = answer.CustomAttributes,
             InvokedProductionVariant = answer.InvokedProductionVariant,
         };
-        if (call.Plan.Key is { } key && await key.CompleteAsync(outcome) is { } problem)
+        if (call.Plan.Key is { } key && await key.CompleteAsync(outcome, elapsed) is { } problem)
         {
             return new(new() { Problem = problem, Route = End(call, CallEnd.Answered, Money.Zero, elapsed, answer.Body.Length, problem.Code) }, false);
         }
@@ -157,7 +157,7 @@ internal sealed class ModelCaller(
 
         // Under an idempotency key what is charged is final, and durable before it is told.
         if (charge > Money.Zero && call.Plan.Key is { } key
-            && await key.CompleteAsync(new() { Problem = problem, Route = call.Route with { Charge = charge } }) is { } lost)
+            && await key.CompleteAsync(new() { Problem = problem, Route = call.Route with { Charge = charge } }, elapsed) is { } lost)
         {
             (problem, charge) = (lost, Money.Zero);
         }
@@ -190,7 +190,14 @@ internal sealed class ModelCaller(
         return call.Route with { Charge = charge };
     }
 
-    private void Write(RequestPlan plan, Candidate candidate, MoneyReservation money, Money charge, double serviceMs, ProblemCode? problem) =>
+    private void Write(RequestPlan plan, Candidate candidate, MoneyReservation money, Money charge, double serviceMs, ProblemCode? problem)
+    {
+        if (plan.Key is not null)
+        {
+            // Under an idempotency key the reservation is the key's, and so is its record.
+            return;
+        }
+
         audit.Append(new()
         {
             Kind = charge > Money.Zero ? AuditKind.Settle : AuditKind.Release,
@@ -211,6 +218,7 @@ internal sealed class ModelCaller(
             InputTokens = plan.Route.InputTokens,
             Problem = problem,
         });
+    }
 
     private void Measure(CallContext call, double elapsed)
     {

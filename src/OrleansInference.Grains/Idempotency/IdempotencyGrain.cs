@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using Orleans.Concurrency;
 using Orleans.Serialization.Invocation;
+using OrleansInference.Audit;
 using OrleansInference.Hosting;
 using OrleansInference.Jobs;
 using OrleansInference.Payloads;
@@ -10,13 +11,15 @@ namespace OrleansInference.Idempotency;
 
 /// <summary>
 /// One idempotency key. A claim lives in memory until money is reserved or a job is begun under it: what is lost before that has not happened.
-/// The outcome is stored before it is settled and before anybody sees it; a reminder finishes or forgets what was interrupted.
+/// The outcome is stored before it is settled and before anybody sees it; a reminder finishes or forgets what was interrupted. Whoever ends a
+/// reservation in the ledger also writes its audit record: here, whatever became of the silo that made the call.
 /// </summary>
 [MayInterleave(nameof(MayInterleave))]
 internal sealed partial class IdempotencyGrain(
     [PersistentState("key", OrleansInferenceOptions.StorageName)] IPersistentState<StoredKey> state,
     ISiloStatusOracle silos,
     IObjectStore objects,
+    IAuditLog audit,
     RouterClock clock,
     IOptions<OrleansInferenceOptions> options,
     IOptions<ReminderOptions> reminders,
@@ -79,6 +82,12 @@ internal sealed partial class IdempotencyGrain(
         }
 
         var known = machine.Begin(request, claim, IsGone(machine.Record.Holder), clock.Now);
+        if (known == KeyState.Ended)
+        {
+            // A settlement that was interrupted need not wait for the reminder.
+            await SettleSoonAsync();
+        }
+
         return new()
         {
             State = known,
@@ -89,16 +98,21 @@ internal sealed partial class IdempotencyGrain(
         };
     }
 
-    public async Task<ReservationReply> Reserve(string claim, Money cap, long expiresAt)
+    public async Task<ReservationReply> Reserve(string claim, KeyedCall call, long expiresAt)
     {
+        ArgumentNullException.ThrowIfNull(call);
         var machine = Require(claim);
         var id = $"{_address.Key}/key/{Guid.NewGuid():n}";
-        machine.Reserve(id);
+        machine.Reserve(new(id, call, clock.Now));
         await RemindAsync(machine.Record.ClaimUntil - clock.Now + (long)LookAfter.TotalMilliseconds);
         await SaveAsync();
         await ReleaseAsync(machine);
-        var reply = await Tenant.Reserve(id, cap, expiresAt);
-        if (!reply.Granted)
+        var reply = await Tenant.Reserve(id, call.Route.ChargeCap, expiresAt);
+        if (reply.Granted)
+        {
+            machine.Reserved(reply.AdmittedAt);
+        }
+        else
         {
             machine.NotReserved();
         }
@@ -115,7 +129,7 @@ internal sealed partial class IdempotencyGrain(
         await ReleaseAsync(machine);
     }
 
-    public async Task<bool> Complete(string claim, InferenceOutcome outcome, string? answerKey)
+    public async Task<bool> Complete(string claim, InferenceOutcome outcome, string? answerKey, double serviceMs)
     {
         ArgumentNullException.ThrowIfNull(outcome);
         RequireState();
@@ -126,16 +140,16 @@ internal sealed partial class IdempotencyGrain(
 
         if (!machine.HasEnded)
         {
-            machine.End(outcome, answerKey, clock.Now);
+            machine.End(outcome, answerKey, serviceMs, clock.Now);
             await SaveAsync();
             Changed();
-            await SettleSoonAsync();
         }
 
+        await SettleSoonAsync();
         return true;
     }
 
-    public async Task Abandon(string claim, bool forget)
+    public async Task Abandon(string claim, bool forget, ProblemCode? problem)
     {
         RequireState();
         if (_machine is not { } machine || !machine.IsRunning(claim))
@@ -148,7 +162,7 @@ internal sealed partial class IdempotencyGrain(
         {
             // Should the ledger be out of reach, whoever presents the key next goes on from here.
             await SaveAsync();
-            await ReleaseAsync(machine);
+            await ReleaseAsync(machine, problem);
         }
 
         if (forget)
@@ -230,31 +244,63 @@ internal sealed partial class IdempotencyGrain(
     {
         if (!machine.HasEnded && await Job.Get() is { } job)
         {
-            machine.End(new() { JobId = job.JobId, Route = job.Route }, null, clock.Now);
+            machine.End(new() { JobId = job.JobId, Route = job.Route }, null, 0, clock.Now);
             await SaveAsync();
         }
     }
 
-    private async Task ReleaseAsync(KeyMachine machine)
+    private async Task ReleaseAsync(KeyMachine machine, ProblemCode? problem = null)
     {
-        foreach (var reservation in machine.Record.ToRelease)
+        if (machine.Record.ToRelease is not { Count: > 0 } toRelease)
         {
-            await Tenant.Settle(reservation, Money.Zero);
+            return;
         }
 
+        foreach (var reservation in toRelease)
+        {
+            await Tenant.Settle(reservation.Id, Money.Zero);
+            Append(reservation, Money.Zero, clock.Now, 0, problem);
+        }
+
+        await audit.FlushAsync(CancellationToken.None);
         machine.Released();
     }
 
+    // Interrupted in between, all of it is done again: the ledger and the audit log take a reservation's end once.
     private async Task SettleAsync(KeyMachine machine)
     {
         await ReleaseAsync(machine);
-        if (machine.Record is { Reservation: { } reservation, Outcome.Route: { } route })
+        if (machine.Record is { Reservation: { } reservation, Outcome: { Route: { } route } outcome })
         {
-            await Tenant.Settle(reservation, route.Charge);
+            await Tenant.Settle(reservation.Id, route.Charge);
+            Append(reservation, route.Charge, machine.Record.EndedAt, machine.Record.ServiceMs, outcome.Problem?.Code);
+            await audit.FlushAsync(CancellationToken.None);
         }
 
         machine.SettlementTaken();
     }
+
+    private void Append(KeyReservation reservation, Money charge, long endedAt, double serviceMs, ProblemCode? problem) => audit.Append(new()
+    {
+        Kind = charge > Money.Zero ? AuditKind.Settle : AuditKind.Release,
+        Tenant = _address.Tenant,
+        Request = reservation.Call.Route.DecisionId,
+        Decision = reservation.Call.Route.DecisionId,
+        Model = _machine!.Record.Model,
+        Class = reservation.Call.Route.Class,
+        Lane = reservation.Call.Route.Lane,
+        Endpoint = reservation.Call.Route.Endpoint,
+        Cap = reservation.Call.Route.ChargeCap,
+        Charge = charge,
+        ReservedAt = reservation.At,
+        EndedAt = endedAt,
+        ArrivedAt = reservation.Call.ArrivedAt,
+        Deadline = reservation.Call.Deadline,
+        ServiceMs = serviceMs,
+        InputTokens = reservation.Call.InputTokens,
+        Problem = problem,
+        Reservation = reservation.Id,
+    });
 
     // The outcome is durable, so its charge can wait for the ledger: until then the whole cap stays reserved.
     private async Task SettleSoonAsync()

@@ -74,14 +74,14 @@ internal sealed partial class KeyedRequests(
     }
 
     /// <summary>States an outcome; answers the problem if it does not count.</summary>
-    private async Task<InferenceProblem?> CompleteAsync(KeyedRequest keyed, InferenceOutcome outcome)
+    private async Task<InferenceProblem?> CompleteAsync(KeyedRequest keyed, InferenceOutcome outcome, double serviceMs)
     {
         for (var tries = 1; ; tries++)
         {
             try
             {
                 var answerKey = await answers.PutAsync(keyed.Address, keyed.Claim, outcome);
-                var counts = await keyed.Grain.Complete(keyed.Claim, answerKey is null ? outcome : outcome with { Body = default }, answerKey);
+                var counts = await keyed.Grain.Complete(keyed.Claim, answerKey is null ? outcome : outcome with { Body = default }, answerKey, serviceMs);
                 return counts ? null : RequestPlanner.Problem(ProblemCode.Unavailable, "The request took so long that a repetition under its idempotency key took over; ask again for the outcome.", ComeBackIn);
             }
             catch (Exception exception) when (tries < Tries)
@@ -93,7 +93,7 @@ internal sealed partial class KeyedRequests(
             catch (Exception exception)
             {
                 LogNotStated(exception, keyed.Address.Key, tries);
-                return RequestPlanner.Problem(ProblemCode.Unavailable, "The outcome could not be kept under the idempotency key, so it does not count; ask again under the same key.", ComeBackIn);
+                return RequestPlanner.Problem(ProblemCode.Unavailable, "Whether the outcome is kept under the idempotency key, and so counts, is not known; ask again under the same key.", ComeBackIn);
             }
         }
     }
@@ -123,10 +123,12 @@ internal sealed partial class KeyedRequests(
 
         private bool HasEnded { get; set; }
 
-        /// <summary>Reserves a charge cap for the call that is made next.</summary>
-        public async Task<MoneyReply> ReserveAsync(RequestPlan plan, Money cap)
+        /// <summary>Reserves the charge cap of the call that is made next.</summary>
+        public async Task<MoneyReply> ReserveAsync(RequestPlan plan, RouteTaken route)
         {
-            var granted = await grain.Reserve(Claim, cap, plan.Deadline + ReservationGraceMs);
+            var cap = route.ChargeCap;
+            var call = new KeyedCall { Route = route, ArrivedAt = plan.ArrivedAt, Deadline = plan.Deadline, InputTokens = plan.Route.InputTokens };
+            var granted = await grain.Reserve(Claim, call, plan.Deadline + ReservationGraceMs);
             return granted.Granted
                 ? new(new(null, cap, granted.AdmittedAt, true), 0)
                 : await plan.Tenant.LearnShortAsync(cap, granted.RetryAfterMs);
@@ -140,9 +142,9 @@ internal sealed partial class KeyedRequests(
         }
 
         /// <summary>States the outcome before anybody sees it. Null, or the problem that it does not count and is not charged.</summary>
-        public async Task<InferenceProblem?> CompleteAsync(InferenceOutcome outcome)
+        public async Task<InferenceProblem?> CompleteAsync(InferenceOutcome outcome, double serviceMs)
         {
-            var problem = await rooms.CompleteAsync(this, outcome);
+            var problem = await rooms.CompleteAsync(this, outcome, serviceMs);
             HasEnded |= problem is null;
             return problem;
         }
@@ -160,7 +162,7 @@ internal sealed partial class KeyedRequests(
             var forget = !IsBound || code is ProblemCode.BudgetExhausted or ProblemCode.InvalidRequest or ProblemCode.PayloadTooLarge or ProblemCode.IdempotencyConflict;
             try
             {
-                await grain.Abandon(Claim, forget);
+                await grain.Abandon(Claim, forget, code);
             }
             catch (Exception exception)
             {

@@ -287,7 +287,7 @@ internal sealed partial class JobGrain(
 
     /// <summary>
     /// Ledger, then audit log, then state: a crash in between repeats the steps before it with the same stored end. The ledger
-    /// takes a reservation's end once; the audit log may then hold the same record twice, never none.
+    /// and the audit log take a reservation's end once.
     /// </summary>
     private async Task SettleAsync(JobMachine machine)
     {
@@ -314,7 +314,16 @@ internal sealed partial class JobGrain(
     {
         await world.DeleteAllAsync(_address, record);
         await ForgetReminderAsync(ReminderName(record.Specification.AcceptedAt));
-        await state.ClearStateAsync();
+        try
+        {
+            await state.ClearStateAsync();
+        }
+        catch
+        {
+            Lose();
+            throw;
+        }
+
         (_machine, _view) = (null, null);
         DeactivateOnIdle();
     }
@@ -341,14 +350,19 @@ internal sealed partial class JobGrain(
         }
         catch
         {
-            // Whether it is stored or not, or another activation lives: what is true is in the storage.
-            _isLost = true;
-            _timer?.Dispose();
-            DeactivateOnIdle();
+            Lose();
             throw;
         }
 
         Publish();
+    }
+
+    // Whether a write took effect or not, or another activation lives: what is true is in the storage.
+    private void Lose()
+    {
+        _isLost = true;
+        _timer?.Dispose();
+        DeactivateOnIdle();
     }
 
     private void Publish()

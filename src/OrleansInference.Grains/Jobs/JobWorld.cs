@@ -82,6 +82,7 @@ internal sealed class JobWorld(
             ServiceMs = ending.ServiceMs,
             InputTokens = JobCharge.InputTokens(specification),
             Problem = ending.Problem?.Code,
+            Reservation = record.ReservationId,
         });
         await _audit.FlushAsync(CancellationToken.None);
     }

@@ -68,7 +68,16 @@ public sealed class KeyMachine(KeyRecord record)
     public bool IsRunning(string claim) => !HasEnded && Record.Claim == claim;
 
     /// <summary>A call is about to be made on a reservation.</summary>
-    public void Reserve(string reservation) => Record = Release(Record) with { Reservation = reservation };
+    public void Reserve(KeyReservation reservation) => Record = Release(Record) with { Reservation = reservation };
+
+    /// <summary>The ledger granted it, and counts it from <paramref name="at"/> (Unix ms).</summary>
+    public void Reserved(long at)
+    {
+        if (Record.Reservation is { } reservation)
+        {
+            Record = Record with { Reservation = reservation with { At = at } };
+        }
+    }
 
     /// <summary>The ledger did not grant it.</summary>
     public void NotReserved() => Record = Record with { Reservation = null };
@@ -77,21 +86,21 @@ public sealed class KeyMachine(KeyRecord record)
     public void Bind() => Record = Release(Record) with { IsJob = true };
 
     /// <summary>The outcome. The first counts.</summary>
-    public void End(InferenceOutcome outcome, string? answerKey, long now)
+    public void End(InferenceOutcome outcome, string? answerKey, double serviceMs, long now)
     {
         if (!HasEnded)
         {
-            Record = Record with { Outcome = outcome, AnswerKey = answerKey, EndedAt = now };
+            Record = Record with { Outcome = outcome, AnswerKey = answerKey, ServiceMs = serviceMs, EndedAt = now };
         }
     }
 
     /// <summary>The holder has given up.</summary>
     public void LetGo() => Record = Release(Record) with { ClaimUntil = 0 };
 
-    /// <summary>The ledger has released what was to be released.</summary>
+    /// <summary>The ledger has released what was to be released, and the audit log has it.</summary>
     public void Released() => Record = Record with { ToRelease = [] };
 
-    /// <summary>The ledger has taken the charge.</summary>
+    /// <summary>The ledger and the audit log have taken the charge.</summary>
     public void SettlementTaken() => Record = Record with { Settled = true };
 
     private static KeyRecord Release(KeyRecord record) =>

@@ -18,11 +18,11 @@ public sealed record KeyRecord
     /// <summary>Unix ms after which the claim may be taken over.</summary>
     public required long ClaimUntil { get; init; }
 
-    /// <summary>Id of the reservation that the run under way may be charged to.</summary>
-    public string? Reservation { get; init; }
+    /// <summary>The reservation that the run under way may be charged to.</summary>
+    public KeyReservation? Reservation { get; init; }
 
-    /// <summary>Ids of reservations of earlier runs and tries, to be released.</summary>
-    public IReadOnlyList<string> ToRelease { get; init; } = [];
+    /// <summary>Reservations of earlier runs and tries, to be released.</summary>
+    public IReadOnlyList<KeyReservation> ToRelease { get; init; } = [];
 
     /// <summary>Whether the request is being made a job.</summary>
     public bool IsJob { get; init; }
@@ -36,6 +36,15 @@ public sealed record KeyRecord
     /// <summary>Unix ms of the outcome.</summary>
     public long EndedAt { get; init; }
 
-    /// <summary>Whether the ledger is known to have taken the outcome's charge.</summary>
+    /// <summary>Milliseconds the model ran for the outcome.</summary>
+    public double ServiceMs { get; init; }
+
+    /// <summary>Whether the ledger and the audit log are known to have taken the outcome's charge.</summary>
     public bool Settled { get; init; }
 }
+
+/// <summary>One reservation made under a key.</summary>
+/// <param name="Id">Its id in the tenant's ledger.</param>
+/// <param name="Call">What it was made for.</param>
+/// <param name="At">Unix ms at which its charge counts, by the ledger; until that is known, when it was asked for.</param>
+public sealed record KeyReservation(string Id, KeyedCall Call, long At);

@@ -36,18 +36,23 @@ internal static class AuditSchema
             UPDATE audit_removed SET records = records + old.records, charged = charged + old.charge, until = max(until, old.ended_at);
         END;
         """,
+        """
+        ALTER TABLE audit ADD COLUMN reservation TEXT;
+        CREATE UNIQUE INDEX audit_once ON audit (reservation) WHERE reservation IS NOT NULL;
+        """,
     ]);
 
     /// <summary>In <c>request</c> and <c>decision</c> of a record that stands for several.</summary>
     public const string Folded = "(folded)";
 
     public const string Insert = """
-        INSERT INTO audit (run, kind, records, tenant, request, decision, model, class, lane, endpoint, cap, charge, reserved_at, ended_at, arrived_at, deadline, service_ms, input_tokens, problem)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)
+        INSERT INTO audit (run, kind, records, tenant, request, decision, model, class, lane, endpoint, cap, charge, reserved_at, ended_at, arrived_at, deadline, service_ms, input_tokens, problem, reservation)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)
+        ON CONFLICT (reservation) WHERE reservation IS NOT NULL DO NOTHING
         """;
 
     public const string Select = """
-        SELECT kind, tenant, request, decision, model, class, lane, endpoint, cap, charge, reserved_at, ended_at, arrived_at, deadline, service_ms, input_tokens, problem, seq
+        SELECT kind, tenant, request, decision, model, class, lane, endpoint, cap, charge, reserved_at, ended_at, arrived_at, deadline, service_ms, input_tokens, problem, seq, reservation
         FROM audit WHERE seq > ?1 ORDER BY seq LIMIT ?2
         """;
 

@@ -83,7 +83,9 @@ internal sealed class SqliteAuditLog : IAuditLog, IAsyncDisposable
             // Until then the writer comes by once more, also when the queue was closed meanwhile.
             ObjectDisposedException.ThrowIf(_isClosed || _writer.IsCompleted, this);
             var key = (record.Tenant, record.Kind, record.Lane);
-            var (sum, count) = _folded.TryGetValue(key, out var before) ? before : (record with { Charge = Money.Zero, Cap = Money.Zero, Request = AuditSchema.Folded, Decision = AuditSchema.Folded }, 0);
+            var (sum, count) = _folded.TryGetValue(key, out var before)
+                ? before
+                : (record with { Charge = Money.Zero, Cap = Money.Zero, Request = AuditSchema.Folded, Decision = AuditSchema.Folded, Reservation = null }, 0);
             _folded[key] = (sum with { Charge = sum.Charge + record.Charge, Cap = sum.Cap + record.Cap, EndedAt = record.EndedAt }, count + 1);
         }
     }
@@ -254,7 +256,8 @@ internal sealed class SqliteAuditLog : IAuditLog, IAsyncDisposable
         r.Deadline,
         r.ServiceMs,
         (long)r.InputTokens,
-        r.Problem is { } problem ? (long)problem : DBNull.Value);
+        r.Problem is { } problem ? (long)problem : DBNull.Value,
+        (object?)r.Reservation ?? DBNull.Value);
 
     private static (long Sequence, AuditRecord Record) Read(SqliteDataReader row) => (row.GetInt64(17), new()
     {
@@ -275,6 +278,7 @@ internal sealed class SqliteAuditLog : IAuditLog, IAsyncDisposable
         ServiceMs = row.GetDouble(14),
         InputTokens = row.GetInt32(15),
         Problem = row.IsDBNull(16) ? null : (ProblemCode)row.GetInt32(16),
+        Reservation = row.IsDBNull(18) ? null : row.GetString(18),
     });
 
     private static DateTimeOffset Time(long ms) => DateTimeOffset.FromUnixTimeMilliseconds(ms);

@@ -38,6 +38,9 @@ internal sealed class JobsWorld : IAsyncDisposable
 
     public GatedAuditLog Audit { get; } = new();
 
+    /// <summary>Conflicts that the grain storage is to report.</summary>
+    public ConflictingStorage Conflicts { get; } = new();
+
     /// <summary>While set, SageMaker cannot be reached for new asynchronous calls.</summary>
     public bool IsRuntimeDown { get; set; }
 
@@ -250,6 +253,7 @@ internal sealed class JobsWorld : IAsyncDisposable
             var world = Worlds[siloBuilder.Configuration["world"]!];
             var file = Path.Combine(world._folder.FullName, "jobs.db");
             siloBuilder.AddSqliteGrainStorage(OrleansInferenceOptions.StorageName, options => options.FilePath = file);
+            world.Conflicts.Decorate(siloBuilder.Services);
             siloBuilder.UseSqliteReminderService(options => options.FilePath = file);
             siloBuilder.Configure<ClusterMembershipOptions>(options =>
             {

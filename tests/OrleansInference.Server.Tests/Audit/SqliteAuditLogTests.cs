@@ -38,6 +38,26 @@ public sealed class SqliteAuditLogTests : IDisposable
     }
 
     [Fact]
+    public async Task The_end_of_a_reservation_that_is_told_again_after_a_restart_counts_once()
+    {
+        var told = Record("a", 5) with { Reservation = "a/1" };
+        await using (var log = await OpenAsync())
+        {
+            log.Append(told);
+            log.Append(told);
+        }
+
+        await using var again = await OpenAsync();
+        again.Append(told with { EndedAt = 9 });
+        again.Append(told with { Reservation = "a/2" });
+        again.Append(Record("a", 5));
+        again.Append(Record("a", 5));
+        await again.FlushAsync(default);
+        Assert.Equal([told, told with { Reservation = "a/2" }, Record("a", 5), Record("a", 5)], (await again.ReadAsync(0, 10, default)).Select(static r => r.Record));
+        Assert.Equal(new AuditTotal(new("a"), 4, 4, Money.FromNanos(20)), Assert.Single((await again.SummariseAsync(default)).Tenants));
+    }
+
+    [Fact]
     public async Task A_run_that_did_not_end_in_order_shows_as_a_gap()
     {
         await using (var log = await OpenAsync())

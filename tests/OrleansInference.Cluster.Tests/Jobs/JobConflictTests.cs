@@ -1,0 +1,43 @@
+using OrleansInference.Jobs;
+
+namespace OrleansInference.Tests.Jobs;
+
+/// <summary>A job whose state is written by another activation, or whose write is not confirmed, ends once and is charged once all the same.</summary>
+public sealed class JobConflictTests
+{
+    private const string Body = """{"inputs":"hello","input_tokens":30,"output_tokens":5}""";
+
+    [Theory]
+    [InlineData("accepted", "chat-async")]
+    [InlineData("dispatched", "chat-async")]
+    [InlineData("ended", "chat-async")]
+    [InlineData("settled", "chat-async")]
+    [InlineData("dispatched", "chat-batch")]
+    [InlineData("ended", "chat-batch")]
+    public async Task A_job_ends_once_with_one_charge_whichever_write_goes_wrong(string stage, string endpoint)
+    {
+        await using var world = await JobsWorld.StartAsync();
+        var conflicts = 0;
+        foreach (var fate in (WriteFate[])[WriteFate.Refused, WriteFate.Stored])
+        {
+            world.Conflicts.OnNextWrite<StoredJob>("job", stored => stored.Record is { } record && StageOf(record) == stage, fate);
+            var view = await world.EndOfAsync(await world.AcceptAsync(Body, endpoint));
+            Assert.Equal(JobState.Succeeded, view.State);
+            Assert.True(view.Route.Charge > Money.Zero);
+            Assert.Equal(++conflicts, world.Conflicts.Conflicts);
+            await world.RequireLedgerAndAuditAgreeAsync(jobs: conflicts);
+
+            // The log tells an end twice if its settlement was not confirmed, and always the same one.
+            Assert.Equal(conflicts, world.Audit.Records.Distinct().Count());
+            Assert.Equal(conflicts, world.Audit.Records.Select(static record => record.Reservation).Distinct().Count());
+        }
+    }
+
+    private static string StageOf(JobRecord record) => record switch
+    {
+        { Settled: true } => "settled",
+        { Ending: not null } => "ended",
+        { State: JobState.Accepted } => "accepted",
+        _ => "dispatched",
+    };
+}
