@@ -56,11 +56,7 @@ internal sealed partial class JobsInLine(IServiceProvider services, RouterClock 
                 route: view?.Route ?? submitted.Route);
         }
 
-        return InferenceOutcome.Refused(
-            ProblemCode.Unavailable,
-            $"Whether job '{jobId}' has ended, and what it is charged, cannot be learnt now; ask for the job.",
-            ComeBackIn,
-            submitted.Route) with { JobId = jobId };
+        return InferenceOutcome.Refused(ProblemCode.Unavailable, $"Whether job '{jobId}' has ended, and what it is charged, cannot be learnt now; ask for the job.", ComeBackIn, submitted.Route) with { JobId = jobId };
     }
 
     // A silo that dies, or storage that fails, ends a look and not the wait.
