@@ -1,5 +1,7 @@
 using System.Collections.Concurrent;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 using Orleans.Configuration;
 using Orleans.TestingHost;
 using OrleansInference.Audit;
@@ -35,6 +37,9 @@ internal sealed class RouterCluster : IAsyncDisposable
 
     /// <summary>Conflicts that the grain storage is to report.</summary>
     public ConflictingStorage Conflicts { get; } = new();
+
+    /// <summary>What the router's own code logged as an error, on any silo.</summary>
+    public ConcurrentQueue<string> Errors { get; } = new();
 
     public RouterClock Clock { get; private init; } = new(TimeProvider.System);
 
@@ -101,6 +106,29 @@ internal sealed class RouterCluster : IAsyncDisposable
         await _cluster.DeployAsync();
     }
 
+    private sealed class ErrorLog(ConcurrentQueue<string> errors) : ILoggerProvider, ILogger
+    {
+        public ILogger CreateLogger(string categoryName) => categoryName.StartsWith(nameof(OrleansInference), StringComparison.Ordinal) ? this : NullLogger.Instance;
+
+        public IDisposable? BeginScope<TState>(TState state)
+            where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel logLevel) => logLevel >= LogLevel.Error;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        {
+            if (IsEnabled(logLevel))
+            {
+                errors.Enqueue($"{formatter(state, exception)} {exception}");
+            }
+        }
+
+        public void Dispose()
+        {
+            // It holds nothing.
+        }
+    }
+
     private sealed class Silo : ISiloConfigurator
     {
         public void Configure(ISiloBuilder siloBuilder)
@@ -116,6 +144,7 @@ internal sealed class RouterCluster : IAsyncDisposable
             });
             siloBuilder.AddSqliteGrainStorage(OrleansInferenceOptions.StorageName, options => options.FilePath = file);
             siloBuilder.UseSqliteReminderService(options => options.FilePath = file);
+            siloBuilder.ConfigureLogging(logging => logging.AddProvider(new ErrorLog(world.Errors)));
             siloBuilder.Services.AddSingleton<IModelRuntime>(world.Aws);
             siloBuilder.Services.AddSingleton<IEndpointControl>(world.Aws);
             siloBuilder.Services.AddSingleton<IAuditLog>(world.Audit);

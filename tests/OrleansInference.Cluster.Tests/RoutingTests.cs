@@ -187,6 +187,7 @@ public sealed class RoutingTests
         // "one " is one token.
         Assert.Equal(Money.FromDollars(0.001m), answer.Route!.Charge);
         Assert.Equal(ProblemCode.Cancelled, Assert.Single(world.Audit.Records).Problem);
+        Assert.Empty(world.Errors);
     }
 
     [Fact]
@@ -208,6 +209,7 @@ public sealed class RoutingTests
 
         Assert.Equal(Money.FromDollars(0.002m), answer.Route!.Charge);
         Assert.Equal(ProblemCode.Cancelled, Assert.Single(world.Audit.Records).Problem);
+        Assert.Empty(world.Errors);
     }
 
     [Theory]
