@@ -16,6 +16,7 @@ internal abstract class DurableGrain<TState> : Grain
     private readonly IPersistentState<TState> _storage;
     private readonly GroupWriter _writer;
     private bool _hasFailed;
+    private TState? _empty;
 
     protected DurableGrain(IPersistentState<TState> storage, RouterClock clock)
     {
@@ -32,6 +33,15 @@ internal abstract class DurableGrain<TState> : Grain
 
     /// <summary>What is to be stored now, from what the grain holds in memory.</summary>
     protected abstract TState Capture();
+
+    /// <summary>
+    /// Keeps <paramref name="empty"/> in place of what is stored from now on: for a grain that holds all of it in another form,
+    /// and of which there are so many that a second copy counts.
+    /// </summary>
+    protected void DropStored(TState empty) => _storage.State = _empty = empty;
+
+    /// <summary>Reads the state if the activation that this one was moved from had dropped it.</summary>
+    protected Task ReadIfDroppedAsync(TState empty) => _storage.RecordExists && Equals(_storage.State, empty) ? _storage.ReadStateAsync() : Task.CompletedTask;
 
     /// <summary>Throws if this activation has lost its right to answer.</summary>
     protected void RequireAlive()
@@ -56,7 +66,6 @@ internal abstract class DurableGrain<TState> : Grain
         return wall < MinTimer ? MinTimer : wall;
     }
 
-
     private async Task WriteNowAsync()
     {
         RequireAlive();
@@ -64,6 +73,10 @@ internal abstract class DurableGrain<TState> : Grain
         {
             _storage.State = Capture();
             await _storage.WriteStateAsync();
+            if (_empty is not null)
+            {
+                _storage.State = _empty;
+            }
         }
         catch
         {

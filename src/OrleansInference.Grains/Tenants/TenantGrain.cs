@@ -25,7 +25,12 @@ public sealed record TenantGrainState
     public PacingState? Pacing { get; init; }
 }
 
-/// <summary>Owns a tenant's ledger: every grant, reservation and settlement is durable before it is answered.</summary>
+/// <summary>
+/// Owns a tenant's ledger: every grant, reservation and settlement is durable before it is answered. It takes turns of its own
+/// only while silos hold leases, and leaves memory some minutes after its last use: all that time does to an idle ledger
+/// is made up for at the next.
+/// </summary>
+[CollectionAgeLimit(Minutes = 2)]
 internal sealed partial class TenantGrain(
     [PersistentState("tenant", OrleansInferenceOptions.StorageName)] IPersistentState<TenantGrainState> storage,
     RouterClock clock,
@@ -33,25 +38,31 @@ internal sealed partial class TenantGrain(
     ILogger<TenantGrain> logger) : DurableGrain<TenantGrainState>(storage, clock), ITenantGrain
 {
     private static readonly TimeSpan TickPeriod = TimeSpan.FromSeconds(2);
+    private static readonly TenantGrainState Empty = new();
 
     private TenantDefinition? _definition;
     private TenantLedger? _ledger;
     private Pacing _pacing = new();
+    private IGrainTimer? _timer;
     private long _version;
     private bool _isRemoved;
 
-    public override Task OnActivateAsync(CancellationToken cancellationToken)
+    public override async Task OnActivateAsync(CancellationToken cancellationToken)
     {
+        await ReadIfDroppedAsync(Empty);
         if (Stored.Definition is { } definition)
         {
             _definition = definition;
             (_version, _isRemoved) = (Stored.Version, Stored.IsRemoved);
             _ledger = new(definition, Stored.Ledger, LeaseTimes.ForMoney(Clock));
             _pacing = new(Stored.Pacing);
-            KeepTime();
+            if (_ledger.HasLeases)
+            {
+                KeepTime();
+            }
         }
 
-        return Task.CompletedTask;
+        DropStored(Empty);
     }
 
     public async Task Configure(TenantDefinition definition)
@@ -66,7 +77,6 @@ internal sealed partial class TenantGrain(
         if (_ledger is null)
         {
             _ledger = new(definition, options: LeaseTimes.ForMoney(Clock));
-            KeepTime();
         }
         else
         {
@@ -101,6 +111,8 @@ internal sealed partial class TenantGrain(
         {
             return new();
         }
+
+        KeepTime();
 
         // A removed tenant gets nothing more, and what it spent before still counts.
         var grant = _ledger.Refill(_isRemoved ? report with { Wanted = 0, AtLeast = 0 } : report, Clock.Now);
@@ -174,31 +186,49 @@ internal sealed partial class TenantGrain(
         Pacing = _pacing.ToState(),
     };
 
-    // Leases and reservations run out while nobody calls.
-    private void KeepTime() => this.RegisterGrainTimer(
-        async _ =>
+    // While leases are out they may run out, and the pace of spending is followed. Everything else that time changes, each
+    // call works out before it answers.
+    private void KeepTime()
+    {
+        if (_timer is null)
         {
-            if (HasFailed || _ledger is null)
-            {
-                return;
-            }
+            // What the time without leases did to the pace, before what is spent now joins in.
+            ObservePace(Clock.Now);
+            _timer = this.RegisterGrainTimer(_ => TickAsync(), new GrainTimerCreationOptions(ToTimer(TickPeriod), ToTimer(TickPeriod)) { Interleave = true });
+        }
+    }
 
-            var before = _ledger.Version;
-            var now = Clock.Now;
-            _ledger.Tick(now);
-            if (_ledger.IsLimited)
-            {
-                _pacing.Observe(_ledger.GetView(now), now);
-            }
+    private async Task TickAsync()
+    {
+        if (HasFailed || _ledger is null)
+        {
+            return;
+        }
 
-            if (_ledger.Version != before)
-            {
-                await PersistAsync();
-            }
+        var before = _ledger.Version;
+        var now = Clock.Now;
+        _ledger.Tick(now);
+        ObservePace(now);
+        if (_ledger.Version != before)
+        {
+            await PersistAsync();
+        }
 
-            RaiseAlerts();
-        },
-        new GrainTimerCreationOptions(ToTimer(TickPeriod), ToTimer(TickPeriod)) { Interleave = true });
+        RaiseAlerts();
+        if (!_ledger.HasLeases)
+        {
+            _timer?.Dispose();
+            _timer = null;
+        }
+    }
+
+    private void ObservePace(long now)
+    {
+        if (_ledger!.IsLimited)
+        {
+            _pacing.Observe(_ledger.GetView(now), now);
+        }
+    }
 
     private void RaiseAlerts()
     {

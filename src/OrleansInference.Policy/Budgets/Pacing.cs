@@ -60,7 +60,9 @@ public sealed class Pacing
 
             // A short window reacts within seconds, a long one within minutes.
             var settleMs = Math.Clamp(lengthMs / 50, 10_000, 600_000);
-            step = Math.Max(step, Math.Clamp(ahead, -1, MaxStep) * Math.Min(1, elapsed / settleMs));
+
+            // It falls for as long as nobody looked, for nothing was spent in that time; it rises only by what has been seen.
+            step = Math.Max(step, Math.Clamp(ahead, -1, MaxStep) * (ahead < 0 ? elapsed / settleMs : Math.Min(1, elapsed / settleMs)));
         }
 
         _multiplier = view.Windows.IsDefaultOrEmpty ? Floor : Math.Clamp(_multiplier * Math.Exp(step), Floor, MaxWeight);

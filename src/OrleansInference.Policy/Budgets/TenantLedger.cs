@@ -54,6 +54,9 @@ public sealed partial class TenantLedger
     /// <summary>Whether any window limits the tenant.</summary>
     public bool IsLimited => _book.Limited;
 
+    /// <summary>Whether leases are out, which may run out as time passes.</summary>
+    public bool HasLeases => _escrow.Leases.Count > 0;
+
     /// <summary>The ledger as it is to be stored.</summary>
     public TenantLedgerState ToState()
     {

@@ -41,6 +41,18 @@ public sealed class PacingTests
     }
 
     [Fact]
+    public void After_a_long_time_without_use_the_weight_is_gone_at_the_first_look()
+    {
+        var pacing = new Pacing(new(Pacing.MaxWeight, 1_000_000));
+        pacing.Observe(View(0), 1_000_000 + 3_600_000);
+        Assert.Equal(0, pacing.Weight);
+
+        var rested = new Pacing(new(Pacing.MaxWeight, 1_000_000));
+        rested.Observe(View(0), 1_000_000 + 72_000);
+        Assert.Equal(Pacing.MaxWeight / Math.E, rested.Weight, 6);
+    }
+
+    [Fact]
     public void A_time_that_runs_backwards_changes_nothing_and_the_state_goes_on_where_it_was()
     {
         var pacing = new Pacing();
