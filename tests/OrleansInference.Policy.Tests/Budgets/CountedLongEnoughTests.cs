@@ -38,6 +38,66 @@ public sealed class CountedLongEnoughTests
         Assert.Equal(Money.FromNanos(40), ledger.UnreportedTotal);
     }
 
+    [Theory]
+    [InlineData(0)]
+    [InlineData(500)]
+    [InlineData(-500)]
+    [InlineData(2_000)]
+    [InlineData(-2_000)]
+    public void A_holder_whose_clock_is_off_by_the_skew_spends_nothing_that_the_owner_counts_as_lost(long off)
+    {
+        const long Now = 1_790_000_000_000;
+        var (ledger, lease) = Leased(Now, off);
+        var lost = Now;
+        while (ledger.GetView(lost).Leases.Length > 0)
+        {
+            lost += 100;
+        }
+
+        // From the moment on at which the owner counts it as spent, and the whole skew before.
+        for (var late = lost - EscrowOptions.Money.SkewMs; late < lost + 60_000; late += 100)
+        {
+            Assert.False(lease.TryReserve(1, late + off), $"spent {lost - late} ms before it was counted");
+        }
+
+        // A lease that has ended is not revived by a clock that is set back after the holder has looked.
+        Assert.True(lease.BuildReport("silo", lost + off, closing: false).Closing);
+        Assert.False(lease.TryReserve(1, Now));
+    }
+
+    [Fact]
+    public void A_silo_that_was_paused_spends_nothing_more_and_what_it_had_admitted_before_counts_at_its_admission()
+    {
+        const long Now = 1_790_000_000_000;
+        var (ledger, lease) = Leased(Now, 0);
+        Assert.True(lease.TryReserve(30, Now + 1_000));
+        var woken = Now + 45_000;
+        Assert.False(lease.TryReserve(1, woken));
+
+        // While it was away its whole lease counted as spent, so its call of before is within the limit.
+        ledger.Tick(woken);
+        Assert.Equal(Money.FromNanos(40), ledger.UnreportedTotal);
+        Assert.False(ledger.Reserve("beyond", Money.FromNanos(61), woken + 60_000, woken).Granted);
+        Assert.True(ledger.Reserve("within", Money.FromNanos(60), woken + 60_000, woken).Granted);
+
+        lease.Settle(30, 20);
+        var grant = ledger.Refill(lease.BuildReport("silo", woken), woken)!;
+        Assert.True(grant.Fenced);
+        Assert.Equal((Money.FromNanos(20), Money.Zero), (ledger.SettledTotal, ledger.UnreportedTotal));
+        Assert.True(ledger.Reserve("corrected", Money.FromNanos(20), woken + 60_000, woken).Granted);
+        Assert.False(ledger.Reserve("more", Money.FromNanos(1), woken + 60_000, woken).Granted);
+    }
+
+    private static (TenantLedger Ledger, EscrowLease Lease) Leased(long now, long off)
+    {
+        var ledger = Ledger();
+        var lease = new EscrowLease(1, EscrowOptions.Money.SkewMs, cells: 1);
+        var report = lease.BuildReport("silo", now + off, atLeast: 40);
+        lease.Apply(ledger.Refill(report, now)!, now + off);
+        Assert.Equal(40, lease.Available);
+        return (ledger, lease);
+    }
+
     private static TenantLedger Ledger() => new(new()
     {
         Id = new("tenant"),
