@@ -1,4 +1,6 @@
+using Microsoft.Extensions.Time.Testing;
 using OrleansInference.Dispatch;
+using OrleansInference.Leases;
 
 namespace OrleansInference.Tests;
 
@@ -36,6 +38,62 @@ public sealed class LimitTests
     }
 
     [Fact]
+    public async Task A_lowered_limit_holds_everywhere_within_the_stated_seconds()
+    {
+        var time = new FakeTimeProvider(DateTimeOffset.UtcNow);
+        await using var world = await RouterCluster.StartAsync(clock: new(time));
+        await world.ApplyAsync(SampleCatalog.Create(Price * 100_000));
+        var tenant = world.Grains.GetGrain<ITenantGrain>(SampleCatalog.Poor.Value);
+        foreach (var dispatcher in world.Dispatchers())
+        {
+            Assert.True((await AskAsync(dispatcher)).IsAnswer);
+        }
+
+        Assert.Equal(3, (await tenant.GetBudget()).Leases.Count(static lease => lease.Outstanding > Money.Zero));
+        var definition = (await tenant.GetDefinition())!;
+        await tenant.Configure(definition with { Budgets = [definition.Budgets[0] with { Limit = Price }] });
+        var changed = await tenant.GetBudget();
+        Assert.True(changed.Windows[0].BeyondLimit > Money.Zero);
+
+        for (var second = 0; second < changed.LimitChangeSeconds; second++)
+        {
+            time.Advance(TimeSpan.FromSeconds(1));
+            await world.BeatAsync();
+        }
+
+        Assert.Equal(Money.Zero, (await tenant.GetBudget()).Windows[0].Leased);
+        foreach (var dispatcher in world.Dispatchers())
+        {
+            Assert.Equal(ProblemCode.BudgetExhausted, (await AskAsync(dispatcher)).Problem?.Code);
+        }
+
+        Assert.Equal(Price * 3, world.Audit.Sums[SampleCatalog.Poor].Charged);
+    }
+
+    [Fact]
+    public async Task A_lease_goes_back_when_it_has_not_been_used_for_its_time_and_no_sooner()
+    {
+        var time = new FakeTimeProvider(DateTimeOffset.UtcNow);
+        await using var world = await RouterCluster.StartAsync(silos: 2, clock: new(time));
+        await world.ApplyAsync(SampleCatalog.Create(Price * 100_000));
+        var tenant = world.Grains.GetGrain<ITenantGrain>(SampleCatalog.Poor.Value);
+        Assert.True((await AskAsync(world.Dispatchers()[0])).IsAnswer);
+        Assert.True(Assert.Single((await tenant.GetBudget()).Leases).Outstanding > Money.Zero);
+        for (var second = 0; second < LeaseAccount.IdleMs / 1000; second++)
+        {
+            Assert.True((await tenant.GetBudget()).Leases.Length == 1, $"given back after {second} s");
+            time.Advance(TimeSpan.FromSeconds(1));
+            await world.BeatAsync();
+        }
+
+        time.Advance(TimeSpan.FromSeconds(1));
+        await world.BeatAsync();
+        var idle = await tenant.GetBudget();
+        Assert.Empty(idle.Leases);
+        Assert.Equal((Price, Money.Zero), (idle.SettledTotal, idle.UnreportedTotal));
+    }
+
+    [Fact]
     public async Task The_first_burst_of_a_tenant_that_no_silo_has_seen_is_held_to_its_budget()
     {
         await using var world = await RouterCluster.StartAsync();
@@ -61,8 +119,9 @@ public sealed class LimitTests
 
         var leaving = world.Cluster.SecondarySilos[0];
         var name = leaving.SiloAddress.ToString();
+        Assert.Contains((await tenant.GetBudget()).Leases, lease => lease.Holder == name && lease.Outstanding > Money.Zero);
         await world.Cluster.StopSiloAsync(leaving);
-        var returned = await RouterCluster.EventuallyAsync(tenant.GetBudget, budget => budget.Leases.All(lease => lease.Holder != name));
+        var returned = await RouterCluster.EventuallyAsync(tenant.GetBudget, budget => budget.Leases.All(lease => lease.Holder != name) && budget.SettledTotal == Price * 3);
         Assert.Equal(Money.Zero, returned.UnreportedTotal);
 
         var dying = world.Cluster.SecondarySilos.Single();

@@ -10,6 +10,7 @@ using OrleansInference.Capacity;
 using OrleansInference.Dispatch;
 using OrleansInference.Hosting;
 using OrleansInference.Invocation;
+using OrleansInference.Leases;
 using OrleansInference.LocalAws;
 using OrleansInference.Sqlite;
 
@@ -45,9 +46,9 @@ internal sealed class RouterCluster : IAsyncDisposable
 
     public TimeSpan Retention { get; private init; } = new OrleansInferenceOptions().JobRetention;
 
-    public static async Task<RouterCluster> StartAsync(short silos = 3, double speed = 1, TimeSpan? retention = null)
+    public static async Task<RouterCluster> StartAsync(short silos = 3, double speed = 1, TimeSpan? retention = null, RouterClock? clock = null)
     {
-        var world = new RouterCluster { Clock = new(TimeProvider.System, speed), Retention = retention ?? new OrleansInferenceOptions().JobRetention };
+        var world = new RouterCluster { Clock = clock ?? new(TimeProvider.System, speed), Retention = retention ?? new OrleansInferenceOptions().JobRetention };
         world._stores = await LocalAwsServer.StartAsync(new(), TestContext.Current.CancellationToken);
         await world.DeployAsync(silos);
         return world;
@@ -56,6 +57,9 @@ internal sealed class RouterCluster : IAsyncDisposable
     public IReadOnlyList<IDispatcher> Dispatchers() => [.. Cluster.Silos.Select(Dispatcher)];
 
     public IDispatcher Dispatcher(SiloHandle silo) => ((InProcessSiloHandle)silo).ServiceProvider.GetRequiredService<IDispatcher>();
+
+    /// <summary>Has every silo report to the owners of its leases, as it does each second of the router's time.</summary>
+    public Task BeatAsync() => Task.WhenAll(Cluster.Silos.Select(static silo => ((InProcessSiloHandle)silo).ServiceProvider.GetRequiredService<TenantAccounts>().BeatAsync(closing: false)));
 
     public async Task ApplyAsync(CatalogDefinition catalog)
     {
