@@ -127,7 +127,7 @@ internal sealed partial class JobSubmitter(
                 LogAcceptFailed(exception, address.Key, tries);
                 return InferenceOutcome.Refused(
                     ProblemCode.Unavailable,
-                    "Whether the job was accepted is not known: ask again under the same idempotency key.",
+                    $"Whether job '{address.JobId}' was accepted is not known: look it up in a moment, or ask again under the same idempotency key.",
                     ComeBackIn,
                     specification.Route);
             }
