@@ -55,6 +55,9 @@ public sealed record JobSpecification
 
     /// <summary>Size class of the request, for the model's latency statistics.</summary>
     [Id(7)] public int SizeClass { get; init; }
+
+    /// <summary>Whether it may be accepted before the budget allows it, and wait for that.</summary>
+    [Id(8)] public bool MayHold { get; init; }
 }
 
 /// <summary>A job as its caller sees it.</summary>
@@ -99,6 +102,12 @@ public sealed record JobView
 
     /// <summary>Where its failure will be described, <c>s3://bucket/key</c>.</summary>
     [Id(12)] public string? FailureLocation { get; init; }
+
+    /// <summary>
+    /// Set while an <see cref="JobState.Accepted"/> job waits for its tenant's budget, and when it ended so: when the money it
+    /// needs is expected to be free. Nothing is reserved for it yet.
+    /// </summary>
+    [Id(13)] public DateTimeOffset? HeldUntil { get; init; }
 }
 
 /// <summary>What a batch window tells a member when its transform job has ended.</summary>

@@ -138,6 +138,9 @@ public sealed record InferenceOutcome
     /// <summary>Whether this is the outcome of an earlier request with the same idempotency key; <see cref="Route"/> tells its one charge.</summary>
     [Id(7)] public bool IsReplay { get; init; }
 
+    /// <summary>For a job that waits for its tenant's budget: when the money it needs is expected to be free.</summary>
+    [Id(8)] public DateTimeOffset? HeldUntil { get; init; }
+
     /// <summary>Whether there is an answer now.</summary>
     [JsonIgnore] public bool IsAnswer => Problem is null && JobId is null;
 

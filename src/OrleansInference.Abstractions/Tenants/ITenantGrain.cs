@@ -151,6 +151,12 @@ public interface ITenantGrain : IGrainWithStringKey
     /// <summary>Ends a reservation with the charge, at most its amount; repeating it changes nothing. A charge of zero releases it.</summary>
     [Alias("Settle")] Task Settle(string reservationId, Money charge);
 
+    /// <summary>
+    /// Counts a job that waits for the budget, until <paramref name="until"/> (Unix ms) or until a reservation of that id is made or
+    /// ended; false if the tenant has as many as it may. Repeating it changes nothing.
+    /// </summary>
+    [Alias("Hold")] Task<bool> Hold(string reservationId, long until);
+
     /// <summary>Why the budget does not allow an amount, and when it will; null if there is no such tenant or it has no budget.</summary>
     [Alias("GetShortage")] Task<BudgetShortage?> GetShortage(Money amount);
 

@@ -231,17 +231,18 @@ internal sealed partial class Dispatcher(
     private async Task<InferenceOutcome> TryCandidatesAsync(RequestPlan plan, Func<CallContext, Task<TryResult>> call, CancellationToken cancellationToken)
     {
         InferenceOutcome? last = null;
+        var refusals = 0;
         for (var attempt = 0; attempt < options.Value.MaxAttempts;)
         {
             var routed = planner.Decide(plan);
             planner.Log(plan, routed);
-            if (!routed.Decision.HasRoute)
+            if (!routed.Decision.HasRoute && routed.Decision.Held is null)
             {
                 // What went wrong with the candidate that was tried says more than that none is left.
                 return last ?? new() { Problem = planner.ProblemOf(plan, routed) };
             }
 
-            var candidate = plan.Table.Candidates[routed.Decision.Chosen];
+            var candidate = plan.Table.Candidates[routed.Decision.Held ?? routed.Decision.Chosen];
             var route = new RouteTaken
             {
                 DecisionId = plan.DecisionId,
@@ -249,12 +250,29 @@ internal sealed partial class Dispatcher(
                 Lane = candidate.Lane,
                 Endpoint = candidate.Endpoint.Name,
                 Variant = candidate.Variant,
-                ChargeCap = routed.Decision.ChargeCap,
+                ChargeCap = routed.Quotes[candidate.Index].ChargeCap,
                 ProbabilityInTime = routed.Decision.ProbabilityInTime,
             };
             if (candidate.Lane is Lane.Async or Lane.Batch)
             {
-                return await SubmitAsync(plan, route, cancellationToken);
+                var submitted = await SubmitAsync(plan, route, routed.Decision.Held is not null, cancellationToken);
+                if (submitted.Problem is { Code: ProblemCode.BudgetExhausted } refusal && routed.Decision.HasRoute && ++refusals <= plan.Table.Candidates.Length)
+                {
+                    await plan.Tenant.LearnShortAsync(route.ChargeCap, (long)(refusal.RetryAfter?.TotalMilliseconds ?? 0));
+                    if (plan.Tenant.MaxAffordable(clock.Now) < route.ChargeCap)
+                    {
+                        // As below: the tenant's low-budget policy goes on from here. Under a key it has been said to become a job.
+                        if (plan.Key is not null)
+                        {
+                            RequestPlanner.RequireJob(plan);
+                        }
+
+                        plan.Route = plan.Route with { Attempt = plan.Route.Attempt + 1 };
+                        continue;
+                    }
+                }
+
+                return submitted;
             }
 
             var money = plan.Key is { } key
@@ -332,7 +350,7 @@ internal sealed partial class Dispatcher(
         });
     }
 
-    private async Task<InferenceOutcome> SubmitAsync(RequestPlan plan, RouteTaken route, CancellationToken cancellationToken)
+    private async Task<InferenceOutcome> SubmitAsync(RequestPlan plan, RouteTaken route, bool mayHold, CancellationToken cancellationToken)
     {
         // Resolved late: the job rooms in turn count their outcomes through the dispatcher's.
         if (services.GetService<IJobSubmitter>() is not { } submitter)
@@ -346,7 +364,7 @@ internal sealed partial class Dispatcher(
         }
 
         outcomes.Sent(route.Lane);
-        var submitted = await HandOverAsync(plan, route, submitter, cancellationToken);
+        var submitted = await HandOverAsync(plan, route, mayHold, submitter, cancellationToken);
         if (submitted.JobId is not { } jobId)
         {
             return submitted with { Route = submitted.Route ?? route };
@@ -356,7 +374,7 @@ internal sealed partial class Dispatcher(
         return plan.Route.CanDefer || plan.Key is not null ? submitted : await jobsInLine.EndAsync(plan, submitted, jobId, cancellationToken);
     }
 
-    private async Task<InferenceOutcome> HandOverAsync(RequestPlan plan, RouteTaken route, IJobSubmitter submitter, CancellationToken cancellationToken)
+    private async Task<InferenceOutcome> HandOverAsync(RequestPlan plan, RouteTaken route, bool mayHold, IJobSubmitter submitter, CancellationToken cancellationToken)
     {
         // In a burst many more are decided while this one is being stored: it counts as ahead of them from now on.
         var account = route.Lane == Lane.Async ? endpoints.Get(route.Endpoint) : null;
@@ -372,11 +390,13 @@ internal sealed partial class Dispatcher(
                     AcceptedAt = plan.ArrivedAt,
                     Deadline = plan.Deadline,
                     SizeClass = Latency.SizeClass.Of(plan.Table.Snapshot.Model.MaxOutputTokens, plan.Route.InputTokens, plan.Route.MaxOutputTokens),
+                    MayHold = mayHold,
                 },
                 cancellationToken);
 
             // A repeated key gives the job that there is, by its own decision; it is in the backlog or has ended.
-            isNew = submitted.JobId is not null && (submitted.Route is null || submitted.Route.DecisionId == route.DecisionId);
+            // One that is held joins the backlog when it has its money.
+            isNew = submitted is { JobId: not null, HeldUntil: null } && (submitted.Route is null || submitted.Route.DecisionId == route.DecisionId);
             return submitted;
         }
         finally

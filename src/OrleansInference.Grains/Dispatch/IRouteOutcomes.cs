@@ -8,6 +8,10 @@ public interface IRouteOutcomes
     /// <param name="endedAt">Unix ms of the end.</param>
     void JobEnded(JobView view, long endedAt);
 
+    /// <summary>A job that was held for its tenant's budget goes to its lane, of whose backlog it was no part until now.</summary>
+    /// <param name="view">The job.</param>
+    void JobBegan(JobView view);
+
     /// <summary>Records one latency sample of an endpoint for the model's statistics.</summary>
     /// <param name="model">The model.</param>
     /// <param name="endpoint">The endpoint.</param>

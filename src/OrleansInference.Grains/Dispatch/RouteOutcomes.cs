@@ -76,9 +76,22 @@ internal sealed class RouteOutcomes(LatencyRecorder recorder, EndpointAccounts e
             Failed(route.Lane, route.Class, code);
         }
 
-        if (route.Lane == Lane.Async)
+        // One that still waited for its money was never in the lane.
+        if (route.Lane == Lane.Async && view.HeldUntil is null)
         {
             endpoints.Get(route.Endpoint).JobEnded(view.State == JobState.Succeeded, route.Charge);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void JobBegan(JobView view)
+    {
+        ArgumentNullException.ThrowIfNull(view);
+        if (view.Route.Lane == Lane.Async)
+        {
+            var account = endpoints.Get(view.Route.Endpoint);
+            account.JobComing();
+            account.JobBegan();
         }
     }
 
@@ -114,7 +127,13 @@ internal sealed class RouteOutcomes(LatencyRecorder recorder, EndpointAccounts e
     // A model's refusal and a caller's change of mind say nothing about the time that was predicted.
     private void Calibrate(JobView view, long endedAt)
     {
+        // The route of a job that was held was quoted without the wait for its money.
         var deadline = view.Deadline.ToUnixTimeMilliseconds();
+        if (view.Route.ProbabilityInTime <= 0)
+        {
+            return;
+        }
+
         if (view.State is JobState.Succeeded or JobState.Expired || endedAt >= deadline)
         {
             Kept(view.Route.ProbabilityInTime, view.State == JobState.Succeeded && endedAt <= deadline);

@@ -27,6 +27,9 @@ public sealed class OrleansInferenceOptions
     /// <summary>Most requests in flight on one silo; beyond it callers are asked to come back.</summary>
     public int MaxInFlight { get; set; } = 20_000;
 
+    /// <summary>Most jobs of one tenant that wait for its budget at once; beyond it requests are refused.</summary>
+    public int MaxHeldJobs { get; set; } = 1_000;
+
     /// <summary>Longest that a caller who takes no job is kept waiting for an async or batch lane.</summary>
     public TimeSpan InlineWait { get; set; } = TimeSpan.FromMinutes(5);
 }

@@ -17,6 +17,9 @@ public sealed record JobSubmission
 
     /// <summary>Size class of the request, for the model's latency statistics.</summary>
     public int SizeClass { get; init; }
+
+    /// <summary>Whether the job is to wait when the budget does not allow it now, as long as it can still be answered in time.</summary>
+    public bool MayHold { get; init; }
 }
 
 /// <summary>Makes requests into durable jobs.</summary>

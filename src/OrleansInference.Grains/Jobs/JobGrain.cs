@@ -86,31 +86,32 @@ internal sealed partial class JobGrain(
 
         var reservation = ReservationId(specification.AcceptedAt);
         await RemindAsync(specification.AcceptedAt, RecoverEvery, RecoverEvery);
-        var reply = await Tenant.Reserve(reservation, route.ChargeCap, specification.Deadline + _times.ReservationGraceMs);
-        if (!reply.Granted)
-        {
-            await ForgetReminderAsync(ReminderName(specification.AcceptedAt));
-            DeactivateOnIdle();
-            return InferenceOutcome.Refused(
-                ProblemCode.BudgetExhausted,
-                $"Tenant '{_address.Tenant}': {reply.Reason}.",
-                reply.RetryAfterMs > 0 ? TimeSpan.FromMilliseconds(reply.RetryAfterMs) : null,
-                route);
-        }
-
-        _machine = new(
+        var machine = new JobMachine(
             new()
             {
                 JobId = _address.JobId,
                 Specification = specification with { Request = specification.Request with { Body = default } },
                 Endpoint = endpoint,
                 ReservationId = reservation,
-                ReservedAt = reply.AdmittedAt,
             },
             _times);
+        var reply = await Tenant.Reserve(reservation, route.ChargeCap, specification.Deadline + _times.ReservationGraceMs);
+        if (!reply.Granted && (!machine.TryHold(reply.RetryAfterMs, Random.Shared.NextDouble(), clock.Now) || !await Tenant.Hold(reservation, specification.Deadline)))
+        {
+            var tooMany = machine.IsHeld ? $"; {options.Value.MaxHeldJobs} jobs are held for it already" : "";
+            await ForgetReminderAsync(ReminderName(specification.AcceptedAt));
+            DeactivateOnIdle();
+            return InferenceOutcome.Refused(
+                ProblemCode.BudgetExhausted,
+                $"Tenant '{_address.Tenant}': {reply.Reason}{tooMany}.",
+                reply.RetryAfterMs > 0 ? TimeSpan.FromMilliseconds(reply.RetryAfterMs) : null,
+                route);
+        }
+
+        _machine = machine.IsHeld ? machine : new(machine.Record with { ReservedAt = reply.AdmittedAt }, _times);
         await SaveAsync();
         Schedule();
-        return new() { JobId = _address.JobId, Route = route };
+        return new() { JobId = _address.JobId, Route = route, HeldUntil = _view!.HeldUntil };
     }
 
     public Task<JobView?> Get() => Task.FromResult(_view);
@@ -205,7 +206,7 @@ internal sealed partial class JobGrain(
         }
 
         return JobMachine.IsSame(record.Specification, specification)
-            ? new() { JobId = record.JobId, Route = known.ToView().Route }
+            ? new() { JobId = record.JobId, Route = known.ToView().Route, HeldUntil = known.ToView().HeldUntil }
             : InferenceOutcome.Refused(
                 ProblemCode.IdempotencyConflict,
                 "The idempotency key was used with another request before; use a new key for a new request.",
@@ -248,6 +249,9 @@ internal sealed partial class JobGrain(
             case JobAction.Check:
                 await CheckAsync(machine);
                 break;
+            case JobAction.Reserve:
+                await ReserveAsync(machine);
+                return;
             case JobAction.Expire:
                 machine.Expire(clock.Now);
                 break;
@@ -268,6 +272,27 @@ internal sealed partial class JobGrain(
         if (action == JobAction.Expire && after.Ending is not null)
         {
             await AbandonAsync(after);
+        }
+    }
+
+    /// <summary>Asks for a held job's money. Interrupted before it is stored, the ledger answers alike when it is asked again.</summary>
+    private async Task ReserveAsync(JobMachine machine)
+    {
+        var specification = machine.Record.Specification;
+        var reply = await Tenant.Reserve(machine.Record.ReservationId, specification.Route.ChargeCap, specification.Deadline + _times.ReservationGraceMs);
+        if (reply.Granted)
+        {
+            machine.Funded(reply.AdmittedAt, clock.Now);
+        }
+        else
+        {
+            machine.StillHeld(reply.RetryAfterMs, Random.Shared.NextDouble(), clock.Now);
+        }
+
+        await SaveAsync();
+        if (reply.Granted)
+        {
+            world.TellFunded(machine);
         }
     }
 

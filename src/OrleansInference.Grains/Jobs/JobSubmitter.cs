@@ -96,6 +96,7 @@ internal sealed partial class JobSubmitter(
             BodyHash = bodyHash,
             BodyLength = body.Length,
             SizeClass = submission.SizeClass,
+            MayHold = submission.MayHold,
         };
         return await AcceptAsync(address, specification, hasBody);
     }

@@ -75,7 +75,7 @@ internal sealed class JobWorld(
             Endpoint = specification.Route.Endpoint,
             Cap = specification.Route.ChargeCap,
             Charge = ending.Charge,
-            ReservedAt = record.ReservedAt,
+            ReservedAt = record.ReservedAt > 0 ? record.ReservedAt : ending.At,
             EndedAt = ending.At,
             ArrivedAt = specification.AcceptedAt,
             Deadline = specification.Deadline,
@@ -86,6 +86,9 @@ internal sealed class JobWorld(
         });
         await _audit.FlushAsync(CancellationToken.None);
     }
+
+    /// <summary>A job that was held goes to its lane.</summary>
+    public void TellFunded(JobMachine machine) => outcomes.JobBegan(machine.ToView());
 
     /// <summary>Counts the ended job and its latency.</summary>
     public void Tell(JobMachine machine)

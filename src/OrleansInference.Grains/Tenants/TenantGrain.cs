@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
 using OrleansInference.Budgets;
 using OrleansInference.Hosting;
 using OrleansInference.Persistence;
@@ -23,6 +24,9 @@ public sealed record TenantGrainState
 
     /// <summary>The pacing weight.</summary>
     public PacingState? Pacing { get; init; }
+
+    /// <summary>The jobs that wait for the budget; null if none does.</summary>
+    public IReadOnlyList<HeldJob>? Held { get; init; }
 }
 
 /// <summary>
@@ -35,6 +39,7 @@ internal sealed partial class TenantGrain(
     [PersistentState("tenant", OrleansInferenceOptions.StorageName)] IPersistentState<TenantGrainState> storage,
     RouterClock clock,
     IEnumerable<IBudgetEvents> events,
+    IOptions<OrleansInferenceOptions> options,
     ILogger<TenantGrain> logger) : DurableGrain<TenantGrainState>(storage, clock), ITenantGrain
 {
     private static readonly TimeSpan TickPeriod = TimeSpan.FromSeconds(2);
@@ -44,6 +49,7 @@ internal sealed partial class TenantGrain(
     private TenantLedger? _ledger;
     private Pacing _pacing = new();
     private IGrainTimer? _timer;
+    private HeldJobs _held = new();
     private long _version;
     private bool _isRemoved;
 
@@ -56,6 +62,7 @@ internal sealed partial class TenantGrain(
             (_version, _isRemoved) = (Stored.Version, Stored.IsRemoved);
             _ledger = new(definition, Stored.Ledger, LeaseTimes.ForMoney(Clock));
             _pacing = new(Stored.Pacing);
+            _held = new(Stored.Held);
             if (_ledger.HasLeases)
             {
                 KeepTime();
@@ -139,6 +146,11 @@ internal sealed partial class TenantGrain(
         }
 
         var reply = _ledger.Reserve(reservationId, amount, expiresAt, Clock.Now);
+        if (reply.Granted)
+        {
+            _held.Remove(reservationId);
+        }
+
         await PersistAsync();
         RaiseAlerts();
         return reply;
@@ -153,6 +165,7 @@ internal sealed partial class TenantGrain(
         }
 
         var outcome = _ledger.Settle(reservationId, charge, Clock.Now);
+        _held.Remove(reservationId);
         // Releasing what was never reserved is how an interrupted reservation is made sure of.
         if (outcome == SettleOutcome.Clamped || (outcome == SettleOutcome.Unknown && charge > Money.Zero))
         {
@@ -161,6 +174,18 @@ internal sealed partial class TenantGrain(
 
         await PersistAsync();
         RaiseAlerts();
+    }
+
+    public async Task<bool> Hold(string reservationId, long until)
+    {
+        RequireAlive();
+        if (_ledger is null || _isRemoved || !_held.TryAdd(reservationId, until, options.Value.MaxHeldJobs, Clock.Now))
+        {
+            return false;
+        }
+
+        await PersistAsync();
+        return true;
     }
 
     public Task<BudgetShortage?> GetShortage(Money amount)
@@ -184,6 +209,7 @@ internal sealed partial class TenantGrain(
         IsRemoved = _isRemoved,
         Ledger = _ledger?.ToState(),
         Pacing = _pacing.ToState(),
+        Held = _held.ToState(),
     };
 
     // While leases are out they may run out, and the pace of spending is followed. Everything else that time changes, each

@@ -19,6 +19,9 @@ public sealed class JobMachine(JobRecord record, JobTimes times)
     /// <summary>Unix ms until which the ended job is kept.</summary>
     public long KeptUntil => (Record.Ending?.At ?? Record.Specification.Deadline) + times.RetentionMs;
 
+    /// <summary>Whether it waits for the tenant's budget, with nothing reserved.</summary>
+    public bool IsHeld => Record.HeldUntil > 0;
+
     private bool IsWaiting => Record.State is JobState.Dispatched or JobState.Running;
 
     private bool IsBatch => Record.Specification.Route.Lane == Lane.Batch;
@@ -43,7 +46,7 @@ public sealed class JobMachine(JobRecord record, JobTimes times)
         var deadline = record.Specification.Deadline;
         if (!IsWaiting)
         {
-            return record.NotBefore < deadline ? new(JobAction.Dispatch, record.NotBefore) : new(JobAction.Expire, deadline);
+            return record.NotBefore < deadline ? new(IsHeld ? JobAction.Reserve : JobAction.Dispatch, record.NotBefore) : new(JobAction.Expire, deadline);
         }
 
         if (record.CheckedAt >= deadline || (IsBatch && NextCheck(record) >= deadline))
@@ -53,6 +56,48 @@ public sealed class JobMachine(JobRecord record, JobTimes times)
 
         // The last look is at the deadline itself, so that an answer in time is not thrown away for having been found late.
         return new(JobAction.Check, Math.Min(NextCheck(record), deadline));
+    }
+
+    /// <summary>
+    /// The budget refused a job that is to be accepted: holds it if that was asked for and the money is expected to be free while the
+    /// model can still answer in time.
+    /// </summary>
+    /// <param name="retryAfterMs">Milliseconds until the budget may allow it; 0: never.</param>
+    /// <param name="chance">Uniform in 0..1, so that jobs that wait for the same money do not all ask at once.</param>
+    /// <param name="now">Unix ms.</param>
+    public bool TryHold(long retryAfterMs, double chance, long now)
+    {
+        var served = (long)(Record.Endpoint.Endpoint.Prior.ServiceP50Seconds * 1000);
+        if (!Record.Specification.MayHold || retryAfterMs <= 0 || retryAfterMs >= Record.Specification.Deadline - now - served)
+        {
+            return false;
+        }
+
+        Hold(retryAfterMs, chance, now);
+        return true;
+    }
+
+    /// <summary>The budget still does not allow a held job: it goes on waiting, for others may give money back or the limit may rise.</summary>
+    /// <param name="retryAfterMs">Milliseconds until the budget may allow it; 0: never, as it stands.</param>
+    /// <param name="chance">Uniform in 0..1.</param>
+    /// <param name="now">Unix ms.</param>
+    public void StillHeld(long retryAfterMs, double chance, long now)
+    {
+        if (IsHeld && Record.Ending is null)
+        {
+            Hold(retryAfterMs, chance, now);
+        }
+    }
+
+    /// <summary>The ledger has reserved the charge cap of a held job: it goes on as any other.</summary>
+    /// <param name="admittedAt">Unix ms at which its charge counts, by the ledger.</param>
+    /// <param name="now">Unix ms.</param>
+    public void Funded(long admittedAt, long now)
+    {
+        if (IsHeld && Record.Ending is null)
+        {
+            Record = Record with { HeldUntil = 0, FundedAt = now, ReservedAt = admittedAt, Failures = 0, NotBefore = 0 };
+        }
     }
 
     /// <summary>The lane has it: SageMaker's async queue.</summary>
@@ -131,7 +176,7 @@ public sealed class JobMachine(JobRecord record, JobTimes times)
             OutputLocation = location,
             ContentType = contentType,
             ServiceMs = known ? service : 0,
-            WaitMs = known ? Math.Max(0, now - service - Record.Specification.AcceptedAt) : -1,
+            WaitMs = known ? Math.Max(0, now - service - ReadyAt) : -1,
         });
     }
 
@@ -167,7 +212,6 @@ public sealed class JobMachine(JobRecord record, JobTimes times)
             return before.State == JobState.Succeeded;
         }
 
-        var arrived = Record.Specification.AcceptedAt;
         End(location is null
             ? new()
             {
@@ -183,7 +227,7 @@ public sealed class JobMachine(JobRecord record, JobTimes times)
                 OutputLocation = location,
                 ContentType = contentType,
                 ServiceMs = result.ServiceMs,
-                WaitMs = result.StartedAt > 0 ? Math.Max(0, result.StartedAt - arrived) : -1,
+                WaitMs = result.StartedAt > 0 ? Math.Max(0, result.StartedAt - ReadyAt) : -1,
                 Cost = result.Cost,
             });
         return true;
@@ -206,7 +250,13 @@ public sealed class JobMachine(JobRecord record, JobTimes times)
             {
                 State = JobState.Expired,
                 At = now,
-                Problem = new() { Code = ProblemCode.DeadlineExceeded, Message = "The job's deadline passed before its answer was there. Nothing was charged." },
+                Problem = new()
+                {
+                    Code = ProblemCode.DeadlineExceeded,
+                    Message = IsHeld
+                        ? "The job's deadline passed while it was held for the tenant's budget. Nothing was charged."
+                        : "The job's deadline passed before its answer was there. Nothing was charged.",
+                },
             });
         }
     }
@@ -250,6 +300,25 @@ public sealed class JobMachine(JobRecord record, JobTimes times)
             ContentType = ending?.ContentType,
             ExpectedOutputLocation = Record.ExpectedOutput,
             FailureLocation = Record.ExpectedFailure,
+            HeldUntil = IsHeld ? DateTimeOffset.FromUnixTimeMilliseconds(Record.HeldUntil) : null,
+        };
+    }
+
+    // Waiting for money says nothing about the lane.
+    private long ReadyAt => Math.Max(Record.Specification.AcceptedAt, Record.FundedAt);
+
+    private void Hold(long retryAfterMs, double chance, long now)
+    {
+        var failures = Record.Failures + 1;
+        var expected = retryAfterMs > 0 ? now + retryAfterMs : Record.Specification.Deadline;
+
+        // Never before the money is expected, unless that is long: some of it may come back early, or the limit be raised.
+        var soonest = Math.Max(retryAfterMs, Backoff.DelayMs(failures, chance)) + (long)(Math.Clamp(chance, 0, 1) * Math.Min(1_000, retryAfterMs / 10));
+        Record = Record with
+        {
+            HeldUntil = Math.Max(1, expected),
+            Failures = failures,
+            NotBefore = now + Math.Min(soonest, times.HoldCheckAtMostEveryMs),
         };
     }
 

@@ -49,6 +49,12 @@ public sealed record JobRecord
     /// <summary>Unix ms at which its charge counts, by the ledger.</summary>
     public long ReservedAt { get; init; }
 
+    /// <summary>Unix ms at which the budget is expected to allow it, while it is held for that; 0: it has its reservation.</summary>
+    public long HeldUntil { get; init; }
+
+    /// <summary>Unix ms until which it was held for the budget; 0: it was not.</summary>
+    public long FundedAt { get; init; }
+
     /// <summary>Id of its reservation in the tenant's ledger.</summary>
     public string ReservationId { get; init; } = "";
 

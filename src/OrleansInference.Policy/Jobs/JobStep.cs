@@ -17,6 +17,9 @@ public enum JobAction
 
     /// <summary>Delete what is stored of it.</summary>
     Purge = 4,
+
+    /// <summary>Ask the ledger again for the money it waits for.</summary>
+    Reserve = 5,
 }
 
 /// <summary>An action and when it is due.</summary>
@@ -41,6 +44,9 @@ public sealed record JobTimes
 
     /// <summary>Milliseconds between two looks at a batch window.</summary>
     public long WindowCheckEveryMs { get; init; } = 300_000;
+
+    /// <summary>Milliseconds at most between two questions for the money that a held job waits for: it may be free before it was expected.</summary>
+    public long HoldCheckAtMostEveryMs { get; init; } = 60_000;
 
     /// <summary>Milliseconds after the deadline until which the ledger keeps the reservation for the settlement.</summary>
     public long ReservationGraceMs { get; init; } = 3_600_000;

@@ -11,6 +11,7 @@ internal ref struct BudgetedChoice(RoutingTable table, in RouteRequest request, 
     private readonly RoutingTable _table = table;
     private readonly TenantRouting _tenant = tenant;
     private readonly ulong _seed = request.Seed;
+    private readonly bool _canDefer = request.CanDefer;
 
     /// <summary>Whether there was a choice, but none that is affordable and permitted.</summary>
     public bool IsShort { get; private set; }
@@ -20,6 +21,9 @@ internal ref struct BudgetedChoice(RoutingTable table, in RouteRequest request, 
 
     /// <summary>When short: the smallest charge cap that would have done.</summary>
     public Money CapNeeded { get; private set; }
+
+    /// <summary>When short and to be held: the index of the candidate that the job is for; null if it can be none.</summary>
+    public int? Held { get; private set; }
 
     /// <summary>The chosen index or -1; marks why the others lost.</summary>
     public int Choose(Span<Quote> quotes)
@@ -66,6 +70,7 @@ internal ref struct BudgetedChoice(RoutingTable table, in RouteRequest request, 
             {
                 // Of what the steps so far allow, which the budget covers none of.
                 CapNeeded = Least(quotes, Permitted(set, wanted, otherLane, smaller));
+                Held = LastStep == LowBudgetStep.Hold && _canDefer ? ToHold(quotes, wanted, smaller) : null;
                 return -1;
             }
 
@@ -75,6 +80,19 @@ internal ref struct BudgetedChoice(RoutingTable table, in RouteRequest request, 
         }
 
         return Pick(quotes, permitted);
+    }
+
+    // Who waits for money waits as a job, whatever the lane was; the quality is kept as by every other step.
+    private readonly int? ToHold(ReadOnlySpan<Quote> quotes, int wanted, bool smaller)
+    {
+        ulong jobs = 0;
+        for (var rest = Permitted(set, wanted, otherLane: true, smaller); rest != 0; rest &= rest - 1)
+        {
+            var i = BitOperations.TrailingZeroCount(rest);
+            jobs |= _table.Candidates[i].Lane is Lane.Async or Lane.Batch ? 1UL << i : 0;
+        }
+
+        return jobs == 0 ? null : Pick(quotes, jobs);
     }
 
     private readonly ulong Permitted(ulong covered, int wanted, bool otherLane, bool smaller)

@@ -61,6 +61,12 @@ public readonly record struct Decision
     /// <summary>For <see cref="DecisionOutcome.BudgetShort"/>: the smallest charge cap of the candidates that the low-budget policy allows; more than the budget covers.</summary>
     public Money CapNeeded { get; init; }
 
+    /// <summary>
+    /// For a <see cref="DecisionOutcome.BudgetShort"/> that ends at <see cref="LowBudgetStep.Hold"/>: index of the candidate whose job is to
+    /// wait for the budget; null if the caller takes no job, or no lane of jobs is open to the request.
+    /// </summary>
+    public int? Held { get; init; }
+
     /// <summary>Whether a candidate was chosen.</summary>
     public bool HasRoute => Chosen >= 0;
 }

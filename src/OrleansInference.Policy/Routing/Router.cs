@@ -100,6 +100,7 @@ public static class Router
             Outcome = outcome,
             LowBudget = budget.IsShort ? budget.LastStep : null,
             CapNeeded = budget.CapNeeded,
+            Held = budget.Held,
             RetryAfterMs = outcome switch
             {
                 DecisionOutcome.Unavailable => UnavailableRetryMs,

@@ -34,6 +34,8 @@ internal sealed class JobsWorld : IAsyncDisposable
 
     private JobsWorld(bool notify, TimeSpan retention) => (_notify, _retention) = (notify, retention);
 
+    public int MaxHeldJobs { get; private init; } = new OrleansInferenceOptions().MaxHeldJobs;
+
     public RouterClock Clock { get; } = new(TimeProvider.System, Speed);
 
     public GatedAuditLog Audit { get; } = new();
@@ -55,16 +57,18 @@ internal sealed class JobsWorld : IAsyncDisposable
 
     public IJobs Jobs => Services.GetRequiredService<IJobs>();
 
-    public static async Task<JobsWorld> StartAsync(bool notify = true, TimeSpan? retention = null)
+    public static async Task<JobsWorld> StartAsync(bool notify = true, TimeSpan? retention = null, int? maxHeldJobs = null, CatalogDefinition? catalog = null)
     {
-        var world = new JobsWorld(notify, retention ?? new OrleansInferenceOptions().JobRetention);
+        catalog ??= Catalog;
+        var defaults = new OrleansInferenceOptions();
+        var world = new JobsWorld(notify, retention ?? defaults.JobRetention) { MaxHeldJobs = maxHeldJobs ?? defaults.MaxHeldJobs };
         Worlds[world._id] = world;
         try
         {
             world.Aws = await LocalAwsServer.StartAsync(new() { Clock = world.Clock, NotificationQueue = notify ? "completions" : null });
-            await world.Aws.ApplyCatalogAsync(Catalog);
+            await world.Aws.ApplyCatalogAsync(catalog);
             await world.StartClusterAsync();
-            var reply = await world.Cluster.GrainFactory.GetGrain<ICatalogGrain>(ICatalogGrain.Key).Apply(Catalog);
+            var reply = await world.Cluster.GrainFactory.GetGrain<ICatalogGrain>(ICatalogGrain.Key).Apply(catalog);
             Assert.Empty(reply.Problems);
             return world;
         }
@@ -182,7 +186,7 @@ internal sealed class JobsWorld : IAsyncDisposable
         _folder.Delete(recursive: true);
     }
 
-    private static CatalogDefinition Catalog { get; } = new()
+    public static CatalogDefinition Catalog { get; } = new()
     {
         InstancePrices = System.Collections.Immutable.ImmutableDictionary<string, Money>.Empty.Add("ml.g5.xlarge", Money.FromDollars(1.408m)),
         Tenants =
@@ -273,6 +277,7 @@ internal sealed class JobsWorld : IAsyncDisposable
                 options.NotificationQueue = world._notify ? "completions" : null;
                 options.JobRetention = world._retention;
                 options.InlineWait = TimeSpan.FromMinutes(30);
+                options.MaxHeldJobs = world.MaxHeldJobs;
             });
         }
 

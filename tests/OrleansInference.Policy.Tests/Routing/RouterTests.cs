@@ -147,6 +147,32 @@ public sealed class RouterTests
         Assert.True(quotes[1].ColdStartMs > 0);
     }
 
+    [Theory]
+    [InlineData("Hold", true, "async")]
+    [InlineData("CheaperLane,Hold", true, "async")]
+    [InlineData("SmallerVariant,Hold", true, "small-async")]
+    [InlineData("CheaperLane,SmallerVariant,Hold", true, "small-async")]
+    [InlineData("Hold", false, null)]
+    [InlineData("SmallerVariant,CheaperLane,Refuse", true, null)]
+    public void What_is_held_is_the_best_job_at_the_quality_that_the_steps_before_it_allow(string steps, bool canDefer, string? held)
+    {
+        var table = Table(
+            (1, Priced("realtime", Lane.Realtime, 1000)),
+            (1, Priced("async", Lane.Async, 500)),
+            (0.5, Priced("small-async", Lane.Async, 200)));
+        var tenant = Tenant with
+        {
+            MaxAffordableCap = Money.FromNanos(100),
+            LowBudget = [.. steps.Split(',').Select(Enum.Parse<LowBudgetStep>)],
+        };
+
+        // Both async lanes are busier, so that real-time at full quality is what is wanted.
+        var (decision, _) = Decide(table, Request with { CanDefer = canDefer }, tenant, [default, new() { InFlight = 3 }, new() { InFlight = 3 }]);
+
+        Assert.Equal(DecisionOutcome.BudgetShort, decision.Outcome);
+        Assert.Equal(held, decision.Held is { } index ? table.Candidates[index].Endpoint.Name.Value : null);
+    }
+
     [Fact]
     public void Pacing_makes_the_tenant_s_charge_count()
     {

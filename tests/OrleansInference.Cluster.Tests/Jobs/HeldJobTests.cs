@@ -1,0 +1,168 @@
+using System.Collections.Immutable;
+using Microsoft.Extensions.DependencyInjection;
+using OrleansInference.Dispatch;
+
+namespace OrleansInference.Tests.Jobs;
+
+/// <summary>A budget for two requests in half an hour, and a third: what is held waits for its money as a durable job.</summary>
+public sealed class HeldJobTests
+{
+    private const int WindowSeconds = 1_800;
+
+    private static readonly Money Price = Money.FromDollars(0.01m);
+    private static readonly Money Limit = Price * 2;
+
+    [Fact]
+    public async Task A_held_job_runs_when_the_window_frees_and_is_charged_once()
+    {
+        await using var world = await StartAsync();
+        await SpendAllAsync(world);
+        var held = await SendAsync(world);
+        Assert.NotNull(held.HeldUntil);
+        var view = await ViewOfAsync(world, held);
+        Assert.Equal(JobState.Accepted, view.State);
+        Assert.Equal(held.HeldUntil, view.HeldUntil);
+        Assert.True((await world.BudgetAsync()).Windows[0].Available < Price);
+
+        await EndsByItselfAsync(world, held, JobState.Succeeded);
+        var end = await ViewOfAsync(world, held);
+        Assert.Equal(Price, end.Route.Charge);
+        Assert.Null(end.HeldUntil);
+        Assert.True(end.EndedAt - end.AcceptedAt > TimeSpan.FromSeconds(1));
+        await RequireNeverOverspentAsync(world, jobs: 3);
+        Assert.Equal(3, world.Aws.InvocationCounts["chat-async"].Completed);
+    }
+
+    [Fact]
+    public async Task A_held_job_outlives_every_silo()
+    {
+        await using var world = await StartAsync();
+        await SpendAllAsync(world);
+        var held = await SendAsync(world);
+        Assert.NotNull((await ViewOfAsync(world, held)).HeldUntil);
+        await world.RestartClusterAsync();
+        await EndsByItselfAsync(world, held, JobState.Succeeded);
+        await RequireNeverOverspentAsync(world, jobs: 3);
+        Assert.Equal(3, world.Aws.InvocationCounts["chat-async"].Completed);
+    }
+
+    [Fact]
+    public async Task Held_jobs_are_bounded_and_a_cancelled_one_makes_room()
+    {
+        await using var world = await StartAsync(maxHeldJobs: 1);
+        await SpendAllAsync(world);
+        var first = await SendAsync(world);
+        Assert.NotNull(first.HeldUntil);
+        var second = await SendAsync(world);
+        Assert.Equal(ProblemCode.BudgetExhausted, second.Problem?.Code);
+        Assert.Contains("1 jobs are held", second.Problem!.Message, StringComparison.Ordinal);
+        Assert.NotNull(second.Problem.RetryAfter);
+
+        var cancelled = await world.Jobs.CancelAsync(JobsWorld.Acme, first.JobId!, CancellationToken.None);
+        Assert.Equal((JobState.Cancelled, Money.Zero), (cancelled!.State, cancelled.Route.Charge));
+        Assert.NotNull((await SendAsync(world)).HeldUntil);
+    }
+
+    [Fact]
+    public async Task What_cannot_wait_for_the_money_is_refused_at_once_with_the_time_to_come_back()
+    {
+        await using var world = await StartAsync();
+        await SpendAllAsync(world);
+        foreach (var refused in new[] { await SendAsync(world, deadlineSeconds: 60), await SendAsync(world, delivery: Delivery.Inline) })
+        {
+            Assert.Null(refused.JobId);
+            Assert.Equal(ProblemCode.BudgetExhausted, refused.Problem?.Code);
+            Assert.InRange(refused.Problem!.RetryAfter!.Value.TotalSeconds, 1, WindowSeconds + 10);
+        }
+    }
+
+    [Theory]
+    [InlineData("Refuse", null, false)]
+    [InlineData("Hold", Lane.Async, true)]
+    [InlineData("CheaperLane,Hold", Lane.Batch, false)]
+    [InlineData("CheaperLane,Refuse", Lane.Batch, false)]
+    public async Task Each_tenant_s_own_order_decides_what_becomes_of_a_request_that_the_budget_does_not_cover(string order, Lane? lane, bool held)
+    {
+        var catalog = Catalog([.. order.Split(',').Select(Enum.Parse<LowBudgetStep>)]);
+        var model = catalog.Models[0];
+        var endpoints = model.Variants[0].Endpoints;
+        var batch = JobsWorld.Catalog.Models[0].Variants[0].Endpoints.First(endpoint => endpoint.Lane == Lane.Batch);
+
+        // The batch lane charges so little that it is affordable to the last, and costs the operator a start that async does not.
+        catalog = catalog with { Models = [model with { Variants = [model.Variants[0] with { Endpoints = [.. endpoints, batch with { Tariff = new() { PerRequest = Money.FromNanos(1) } }] }] }] };
+        catalog = catalog with { Tenants = [catalog.Tenants[0] with { Budgets = [catalog.Tenants[0].Budgets[0] with { Limit = Limit + Money.FromNanos(10) }] }] };
+        await using var world = await JobsWorld.StartAsync(catalog: catalog);
+        await SpendAllAsync(world);
+        var outcome = await SendAsync(world);
+        Assert.Equal(lane is null ? ProblemCode.BudgetExhausted : null, outcome.Problem?.Code);
+        Assert.Equal(lane, outcome.JobId is null ? null : outcome.Route?.Lane);
+        Assert.Equal(held, outcome.HeldUntil is not null);
+    }
+
+    private static Task<JobsWorld> StartAsync(int? maxHeldJobs = null) => JobsWorld.StartAsync(maxHeldJobs: maxHeldJobs, catalog: Catalog([LowBudgetStep.Hold]));
+
+    private static CatalogDefinition Catalog(ImmutableArray<LowBudgetStep> order)
+    {
+        var model = JobsWorld.Catalog.Models[0];
+        var variant = model.Variants[0];
+        return JobsWorld.Catalog with
+        {
+            Tenants =
+            [
+                new()
+                {
+                    Id = JobsWorld.Acme,
+                    Budgets = [new() { Kind = BudgetWindowKind.Rolling, Seconds = WindowSeconds, Limit = Limit }],
+                    LowBudget = order,
+                    DefaultClass = TrafficClass.Medium,
+                },
+            ],
+            Models = [model with { Variants = [variant with { Endpoints = [variant.Endpoints[0] with { Tariff = new() { PerRequest = Price } }] }] }],
+        };
+    }
+
+    private static async Task SpendAllAsync(JobsWorld world)
+    {
+        foreach (var _ in Enumerable.Range(0, 2))
+        {
+            var outcome = await SendAsync(world);
+            Assert.True(outcome is { JobId: not null, HeldUntil: null, Route.Lane: Lane.Async }, $"{outcome.Route?.Lane} {outcome.Problem?.Message}");
+        }
+    }
+
+    private static Task<InferenceOutcome> SendAsync(JobsWorld world, double deadlineSeconds = 7_200, Delivery delivery = Delivery.Either) =>
+        world.Services.GetRequiredService<IDispatcher>().InvokeAsync(
+            new()
+            {
+                Tenant = JobsWorld.Acme,
+                Model = JobsWorld.Chat,
+                Body = """{"inputs":"hello","input_tokens":30,"output_tokens":5}"""u8.ToArray(),
+                Deadline = TimeSpan.FromSeconds(deadlineSeconds),
+                Delivery = delivery,
+            },
+            TestContext.Current.CancellationToken);
+
+    private static async Task<JobView> ViewOfAsync(JobsWorld world, InferenceOutcome outcome)
+    {
+        Assert.True(outcome.JobId is not null, outcome.Problem?.Message);
+        return (await world.Jobs.GetAsync(JobsWorld.Acme, outcome.JobId, TimeSpan.Zero, CancellationToken.None))!;
+    }
+
+    private static async Task EndsByItselfAsync(JobsWorld world, InferenceOutcome outcome, JobState state)
+    {
+        await JobsWorld.UntilAsync(() => Task.FromResult(world.Audit.Records.Any(record => record.Request.EndsWith(outcome.JobId!, StringComparison.Ordinal))), $"job {outcome.JobId} has ended");
+        var view = await world.EndOfAsync(outcome.JobId!);
+        Assert.True(view.State == state, $"{view.State}: {view.Problem?.Message}");
+    }
+
+    private static async Task RequireNeverOverspentAsync(JobsWorld world, int jobs)
+    {
+        Assert.Equal(Price * jobs, await world.RequireLedgerAndAuditAgreeAsync(jobs));
+        var records = world.Audit.Records.DistinctBy(record => record.Request).ToList();
+        Assert.All(records, last =>
+        {
+            var inWindow = records.Where(record => record.ReservedAt <= last.ReservedAt && record.ReservedAt > last.ReservedAt - (WindowSeconds * 1000L));
+            Assert.True(inWindow.Aggregate(Money.Zero, (sum, record) => sum + record.Charge) <= Limit);
+        });
+    }
+}
