@@ -76,6 +76,21 @@ public sealed class HeldJobTests
         }
     }
 
+    [Fact]
+    public async Task What_is_above_the_whole_limit_is_told_that_it_never_fits_and_given_no_time_to_come_back()
+    {
+        var catalog = Catalog([LowBudgetStep.Hold]);
+        await using var world = await JobsWorld.StartAsync(catalog: catalog with
+        {
+            Tenants = [catalog.Tenants[0] with { Budgets = [catalog.Tenants[0].Budgets[0] with { Limit = Price - Money.FromNanos(1) }] }],
+        });
+        var refused = await SendAsync(world);
+        Assert.Null(refused.JobId);
+        Assert.Equal(ProblemCode.BudgetExhausted, refused.Problem?.Code);
+        Assert.Null(refused.Problem!.RetryAfter);
+        Assert.Contains("it never will, for that is more than the whole limit", refused.Problem.Message, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("Refuse", null, false)]
     [InlineData("Hold", Lane.Async, true)]
@@ -101,7 +116,7 @@ public sealed class HeldJobTests
 
     private static Task<JobsWorld> StartAsync(int? maxHeldJobs = null) => JobsWorld.StartAsync(maxHeldJobs: maxHeldJobs, catalog: Catalog([LowBudgetStep.Hold]));
 
-    private static CatalogDefinition Catalog(ImmutableArray<LowBudgetStep> order)
+    internal static CatalogDefinition Catalog(ImmutableArray<LowBudgetStep> order, long windowSeconds = WindowSeconds)
     {
         var model = JobsWorld.Catalog.Models[0];
         var variant = model.Variants[0];
@@ -112,7 +127,7 @@ public sealed class HeldJobTests
                 new()
                 {
                     Id = JobsWorld.Acme,
-                    Budgets = [new() { Kind = BudgetWindowKind.Rolling, Seconds = WindowSeconds, Limit = Limit }],
+                    Budgets = [new() { Kind = BudgetWindowKind.Rolling, Seconds = windowSeconds, Limit = Limit }],
                     LowBudget = order,
                     DefaultClass = TrafficClass.Medium,
                 },
@@ -121,7 +136,7 @@ public sealed class HeldJobTests
         };
     }
 
-    private static async Task SpendAllAsync(JobsWorld world)
+    internal static async Task SpendAllAsync(JobsWorld world)
     {
         foreach (var _ in Enumerable.Range(0, 2))
         {
@@ -130,7 +145,7 @@ public sealed class HeldJobTests
         }
     }
 
-    private static Task<InferenceOutcome> SendAsync(JobsWorld world, double deadlineSeconds = 7_200, Delivery delivery = Delivery.Either) =>
+    internal static Task<InferenceOutcome> SendAsync(JobsWorld world, double deadlineSeconds = 7_200, Delivery delivery = Delivery.Either) =>
         world.Services.GetRequiredService<IDispatcher>().InvokeAsync(
             new()
             {

@@ -5,12 +5,14 @@ using Orleans.Configuration;
 using Orleans.TestingHost;
 using OrleansInference.Audit;
 using OrleansInference.Aws;
+using OrleansInference.Budgets;
 using OrleansInference.Hosting;
 using OrleansInference.Invocation;
 using OrleansInference.Jobs;
 using OrleansInference.LocalAws;
 using OrleansInference.Payloads;
 using OrleansInference.Sqlite;
+using OrleansInference.Tenants;
 
 namespace OrleansInference.Tests.Jobs;
 
@@ -42,6 +44,9 @@ internal sealed class JobsWorld : IAsyncDisposable
 
     /// <summary>Conflicts that the grain storage is to report.</summary>
     public ConflictingStorage Conflicts { get; } = new();
+
+    /// <summary>What the silos told of budgets that reached a threshold.</summary>
+    public AlertQueue Alerts { get; } = new();
 
     /// <summary>While set, SageMaker cannot be reached for new asynchronous calls.</summary>
     public bool IsRuntimeDown { get; set; }
@@ -269,6 +274,7 @@ internal sealed class JobsWorld : IAsyncDisposable
             siloBuilder.Configure<ReminderOptions>(options => options.MinimumReminderPeriod = TimeSpan.FromSeconds(1));
             siloBuilder.Services.AddSingleton(world.Clock);
             siloBuilder.Services.AddSingleton<IAuditLog>(world.Audit);
+            siloBuilder.Services.AddSingleton<IBudgetEvents>(world.Alerts);
             siloBuilder.Services.AddAwsClients(new AwsOptions { Endpoint = world.Aws.Address, AccessKeyId = "AKIDEXAMPLE", SecretAccessKey = "secret" });
             Decorate<IModelRuntime>(siloBuilder.Services, inner => new GatedRuntime(world, inner));
             Decorate<IMessageQueue>(siloBuilder.Services, inner => new CountingQueue(world, inner));
@@ -321,6 +327,16 @@ internal sealed class JobsWorld : IAsyncDisposable
             ? Task.FromException<AsyncModelReceipt>(new ModelCallException(ModelCallFailure.Unavailable, "the gate is shut") { NotSent = true })
             : inner.InvokeAsynchronouslyAsync(call, cancellationToken);
     }
+}
+
+/// <summary>A listener to budget alerts.</summary>
+internal sealed class AlertQueue : IBudgetEvents
+{
+    private readonly ConcurrentQueue<BudgetAlert> _alerts = new();
+
+    public IReadOnlyList<BudgetAlert> All => [.. _alerts];
+
+    public void Reached(BudgetAlert alert) => _alerts.Enqueue(alert);
 }
 
 /// <summary>An audit log whose storage can fail.</summary>
