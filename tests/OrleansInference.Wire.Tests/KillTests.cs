@@ -46,6 +46,24 @@ public sealed class KillTests
             "done with the job from before");
     }
 
+    [Fact]
+    public async Task What_the_operator_changed_holds_over_a_restart_on_the_same_catalog_file()
+    {
+        await using var server = new WireServer();
+        await server.InitializeAsync();
+        using (var put = await server.AdministerAsync(HttpMethod.Put, "/v1/admin/tenants/added", new StringContent("""{"id":"added"}""", Encoding.UTF8, "application/json")))
+        {
+            Assert.Equal(HttpStatusCode.OK, put.StatusCode);
+        }
+
+        await server.KillAsync();
+        await server.StartAsync();
+
+        // The server answers what the catalog in force says once it is ready.
+        using var catalog = await server.AdministerAsync(HttpMethod.Get, "/v1/admin/catalog");
+        Assert.Contains("\"added\"", await catalog.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+    }
+
     private static async Task<JobView?> SubmitAsync(WireServer server)
     {
         using var accepted = await server.SendAsync(HttpMethod.Post, Invocations, Body(), AsJob);

@@ -12,7 +12,10 @@ internal static class WireCatalog
         var tariff = new Tariff { PerRequest = Money.FromDollars(0.0001m), PerThousandOutputTokens = Money.FromDollars(0.001m) };
         return new()
         {
-            InstancePrices = ImmutableDictionary.CreateRange([KeyValuePair.Create("ml.g5.xlarge", Money.FromDollars(1.408m))]),
+
+            // Several, as a dictionary of one entry has the same order in every process.
+            InstancePrices = ImmutableDictionary.CreateRange(Enumerable.Range(1, 8).Select(static i => KeyValuePair.Create($"ml.c{i}.large", Money.FromDollars(i)))
+                .Append(KeyValuePair.Create("ml.g5.xlarge", Money.FromDollars(1.408m)))),
             Deadlines = new() { High = 60, Medium = 600 },
             Models =
             [

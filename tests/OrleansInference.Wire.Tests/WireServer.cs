@@ -132,6 +132,14 @@ public sealed class WireServer : IAsyncLifetime
         return await _http.SendAsync(message);
     }
 
+    /// <summary>A request of the operator.</summary>
+    public async Task<HttpResponseMessage> AdministerAsync(HttpMethod method, string path, HttpContent? content = null)
+    {
+        using var message = new HttpRequestMessage(method, new Uri(FrontDoor, path)) { Content = content };
+        message.Headers.Authorization = new("Bearer", AdminKey);
+        return await _http.SendAsync(message);
+    }
+
     /// <summary>Waits until something holds.</summary>
     public async Task UntilAsync(Func<Task<bool>> holds, string what)
     {

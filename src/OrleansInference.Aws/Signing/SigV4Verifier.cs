@@ -93,9 +93,11 @@ public sealed class SigV4Verifier
         {
             var name = request.Headers[i].Key;
 
-            // CloudFront adds its own header after the caller has signed.
-            if (name.StartsWith("x-amz-", StringComparison.OrdinalIgnoreCase) && !claim.Signs(name)
-                && !name.Equals("x-amz-cf-id", StringComparison.OrdinalIgnoreCase))
+            // CloudFront adds its own header after the caller has signed. What SageMaker's own headers ask for (class, deadline, most
+            // charge, idempotency key) is the caller's word only if it is signed; every AWS client signs them.
+            var mustBeSigned = (name.StartsWith("x-amz-", StringComparison.OrdinalIgnoreCase) && !name.Equals("x-amz-cf-id", StringComparison.OrdinalIgnoreCase))
+                || name.StartsWith("x-amzn-sagemaker-", StringComparison.OrdinalIgnoreCase);
+            if (mustBeSigned && !claim.Signs(name))
             {
                 return new(SigV4Result.IncompleteSignature, $"'{name}' must be among the signed headers.");
             }

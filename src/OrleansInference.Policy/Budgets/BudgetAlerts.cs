@@ -7,7 +7,7 @@ namespace OrleansInference.Budgets;
 /// <param name="Tenant">Whose budget.</param>
 /// <param name="Window">Which window.</param>
 /// <param name="Percent">The threshold in percent.</param>
-/// <param name="Counted">What counts in the window.</param>
+/// <param name="Counted">What is spent in the window, without what is only reserved or leased.</param>
 /// <param name="At">Unix ms.</param>
 public sealed record BudgetAlert(TenantId Tenant, BudgetWindowDefinition Window, int Percent, Money Counted, long At);
 
@@ -57,7 +57,7 @@ internal sealed class BudgetAlerts(IReadOnlyList<AlertRecord>? stored)
         var changed = _given is not null && _given.RemoveAll(g => g.Until <= now) > 0;
         foreach (var window in book.Windows)
         {
-            var counted = book.Counted(window, now);
+            var counted = book.Spent(window, now);
             var percent = Reached(counted, window.Limit, refused, thresholds);
             if (percent == 0)
             {

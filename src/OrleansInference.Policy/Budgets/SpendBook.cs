@@ -66,6 +66,13 @@ internal sealed class SpendBook
         return Settled.SumAfter(after) + Unreported.SumAfter(after) + Reserved.SumAfter(after);
     }
 
+    /// <summary>What is known to be spent in a window, or must be taken to be: without what is only reserved.</summary>
+    public Int128 Spent(BudgetWindow window, long now)
+    {
+        var after = window.CountsAfter(now);
+        return Settled.SumAfter(after) + Unreported.SumAfter(after);
+    }
+
     /// <summary>What no window forbids, after <paramref name="outstanding"/> on leases; negative after a limit was lowered. No window: no bound.</summary>
     public long Available(long outstanding, long now)
     {

@@ -1,4 +1,6 @@
+using System.Security.Cryptography;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
 using OrleansInference.Pricing;
 
@@ -55,6 +57,19 @@ public static class CatalogFile
 
         return null;
     }
+
+    /// <summary>Tells catalogs apart: the same in every process, whatever order the members of their JSON come in.</summary>
+    internal static string Fingerprint(CatalogDefinition catalog) => Fingerprint(JsonSerializer.SerializeToNode(catalog, Json));
+
+    internal static string Fingerprint(JsonNode? json) => Convert.ToHexString(SHA256.HashData(JsonSerializer.SerializeToUtf8Bytes(Ordered(json))));
+
+    // A dictionary comes in the order of its hashes, which differ from process to process.
+    private static JsonNode? Ordered(JsonNode? node) => node switch
+    {
+        JsonObject members => new JsonObject(members.OrderBy(static member => member.Key, StringComparer.Ordinal).Select(static member => KeyValuePair.Create(member.Key, Ordered(member.Value)))),
+        JsonArray items => new JsonArray([.. items.Select(Ordered)]),
+        _ => node?.DeepClone(),
+    };
 
     private static IEnumerable<string> Problems(string path, byte[] json, JsonException first)
     {

@@ -36,6 +36,11 @@ internal sealed class Administration(IGrainFactory grains, CatalogDesk catalogs,
     private async Task PutCatalogAsync(HttpContext context)
     {
         var catalog = await ReadAsync<CatalogDefinition>(context);
+        if (catalog.Models.IsDefaultOrEmpty)
+        {
+            throw new RefusedException(Refusal.Invalid("models: the catalog names none, so it would take every model and tenant away. Send the whole catalog; GET it first to change a part."));
+        }
+
         await WriteAsync(context, Accepted(await catalogs.ApplyAsync(catalog, context.RequestAborted)));
     }
 

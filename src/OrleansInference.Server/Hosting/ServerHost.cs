@@ -257,7 +257,7 @@ public sealed class ServerHost : IAsyncDisposable
     private async Task PutCatalogInForceAsync(CancellationToken cancellationToken)
     {
         var desk = _application.Services.GetRequiredService<CatalogDesk>();
-        var fingerprint = Convert.ToHexString(System.Security.Cryptography.SHA256.HashData(System.Text.Json.JsonSerializer.SerializeToUtf8Bytes(_settings.Catalog, CatalogFile.Json)));
+        var fingerprint = CatalogFile.Fingerprint(_settings.Catalog);
         if (File.Exists(_folder.CatalogFingerprintFile) && await File.ReadAllTextAsync(_folder.CatalogFingerprintFile, cancellationToken) == fingerprint)
         {
             await desk.PrepareAsync(await _application.Services.GetRequiredService<IGrainFactory>().GetGrain<ICatalogGrain>(ICatalogGrain.Key).Get(), cancellationToken);

@@ -104,6 +104,18 @@ public sealed class SigV4VerifierTests
     }
 
     [Fact]
+    public void What_a_caller_asks_for_must_be_signed()
+    {
+        var signed = Signed(Unsigned(), Body);
+        var changed = signed with { Headers = [.. signed.Headers, new("X-Amzn-SageMaker-Custom-Attributes", "max-charge=0")] };
+
+        var verification = Verify(changed, Body);
+
+        Assert.Equal(SigV4Result.IncompleteSignature, verification.Result);
+        Assert.Contains("'X-Amzn-SageMaker-Custom-Attributes'", verification.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Headers_added_on_the_way_do_no_harm()
     {
         var request = Sample();

@@ -38,6 +38,17 @@ public sealed class BudgetViewTests
     }
 
     [Fact]
+    public void Money_that_is_only_held_gives_no_alert()
+    {
+        var ledger = new TenantLedger(Tenant(100, 50, 100));
+        Assert.True(ledger.Reserve("job", Money.FromNanos(100), Start + 60_000, Start).Granted);
+        Assert.False(ledger.Reserve("next", Money.FromNanos(1), Start + 60_000, Start).Granted);
+        Assert.Empty(ledger.TakeAlerts());
+        ledger.Settle("job", Money.FromNanos(50), Start + 1);
+        Assert.Equal([50], ledger.TakeAlerts().Select(static a => a.Percent));
+    }
+
+    [Fact]
     public void A_tenant_without_thresholds_gets_no_alerts()
     {
         var ledger = new TenantLedger(Tenant(100));

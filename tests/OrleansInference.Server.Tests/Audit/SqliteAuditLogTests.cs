@@ -79,7 +79,7 @@ public sealed class SqliteAuditLogTests : IDisposable
     public async Task Records_that_end_faster_than_they_are_written_are_counted_and_summed_exactly()
     {
         const int Many = 5000;
-        await using var log = await OpenAsync(new() { MaxQueued = 8 });
+        await using var log = await OpenAsync(new() { MaxQueued = 8, Retention = TimeSpan.FromDays(100_000) });
         using var file = await SqliteDatabase.OpenAsync(InFolder, AuditSchema.Schema, default);
         using var gate = new ManualResetEventSlim();
         var blocking = file.WriteAsync(

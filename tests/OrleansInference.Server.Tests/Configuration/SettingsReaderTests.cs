@@ -22,6 +22,16 @@ public sealed class SettingsReaderTests : IDisposable
     }
 
     [Fact]
+    public void A_catalog_is_the_same_whatever_the_order_of_its_members()
+    {
+        static string Of(string json) => CatalogFile.Fingerprint(System.Text.Json.Nodes.JsonNode.Parse(json));
+        var fingerprint = Of("""{"models":[{"name":"a","variants":[]},1],"prices":{"x":"1","y":null}}""");
+        Assert.Equal(fingerprint, Of("""{"prices":{"y":null,"x":"1"},"models":[{"variants":[],"name":"a"},1]}"""));
+        Assert.NotEqual(fingerprint, Of("""{"models":[1,{"name":"a","variants":[]}],"prices":{"x":"1","y":null}}"""));
+        Assert.NotEqual(fingerprint, Of("""{"models":[{"name":"a","variants":[]},1],"prices":{"x":"2","y":null}}"""));
+    }
+
+    [Fact]
     public void An_address_without_a_port_and_an_empty_path_are_mistakes_like_others()
     {
         var exception = Assert.Throws<ConfigurationException>(() => SettingsReader.Read("", new Dictionary<string, string?> { ["Urls"] = "htp:/x", ["DataFolder"] = In("data"), ["Speed"] = "NaN" }));

@@ -194,6 +194,14 @@ public sealed class LiveServerTests(LiveServer server) : IClassFixture<LiveServe
     }
 
     [Fact]
+    public async Task A_catalog_without_models_does_not_take_everything_away()
+    {
+        using var response = await server.SendAsync(HttpMethod.Put, "/v1/admin/catalog", server.AdminKey, new StringContent("{}", System.Text.Encoding.UTF8, "application/json"));
+        Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
+        Assert.NotEqual(0, (await server.GetAsync("/v1/admin/catalog", server.AdminKey)).GetProperty("models").GetArrayLength());
+    }
+
+    [Fact]
     public async Task A_tenant_can_be_added_and_used()
     {
         var tenant = new TenantDefinition { Id = new("added") };
