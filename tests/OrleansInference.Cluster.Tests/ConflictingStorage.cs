@@ -26,6 +26,7 @@ internal sealed class ConflictingStorage
 {
     private readonly ConcurrentDictionary<string, (Func<object?, bool> When, WriteFate Fate)> _next = new();
     private readonly ConcurrentDictionary<string, bool> _down = new();
+    private readonly ConcurrentDictionary<string, bool> _clears = new();
     private int _conflicts;
 
     public int Conflicts => Volatile.Read(ref _conflicts);
@@ -33,6 +34,9 @@ internal sealed class ConflictingStorage
     /// <summary>The next write of the named state that <paramref name="when"/> picks meets its fate.</summary>
     public void OnNextWrite<TState>(string stateName, Func<TState, bool> when, WriteFate fate = WriteFate.Refused) =>
         _next[stateName] = (state => state is TState typed && when(typed), fate);
+
+    /// <summary>The next deletion of the named state is refused.</summary>
+    public void OnNextClear(string stateName) => _clears[stateName] = true;
 
     /// <summary>The named state is in reach again.</summary>
     public void Recover(string stateName) => _down.TryRemove(stateName, out _);
@@ -95,6 +99,15 @@ internal sealed class ConflictingStorage
             }
         }
 
-        public Task ClearStateAsync<T>(string stateName, GrainId grainId, IGrainState<T> grainState) => inner.ClearStateAsync(stateName, grainId, grainState);
+        public Task ClearStateAsync<T>(string stateName, GrainId grainId, IGrainState<T> grainState)
+        {
+            if (world._clears.TryRemove(stateName, out _))
+            {
+                Interlocked.Increment(ref world._conflicts);
+                throw new InconsistentStateException("another activation wrote first", "2", "1");
+            }
+
+            return inner.ClearStateAsync(stateName, grainId, grainState);
+        }
     }
 }

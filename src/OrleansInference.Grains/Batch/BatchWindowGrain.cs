@@ -5,6 +5,7 @@ using Orleans.Concurrency;
 using Orleans.Serialization.Invocation;
 using OrleansInference.Hosting;
 using OrleansInference.Invocation;
+using OrleansInference.Persistence;
 using OrleansInference.Pricing;
 
 namespace OrleansInference.Batch;
@@ -15,13 +16,13 @@ namespace OrleansInference.Batch;
 /// </summary>
 [MayInterleave(nameof(MayInterleave))]
 internal sealed partial class BatchWindowGrain(
-    [PersistentState("batch-window", OrleansInferenceOptions.StorageName)] IPersistentState<WindowRecord> state,
+    [PersistentState("batch-window", OrleansInferenceOptions.StorageName)] IPersistentState<WindowRecord> storage,
     WindowFiles files,
     ITransformJobs transformJobs,
     RouterClock clock,
     IOptions<OrleansInferenceOptions> options,
     IOptions<ReminderOptions> reminders,
-    ILogger<BatchWindowGrain> logger) : Grain, IBatchWindowGrain, IRemindable
+    ILogger<BatchWindowGrain> logger) : RemindedGrain<WindowRecord>(storage, clock, reminders), IBatchWindowGrain, IRemindable
 {
     private const string ReminderName = "window";
     private const int MaxStepsInARow = 16;
@@ -31,11 +32,9 @@ internal sealed partial class BatchWindowGrain(
     private static readonly WindowLimits Limits = new();
 
     private BatchWindow? _window;
-    private IGrainTimer? _timer;
     private Task _opening = Task.CompletedTask;
     private Task? _writing;
     private Task? _nextWrite;
-    private bool _isLost;
 
     public static bool MayInterleave(IInvokable request)
     {
@@ -45,7 +44,7 @@ internal sealed partial class BatchWindowGrain(
 
     private string Key => this.GetPrimaryKeyString();
 
-    private WindowRecord Record => state.State;
+    private WindowRecord Record => Stored;
 
     public override Task OnActivateAsync(CancellationToken cancellationToken)
     {
@@ -73,7 +72,7 @@ internal sealed partial class BatchWindowGrain(
             await _opening;
         }
 
-        if (!_window!.Join(member, clock.Now))
+        if (!_window!.Join(member, Clock.Now))
         {
             return false;
         }
@@ -108,7 +107,7 @@ internal sealed partial class BatchWindowGrain(
         RequireState();
         if (_window is null)
         {
-            await ForgetReminderAsync();
+            await ForgetReminderAsync(ReminderName);
             return;
         }
 
@@ -117,13 +116,10 @@ internal sealed partial class BatchWindowGrain(
 
     private async Task OpenAsync(EndpointConfiguration endpoint)
     {
-        var least = reminders.Value.MinimumReminderPeriod;
-        var period = clock.ToWall(RecoverEvery);
-        period = period < least ? least : period;
-        await this.RegisterOrUpdateReminder(ReminderName, period, period);
+        await RemindAsync(ReminderName, RecoverEvery, RecoverEvery);
         var overhead = await GrainFactory.GetGrain<IBatchWindowsGrain>(endpoint.Endpoint.Name.Value).GetOverhead();
         var window = new BatchWindow(Record, Limits);
-        window.Open(endpoint, Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(5)), overhead, clock.Now);
+        window.Open(endpoint, Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(5)), overhead, Clock.Now);
         _window = window;
     }
 
@@ -131,7 +127,7 @@ internal sealed partial class BatchWindowGrain(
     {
         try
         {
-            for (var steps = 0; steps < MaxStepsInARow && _window is { } window && window.Next() is var step && step.At <= clock.Now; steps++)
+            for (var steps = 0; steps < MaxStepsInARow && _window is { } window && window.Next() is var step && step.At <= Clock.Now; steps++)
             {
                 await PerformAsync(window, step.Action);
             }
@@ -139,13 +135,13 @@ internal sealed partial class BatchWindowGrain(
         catch (Exception exception)
         {
             LogFault(exception, Key, Record.State, Record.Round);
-            if (_isLost)
+            if (IsLost)
             {
                 return;
             }
 
             // In memory alone: after a restart it may be tried at once.
-            _window?.Failed(Random.Shared.NextDouble(), clock.Now);
+            _window?.Failed(Random.Shared.NextDouble(), Clock.Now);
         }
 
         Schedule();
@@ -176,7 +172,7 @@ internal sealed partial class BatchWindowGrain(
 
     private async Task StartAsync(BatchWindow window)
     {
-        if (window.IsWorthless(clock.Now))
+        if (window.IsWorthless(Clock.Now))
         {
             window.Refused("Every deadline passed before the transform job could be started.");
             await SaveAsync();
@@ -201,7 +197,7 @@ internal sealed partial class BatchWindowGrain(
                     Tags = new Dictionary<string, string> { ["InferenceType"] = nameof(Lane.Batch) },
                 },
                 CancellationToken.None);
-            window.Started(clock.Now);
+            window.Started(Clock.Now);
         }
         catch (ModelCallException exception) when (exception.Failure is ModelCallFailure.Validation or ModelCallFailure.Configuration)
         {
@@ -222,8 +218,8 @@ internal sealed partial class BatchWindowGrain(
                 await SaveAsync();
                 return;
             case TransformJobState.InProgress or TransformJobState.Stopping:
-                window.StillRuns(clock.Now);
-                if (job.State == TransformJobState.InProgress && window.IsWorthless(clock.Now))
+                window.StillRuns(Clock.Now);
+                if (job.State == TransformJobState.InProgress && window.IsWorthless(Clock.Now))
                 {
                     await transformJobs.StopAsync(name, CancellationToken.None);
                 }
@@ -235,13 +231,13 @@ internal sealed partial class BatchWindowGrain(
 
         var why = job.FailureReason ?? (job.State == TransformJobState.Stopped ? "The transform job was stopped." : "The model failed on this record.");
         var outcomes = await files.CollectAsync(Key, Record, why, CancellationToken.None);
-        var ended = job.EndedAt?.ToUnixTimeMilliseconds() ?? clock.Now;
+        var ended = job.EndedAt?.ToUnixTimeMilliseconds() ?? Clock.Now;
         var began = job.StartedAt?.ToUnixTimeMilliseconds() ?? ended;
         var took = Math.Max(0, ended - began);
         var members = Record.Objects.Sum(static indexes => indexes.Count);
         var overhead = window.OverheadOf(members, Math.Max(0, ended - Record.StartedAt));
         var cost = OperatorCost.OfInstances(Record.Endpoint!.InstanceSecondCost, took * Math.Max(1, Record.Endpoint.Endpoint.MaxInstances));
-        window.RoundEnded(outcomes, began, took, cost, clock.Now);
+        window.RoundEnded(outcomes, began, took, cost, Clock.Now);
         await SaveAsync();
         await GrainFactory.GetGrain<IBatchWindowsGrain>(Record.Endpoint.Endpoint.Name.Value).ReportOverhead(overhead);
     }
@@ -273,10 +269,8 @@ internal sealed partial class BatchWindowGrain(
     private async Task PurgeAsync()
     {
         await files.DeleteAsync(Key, Record, CancellationToken.None);
-        await ForgetReminderAsync();
-        await state.ClearStateAsync();
+        await ForgetAsync(ReminderName);
         _window = null;
-        DeactivateOnIdle();
     }
 
     /// <summary>Completes when everything changed so far is durable; calls during a write share the next one.</summary>
@@ -287,63 +281,27 @@ internal sealed partial class BatchWindowGrain(
             return shared;
         }
 
-        return _writing is { IsCompleted: false } running ? _nextWrite = AfterAsync(running) : _writing = WriteAsync();
+        return _writing is { IsCompleted: false } running ? _nextWrite = AfterAsync(running) : _writing = WriteNowAsync();
 
         async Task AfterAsync(Task before)
         {
             await before.ConfigureAwait(ConfigureAwaitOptions.ContinueOnCapturedContext | ConfigureAwaitOptions.SuppressThrowing);
             _nextWrite = null;
-            await (_writing = WriteAsync());
+            await (_writing = WriteNowAsync());
         }
     }
 
-    private async Task WriteAsync()
+    private Task WriteNowAsync()
     {
         RequireState();
-        try
-        {
-            await state.WriteStateAsync();
-        }
-        catch
-        {
-            _isLost = true;
-            _timer?.Dispose();
-            DeactivateOnIdle();
-            throw;
-        }
-    }
-
-    private void RequireState()
-    {
-        if (_isLost)
-        {
-            throw new OrleansException($"Batch window '{Key}' could not write its state and is being restarted; try again.");
-        }
+        return WriteAsync();
     }
 
     private void Schedule()
     {
-        if (_window is not { } window || _isLost)
+        if (_window is { } window)
         {
-            return;
-        }
-
-        var due = clock.ToWall(TimeSpan.FromMilliseconds(Math.Max(0, window.Next().At - clock.Now)));
-        if (_timer is null)
-        {
-            _timer = this.RegisterGrainTimer(AdvanceAsync, new GrainTimerCreationOptions(due, Timeout.InfiniteTimeSpan) { KeepAlive = true });
-        }
-        else
-        {
-            _timer.Change(due, Timeout.InfiniteTimeSpan);
-        }
-    }
-
-    private async Task ForgetReminderAsync()
-    {
-        if (await this.GetReminder(ReminderName) is { } reminder)
-        {
-            await this.UnregisterReminder(reminder);
+            SetTimer(AdvanceAsync, TimeSpan.FromMilliseconds(Math.Max(0, window.Next().At - Clock.Now)));
         }
     }
 

@@ -6,6 +6,7 @@ using OrleansInference.Audit;
 using OrleansInference.Hosting;
 using OrleansInference.Jobs;
 using OrleansInference.Payloads;
+using OrleansInference.Persistence;
 
 namespace OrleansInference.Idempotency;
 
@@ -16,27 +17,24 @@ namespace OrleansInference.Idempotency;
 /// </summary>
 [MayInterleave(nameof(MayInterleave))]
 internal sealed partial class IdempotencyGrain(
-    [PersistentState("key", OrleansInferenceOptions.StorageName)] IPersistentState<StoredKey> state,
+    [PersistentState("key", OrleansInferenceOptions.StorageName)] IPersistentState<StoredKey> storage,
     ISiloStatusOracle silos,
     IObjectStore objects,
     IAuditLog audit,
     RouterClock clock,
     IOptions<OrleansInferenceOptions> options,
     IOptions<ReminderOptions> reminders,
-    ILogger<IdempotencyGrain> logger) : Grain, IIdempotencyGrain, IRemindable
+    ILogger<IdempotencyGrain> logger) : RemindedGrain<StoredKey>(storage, clock, reminders), IIdempotencyGrain, IRemindable
 {
     private const string ReminderName = "key";
 
     private static readonly TimeSpan LookAfter = TimeSpan.FromMinutes(1);
     private static readonly TimeSpan LookAgain = TimeSpan.FromMinutes(5);
     private static readonly TimeSpan RetryAfterFault = TimeSpan.FromSeconds(5);
-    private static readonly TimeSpan MaxDue = TimeSpan.FromDays(24);
 
     private JobAddress _address;
     private KeyMachine? _machine;
     private TaskCompletionSource _changed = New();
-    private IGrainTimer? _timer;
-    private bool _isLost;
 
     private ITenantGrain Tenant => GrainFactory.GetGrain<ITenantGrain>(_address.Tenant.Value);
 
@@ -51,7 +49,7 @@ internal sealed partial class IdempotencyGrain(
 
     public override Task OnActivateAsync(CancellationToken cancellationToken)
     {
-        if (JobAddress.TryParse(this.GetPrimaryKeyString(), out _address) && state.State.Record is { } record)
+        if (JobAddress.TryParse(this.GetPrimaryKeyString(), out _address) && Stored.Record is { } record)
         {
             _machine = new(record);
         }
@@ -76,12 +74,12 @@ internal sealed partial class IdempotencyGrain(
             return new() { State = KeyState.Begun, Claim = claim };
         }
 
-        if (machine.Record.IsJob && !machine.IsHeld(IsGone(machine.Record.Holder), clock.Now))
+        if (machine.Record.IsJob && !machine.IsHeld(IsGone(machine.Record.Holder), Clock.Now))
         {
             await FindJobAsync(machine);
         }
 
-        var known = machine.Begin(request, claim, IsGone(machine.Record.Holder), clock.Now);
+        var known = machine.Begin(request, claim, IsGone(machine.Record.Holder), Clock.Now);
         if (known == KeyState.Ended)
         {
             // A settlement that was interrupted need not wait for the reminder.
@@ -103,8 +101,8 @@ internal sealed partial class IdempotencyGrain(
         ArgumentNullException.ThrowIfNull(call);
         var machine = Require(claim);
         var id = $"{_address.Key}/key/{Guid.NewGuid():n}";
-        machine.Reserve(new(id, call, clock.Now));
-        await RemindAsync(machine.Record.ClaimUntil - clock.Now + (long)LookAfter.TotalMilliseconds);
+        machine.Reserve(new(id, call, Clock.Now));
+        await RemindAsync(machine.Record.ClaimUntil - Clock.Now + (long)LookAfter.TotalMilliseconds);
         await SaveAsync();
         await ReleaseAsync(machine);
         var reply = await Tenant.Reserve(id, call.Route.ChargeCap, expiresAt);
@@ -124,7 +122,7 @@ internal sealed partial class IdempotencyGrain(
     {
         var machine = Require(claim);
         machine.Bind();
-        await RemindAsync(machine.Record.ClaimUntil - clock.Now + (long)LookAfter.TotalMilliseconds);
+        await RemindAsync(machine.Record.ClaimUntil - Clock.Now + (long)LookAfter.TotalMilliseconds);
         await SaveAsync();
         await ReleaseAsync(machine);
     }
@@ -140,7 +138,7 @@ internal sealed partial class IdempotencyGrain(
 
         if (!machine.HasEnded)
         {
-            machine.End(outcome, answerKey, serviceMs, clock.Now);
+            machine.End(outcome, answerKey, serviceMs, Clock.Now);
             await SaveAsync();
             Changed();
         }
@@ -158,7 +156,7 @@ internal sealed partial class IdempotencyGrain(
         }
 
         machine.LetGo();
-        if (state.RecordExists || machine.Record.ToRelease.Count > 0)
+        if (IsStored || machine.Record.ToRelease.Count > 0)
         {
             // Should the ledger be out of reach, whoever presents the key next goes on from here.
             await SaveAsync();
@@ -174,19 +172,19 @@ internal sealed partial class IdempotencyGrain(
     }
 
     public Task Wait(string claim, TimeSpan wait) => _machine?.IsRunning(claim) == true && wait > TimeSpan.Zero
-        ? Task.WhenAny(_changed.Task, Task.Delay(clock.ToWall(wait), clock.TimeProvider))
+        ? Task.WhenAny(_changed.Task, Task.Delay(Clock.ToWall(wait), Clock.TimeProvider))
         : Task.CompletedTask;
 
     public async Task ReceiveReminder(string reminderName, TickStatus status)
     {
         RequireState();
-        if (_machine is not { } machine || !state.RecordExists)
+        if (_machine is not { } machine || !IsStored)
         {
-            await ForgetReminderAsync();
+            await ForgetReminderAsync(ReminderName);
             return;
         }
 
-        var now = clock.Now;
+        var now = Clock.Now;
         if (machine.IsHeld(IsGone(machine.Record.Holder), now))
         {
             await RemindAsync(machine.Record.ClaimUntil - now + (long)LookAfter.TotalMilliseconds);
@@ -244,7 +242,7 @@ internal sealed partial class IdempotencyGrain(
     {
         if (!machine.HasEnded && await Job.Get() is { } job)
         {
-            machine.End(new() { JobId = job.JobId, Route = job.Route }, null, 0, clock.Now);
+            machine.End(new() { JobId = job.JobId, Route = job.Route }, null, 0, Clock.Now);
             await SaveAsync();
         }
     }
@@ -259,7 +257,7 @@ internal sealed partial class IdempotencyGrain(
         foreach (var reservation in toRelease)
         {
             await Tenant.Settle(reservation.Id, Money.Zero);
-            Append(reservation, Money.Zero, clock.Now, 0, problem);
+            Append(reservation, Money.Zero, Clock.Now, 0, problem);
         }
 
         await audit.FlushAsync(CancellationToken.None);
@@ -311,15 +309,11 @@ internal sealed partial class IdempotencyGrain(
             {
                 await SettleAsync(machine);
             }
-
-            _timer?.Dispose();
-            _timer = null;
         }
         catch (Exception exception)
         {
             LogFault(exception, this.GetPrimaryKeyString());
-            var due = clock.ToWall(RetryAfterFault);
-            _timer ??= this.RegisterGrainTimer(SettleSoonAsync, new GrainTimerCreationOptions(due, due) { KeepAlive = true });
+            SetTimer(SettleSoonAsync, RetryAfterFault);
         }
     }
 
@@ -333,44 +327,21 @@ internal sealed partial class IdempotencyGrain(
             }
         }
 
-        if (state.RecordExists)
-        {
-            await ForgetReminderAsync();
-            try
-            {
-                await state.ClearStateAsync();
-            }
-            catch
-            {
-                Lose();
-                throw;
-            }
-        }
-
         _machine = null;
-        DeactivateOnIdle();
-    }
-
-    private async Task SaveAsync()
-    {
-        try
+        if (IsStored)
         {
-            state.State = new() { Record = _machine!.Record };
-            await state.WriteStateAsync();
+            await ForgetAsync(ReminderName);
         }
-        catch
+        else
         {
-            // Whether it is stored or not, or another activation lives: what is true is in the storage.
-            Lose();
-            throw;
+            DeactivateOnIdle();
         }
     }
 
-    private void Lose()
+    private Task SaveAsync()
     {
-        _isLost = true;
-        _timer?.Dispose();
-        DeactivateOnIdle();
+        Stored = new() { Record = _machine!.Record };
+        return WriteAsync();
     }
 
     private KeyMachine Require(string claim)
@@ -381,35 +352,13 @@ internal sealed partial class IdempotencyGrain(
             : throw new OrleansException($"Idempotency key '{this.GetPrimaryKeyString()}' was taken over by a repetition of the request.");
     }
 
-    private void RequireState()
-    {
-        if (_isLost)
-        {
-            throw new OrleansException($"Idempotency key '{this.GetPrimaryKeyString()}' could not write its state and is being restarted; try again.");
-        }
-    }
-
     private void Changed()
     {
         _changed.TrySetResult();
         _changed = New();
     }
 
-    private async Task RemindAsync(long dueMs)
-    {
-        var least = reminders.Value.MinimumReminderPeriod;
-        var period = clock.ToWall(LookAgain);
-        var first = clock.ToWall(TimeSpan.FromMilliseconds(Math.Clamp(dueMs, 1, (long)MaxDue.TotalMilliseconds)));
-        await this.RegisterOrUpdateReminder(ReminderName, first, period < least ? least : period);
-    }
-
-    private async Task ForgetReminderAsync()
-    {
-        if (await this.GetReminder(ReminderName) is { } reminder)
-        {
-            await this.UnregisterReminder(reminder);
-        }
-    }
+    private Task RemindAsync(long dueMs) => RemindAsync(ReminderName, TimeSpan.FromMilliseconds(Math.Max(1, dueMs)), LookAgain);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Idempotency key {Key}: its charge could not be settled yet and will be.")]
     private partial void LogFault(Exception exception, string key);

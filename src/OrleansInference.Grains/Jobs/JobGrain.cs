@@ -3,6 +3,7 @@ using Microsoft.Extensions.Options;
 using Orleans.Concurrency;
 using Orleans.Serialization.Invocation;
 using OrleansInference.Hosting;
+using OrleansInference.Persistence;
 
 namespace OrleansInference.Jobs;
 
@@ -12,19 +13,18 @@ namespace OrleansInference.Jobs;
 /// </summary>
 [MayInterleave(nameof(MayInterleave))]
 internal sealed partial class JobGrain(
-    [PersistentState("job", OrleansInferenceOptions.StorageName)] IPersistentState<StoredJob> state,
+    [PersistentState("job", OrleansInferenceOptions.StorageName)] IPersistentState<StoredJob> storage,
     JobWorld world,
     RouterClock clock,
     IOptions<OrleansInferenceOptions> options,
     IOptions<ReminderOptions> reminders,
-    ILogger<JobGrain> logger) : Grain, IJobGrain, IRemindable
+    ILogger<JobGrain> logger) : RemindedGrain<StoredJob>(storage, clock, reminders), IJobGrain, IRemindable
 {
     private const int MaxStepsInARow = 16;
 
     private static readonly TimeSpan RecoverEvery = TimeSpan.FromMinutes(5);
     private static readonly TimeSpan PurgeEvery = TimeSpan.FromHours(1);
     private static readonly TimeSpan RetryAfterFault = TimeSpan.FromSeconds(5);
-    private static readonly TimeSpan MaxDue = TimeSpan.FromDays(24);
 
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly JobTimes _times = new()
@@ -36,8 +36,6 @@ internal sealed partial class JobGrain(
     private JobAddress _address;
     private JobMachine? _machine;
     private JobView? _view;
-    private IGrainTimer? _timer;
-    private bool _isLost;
 
     // Reading what is durable needs no turn of its own: a wait must not keep the job from ending.
     public static bool MayInterleave(IInvokable request)
@@ -48,7 +46,7 @@ internal sealed partial class JobGrain(
 
     public override Task OnActivateAsync(CancellationToken cancellationToken)
     {
-        if (JobAddress.TryParse(this.GetPrimaryKeyString(), out _address) && state.State.Record is { } record)
+        if (JobAddress.TryParse(this.GetPrimaryKeyString(), out _address) && Stored.Record is { } record)
         {
             _machine = new(record, _times);
             Publish();
@@ -85,7 +83,7 @@ internal sealed partial class JobGrain(
         }
 
         var reservation = ReservationId(specification.AcceptedAt);
-        await RemindAsync(specification.AcceptedAt, RecoverEvery, RecoverEvery);
+        await RemindAsync(ReminderName(specification.AcceptedAt), RecoverEvery, RecoverEvery);
         var machine = new JobMachine(
             new()
             {
@@ -96,7 +94,7 @@ internal sealed partial class JobGrain(
             },
             _times);
         var reply = await Tenant.Reserve(reservation, route.ChargeCap, specification.Deadline + _times.ReservationGraceMs);
-        if (!reply.Granted && (!machine.TryHold(reply.RetryAfterMs, Random.Shared.NextDouble(), clock.Now) || !await Tenant.Hold(reservation, specification.Deadline)))
+        if (!reply.Granted && (!machine.TryHold(reply.RetryAfterMs, Random.Shared.NextDouble(), Clock.Now) || !await Tenant.Hold(reservation, specification.Deadline)))
         {
             var tooMany = machine.IsHeld ? $"; {options.Value.MaxHeldJobs} jobs are held for it already" : "";
             await ForgetReminderAsync(ReminderName(specification.AcceptedAt));
@@ -121,7 +119,7 @@ internal sealed partial class JobGrain(
         if (_view is not null && !_ended.Task.IsCompleted && wait > TimeSpan.Zero)
         {
             // Running out is the usual end of a wait, so it is no exception.
-            await Task.WhenAny(_ended.Task, Task.Delay(clock.ToWall(wait), clock.TimeProvider));
+            await Task.WhenAny(_ended.Task, Task.Delay(Clock.ToWall(wait), Clock.TimeProvider));
         }
 
         return _view;
@@ -132,7 +130,7 @@ internal sealed partial class JobGrain(
         RequireState();
         if (_machine is { Record.Ending: null } machine)
         {
-            machine.Cancel(clock.Now);
+            machine.Cancel(Clock.Now);
             await SaveAsync();
             await AbandonAsync(machine.Record);
         }
@@ -163,7 +161,7 @@ internal sealed partial class JobGrain(
 
         var before = machine.Record;
         var location = result.OutputKey is { } key ? new S3Address(options.Value.PayloadBucket, key).ToString() : null;
-        if (!machine.WindowEnded(result, location, "application/json", clock.Now) && result.OutputKey is { } orphan)
+        if (!machine.WindowEnded(result, location, "application/json", Clock.Now) && result.OutputKey is { } orphan)
         {
             await world.DeleteAsync(new S3Address(options.Value.PayloadBucket, orphan));
         }
@@ -218,7 +216,7 @@ internal sealed partial class JobGrain(
     {
         try
         {
-            for (var steps = 0; steps < MaxStepsInARow && _machine is { } machine && machine.Next() is var step && step.At <= clock.Now; steps++)
+            for (var steps = 0; steps < MaxStepsInARow && _machine is { } machine && machine.Next() is var step && step.At <= Clock.Now; steps++)
             {
                 await PerformAsync(step.Action);
             }
@@ -226,11 +224,7 @@ internal sealed partial class JobGrain(
         catch (Exception exception)
         {
             LogFault(exception, _address.Key, _machine?.Record.State);
-            if (!_isLost)
-            {
-                SetTimer(clock.ToWall(RetryAfterFault));
-            }
-
+            SetTimer(AdvanceAsync, RetryAfterFault);
             return;
         }
 
@@ -253,7 +247,7 @@ internal sealed partial class JobGrain(
                 await ReserveAsync(machine);
                 return;
             case JobAction.Expire:
-                machine.Expire(clock.Now);
+                machine.Expire(Clock.Now);
                 break;
             case JobAction.Settle:
                 await SettleAsync(machine);
@@ -282,11 +276,11 @@ internal sealed partial class JobGrain(
         var reply = await Tenant.Reserve(machine.Record.ReservationId, specification.Route.ChargeCap, specification.Deadline + _times.ReservationGraceMs);
         if (reply.Granted)
         {
-            machine.Funded(reply.AdmittedAt, clock.Now);
+            machine.Funded(reply.AdmittedAt, Clock.Now);
         }
         else
         {
-            machine.StillHeld(reply.RetryAfterMs, Random.Shared.NextDouble(), clock.Now);
+            machine.StillHeld(reply.RetryAfterMs, Random.Shared.NextDouble(), Clock.Now);
         }
 
         await SaveAsync();
@@ -306,7 +300,7 @@ internal sealed partial class JobGrain(
         {
             // Looked at again later; the deadline ends it in any case.
             LogFault(exception, _address.Key, machine.Record.State);
-            machine.NotYet(running: false, clock.Now);
+            machine.NotYet(running: false, Clock.Now);
         }
     }
 
@@ -325,32 +319,21 @@ internal sealed partial class JobGrain(
         catch (Exception exception)
         {
             LogFault(exception, _address.Key, record.State);
-            machine.SettlementFailed(Random.Shared.NextDouble(), clock.Now);
+            machine.SettlementFailed(Random.Shared.NextDouble(), Clock.Now);
             return;
         }
 
         machine.SettlementTaken();
         await SaveAsync();
         world.Tell(machine);
-        await RemindAsync(record.Specification.AcceptedAt, TimeSpan.FromMilliseconds(Math.Max(1, machine.KeptUntil - clock.Now)), PurgeEvery);
+        await RemindAsync(ReminderName(record.Specification.AcceptedAt), TimeSpan.FromMilliseconds(Math.Max(1, machine.KeptUntil - Clock.Now)), PurgeEvery);
     }
 
     private async Task PurgeAsync(JobRecord record)
     {
         await world.DeleteAllAsync(_address, record);
-        await ForgetReminderAsync(ReminderName(record.Specification.AcceptedAt));
-        try
-        {
-            await state.ClearStateAsync();
-        }
-        catch
-        {
-            Lose();
-            throw;
-        }
-
+        await ForgetAsync(ReminderName(record.Specification.AcceptedAt));
         (_machine, _view) = (null, null);
-        DeactivateOnIdle();
     }
 
     private async Task AbandonAsync(JobRecord record)
@@ -368,26 +351,9 @@ internal sealed partial class JobGrain(
 
     private async Task SaveAsync()
     {
-        try
-        {
-            state.State = new() { Record = _machine!.Record };
-            await state.WriteStateAsync();
-        }
-        catch
-        {
-            Lose();
-            throw;
-        }
-
+        Stored = new() { Record = _machine!.Record };
+        await WriteAsync();
         Publish();
-    }
-
-    // Whether a write took effect or not, or another activation lives: what is true is in the storage.
-    private void Lose()
-    {
-        _isLost = true;
-        _timer?.Dispose();
-        DeactivateOnIdle();
     }
 
     private void Publish()
@@ -399,17 +365,9 @@ internal sealed partial class JobGrain(
         }
     }
 
-    private void RequireState()
-    {
-        if (_isLost)
-        {
-            throw new OrleansException($"Job '{this.GetPrimaryKeyString()}' could not write its state and is being restarted; try again.");
-        }
-    }
-
     private void Schedule()
     {
-        if (_machine is not { } machine || _isLost)
+        if (_machine is not { } machine)
         {
             return;
         }
@@ -418,19 +376,7 @@ internal sealed partial class JobGrain(
         var step = machine.Next();
         if (step.Action != JobAction.Purge)
         {
-            SetTimer(clock.ToWall(TimeSpan.FromMilliseconds(Math.Max(0, step.At - clock.Now))));
-        }
-    }
-
-    private void SetTimer(TimeSpan due)
-    {
-        if (_timer is null)
-        {
-            _timer = this.RegisterGrainTimer(AdvanceAsync, new GrainTimerCreationOptions(due, Timeout.InfiniteTimeSpan) { KeepAlive = true });
-        }
-        else
-        {
-            _timer.Change(due, Timeout.InfiniteTimeSpan);
+            SetTimer(AdvanceAsync, TimeSpan.FromMilliseconds(Math.Max(0, step.At - Clock.Now)));
         }
     }
 
@@ -440,22 +386,6 @@ internal sealed partial class JobGrain(
 
     private string? ReservationOf(string reminderName) =>
         reminderName.Split('/') is ["job", var text] && long.TryParse(text, out var acceptedAt) ? ReservationId(acceptedAt) : null;
-
-    private async Task RemindAsync(long acceptedAt, TimeSpan due, TimeSpan every)
-    {
-        var least = reminders.Value.MinimumReminderPeriod;
-        var period = clock.ToWall(every);
-        var first = clock.ToWall(due);
-        await this.RegisterOrUpdateReminder(ReminderName(acceptedAt), first > MaxDue ? MaxDue : first, period < least ? least : period);
-    }
-
-    private async Task ForgetReminderAsync(string name)
-    {
-        if (await this.GetReminder(name) is { } reminder)
-        {
-            await this.UnregisterReminder(reminder);
-        }
-    }
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Job {Job} in state {State}: a step failed and will be tried again.")]
     private partial void LogFault(Exception exception, string job, JobState? state);

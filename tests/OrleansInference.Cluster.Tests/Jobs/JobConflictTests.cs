@@ -1,3 +1,4 @@
+using Microsoft.Extensions.DependencyInjection;
 using OrleansInference.Jobs;
 
 namespace OrleansInference.Tests.Jobs;
@@ -31,6 +32,27 @@ public sealed class JobConflictTests
             Assert.Equal(conflicts, world.Audit.Records.Distinct().Count());
             Assert.Equal(conflicts, world.Audit.Records.Select(static record => record.Reservation).Distinct().Count());
         }
+    }
+
+    [Fact]
+    public async Task A_job_whose_deletion_goes_wrong_keeps_the_reminder_that_tries_it_again()
+    {
+        await using var world = await JobsWorld.StartAsync(retention: TimeSpan.FromSeconds(120));
+        world.Conflicts.OnNextClear("job");
+        var id = await world.AcceptAsync(Body, "chat-async");
+        await JobsWorld.UntilAsync(() => Task.FromResult(world.Conflicts.Conflicts == 1), "the deletion went wrong");
+
+        var grain = world.Services.GetRequiredService<IGrainFactory>().GetGrain<IJobGrain>(new JobAddress(JobsWorld.Acme, id).Key);
+        var table = world.Services.GetRequiredService<IReminderTable>();
+        var reminder = Assert.Single((await table.ReadRows(grain.GetGrainId())).Reminders);
+        await JobsWorld.UntilAsync(
+            async () =>
+            {
+                // What the reminder does when it comes.
+                await grain.AsReference<IRemindable>().ReceiveReminder(reminder.ReminderName, default);
+                return await grain.Get() is null && (await table.ReadRows(grain.GetGrainId())).Reminders.Count == 0;
+            },
+            "the job is gone and nothing tries again");
     }
 
     private static string StageOf(JobRecord record) => record switch
