@@ -274,22 +274,25 @@ internal sealed class LeaseCells<TStep>
     }
 }
 
-/// <summary>One core's units and counts. 128 bytes: two cache lines, because processors fetch lines in pairs.</summary>
-[StructLayout(LayoutKind.Explicit, Size = 128)]
+/// <summary>
+/// One core's units and counts, in the middle of 256 bytes: at least a cache line from the next cell's and from what else lies before
+/// or after the array, wherever the array begins; processors fetch lines in pairs, and the lease that all cores read was made next to it.
+/// </summary>
+[StructLayout(LayoutKind.Explicit, Size = 256)]
 internal struct LeaseCell
 {
     /// <summary>Units that can be taken.</summary>
-    [FieldOffset(64)] public long Available;
+    [FieldOffset(104)] public long Available;
 
     /// <summary>Units spent for good.</summary>
-    [FieldOffset(72)] public long Settled;
+    [FieldOffset(112)] public long Settled;
 
     /// <summary>Units asked for.</summary>
-    [FieldOffset(80)] public long Asked;
+    [FieldOffset(120)] public long Asked;
 
     /// <summary>Times that units were asked for.</summary>
-    [FieldOffset(88)] public long Asks;
+    [FieldOffset(128)] public long Asks;
 
     /// <summary>Times that what was asked for ended: refused, or settled.</summary>
-    [FieldOffset(96)] public long Ends;
+    [FieldOffset(136)] public long Ends;
 }
