@@ -40,6 +40,19 @@ internal static class AuditSchema
         ALTER TABLE audit ADD COLUMN reservation TEXT;
         CREATE UNIQUE INDEX audit_once ON audit (reservation) WHERE reservation IS NOT NULL;
         """,
+
+        // The router's clock never goes back, not over a restart: what arrived before a run began was taken by an earlier one.
+        """
+        ALTER TABLE audit_total ADD COLUMN carried INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE audit_total ADD COLUMN carried_predictions INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE audit_total ADD COLUMN carried_charged INTEGER NOT NULL DEFAULT 0;
+        CREATE TRIGGER audit_carried_over AFTER INSERT ON audit WHEN new.arrived_at > 0 AND new.arrived_at <= (SELECT started_at FROM audit_run WHERE run = new.run) BEGIN
+            INSERT INTO audit_total (tenant, records, settled, charged, carried, carried_predictions, carried_charged)
+            VALUES (new.tenant, 0, 0, 0, new.records, CASE WHEN new.problem IS NULL THEN new.records ELSE 0 END, new.charge)
+            ON CONFLICT (tenant) DO UPDATE SET carried = carried + excluded.carried,
+                carried_predictions = carried_predictions + excluded.carried_predictions, carried_charged = carried_charged + excluded.carried_charged;
+        END;
+        """,
     ]);
 
     /// <summary>In <c>request</c> and <c>decision</c> of a record that stands for several.</summary>

@@ -14,7 +14,14 @@ public sealed record AuditSummary(ImmutableArray<AuditTotal> Tenants, ImmutableA
 /// <param name="Settled">Of them charged.</param>
 /// <param name="Charged">Sum of their charges.</param>
 /// <param name="Folded">Of them kept as sums alone, since they ended faster than storage could write.</param>
-public sealed record AuditTotal(TenantId Tenant, long Records, long Settled, Money Charged, long Folded = 0);
+/// <param name="CarriedOver">Of them those of requests that had arrived in an earlier run of the server; null if there are none.</param>
+public sealed record AuditTotal(TenantId Tenant, long Records, long Settled, Money Charged, long Folded = 0, AuditCarriedOver? CarriedOver = null);
+
+/// <summary>Reservations that ended in a later run of the server than the one their requests arrived in: jobs, as a rule.</summary>
+/// <param name="Records">Ended reservations.</param>
+/// <param name="Predictions">Of them ended without a problem.</param>
+/// <param name="Charged">Sum of their charges.</param>
+public sealed record AuditCarriedOver(long Records, long Predictions, Money Charged);
 
 /// <summary>A run that did not end in order.</summary>
 /// <param name="StartedAt">When it started.</param>

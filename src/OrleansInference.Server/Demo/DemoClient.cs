@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Net;
 using System.Text;
 using System.Text.Json;
+using OrleansInference.Audit;
 
 namespace OrleansInference.Demo;
 
@@ -24,6 +25,9 @@ internal sealed record AuditLine
 
     /// <summary>Sum of the charges.</summary>
     public Money Charged { get; init; }
+
+    /// <summary>Of them those of requests that had arrived in an earlier run of the server; null if there are none.</summary>
+    public AuditCarriedOver? CarriedOver { get; init; }
 }
 
 /// <summary>Speaks HTTP with the demo's own front door, as any caller would.</summary>

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Diagnostics;
+using OrleansInference.Audit;
 
 namespace OrleansInference.Demo;
 
@@ -23,8 +24,19 @@ internal sealed record EndpointFigures(EndpointName Name, ModelName Model, Lane 
 /// <param name="Limit">Limit of its tightest window.</param>
 /// <param name="Left">What could still be granted of it, and what silos hold unspent.</param>
 /// <param name="Settled">Final charges in its ledger.</param>
-/// <param name="ChargedBefore">Charges in the audit log from before this run.</param>
-internal sealed record BudgetFigures(TenantId Tenant, Money Limit, Money Left, Money Settled, Money ChargedBefore);
+/// <param name="Before">What was booked before this demo.</param>
+internal sealed record BudgetFigures(TenantId Tenant, Money Limit, Money Left, Money Settled, TenantBooks Before);
+
+/// <summary>A tenant's charges in both books.</summary>
+/// <param name="Logged">In the audit log.</param>
+/// <param name="Settled">In the ledger; a server that was killed may have left the two apart.</param>
+/// <param name="CarriedOver">In the audit log, of requests that had arrived in an earlier run.</param>
+internal sealed record TenantBooks(Money Logged, Money Settled, AuditCarriedOver CarriedOver)
+{
+    public static readonly AuditCarriedOver NoneCarriedOver = new(0, 0, Money.Zero);
+
+    public static readonly TenantBooks Empty = new(Money.Zero, Money.Zero, NoneCarriedOver);
+}
 
 /// <summary>A moment of the demo: what callers saw and what the router booked.</summary>
 internal sealed record DemoFigures
@@ -48,6 +60,9 @@ internal sealed record DemoFigures
 /// <summary>Gathers the figures over HTTP, beside the replay.</summary>
 internal sealed class DemoMeter
 {
+    private static readonly TimeSpan QuietFor = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan QuietAtMost = TimeSpan.FromSeconds(30);
+
     private readonly DemoClient _client;
     private readonly DemoScore _score;
     private readonly CatalogDefinition _catalog;
@@ -57,7 +72,7 @@ internal sealed class DemoMeter
     private ImmutableDictionary<EndpointName, EndpointView> _before = ImmutableDictionary<EndpointName, EndpointView>.Empty;
     private ImmutableDictionary<EndpointName, Money> _warmUp = ImmutableDictionary<EndpointName, Money>.Empty;
     private Stopwatch? _sinceBegin;
-    private ImmutableDictionary<TenantId, Money> _chargedBefore = ImmutableDictionary<TenantId, Money>.Empty;
+    private ImmutableDictionary<TenantId, TenantBooks> _books = ImmutableDictionary<TenantId, TenantBooks>.Empty;
 
     public DemoMeter(DemoClient client, DemoScore score, CatalogDefinition catalog, RealtimeBaseline baseline, Func<TenantId, string> keyOf, double speed)
     {
@@ -72,8 +87,18 @@ internal sealed class DemoMeter
     /// <summary>Takes what was booked before this run, in a data folder that was used before.</summary>
     public async Task BeginAsync(CancellationToken cancellationToken)
     {
-        _before = await ViewsAsync(cancellationToken);
-        _chargedBefore = (await _client.GetAuditAsync(cancellationToken)).ToImmutableDictionary(line => line.Tenant, line => line.Charged);
+        // Jobs of an earlier run may end right now, and no two books are written at the same moment: what is between them must stand still.
+        var watch = Stopwatch.StartNew();
+        var lags = await TakeBooksAsync(cancellationToken);
+        var isQuiet = lags.All(static lag => lag == 0);
+        while (!isQuiet && watch.Elapsed < QuietAtMost)
+        {
+            await Task.Delay(QuietFor, cancellationToken);
+            var before = lags;
+            lags = await TakeBooksAsync(cancellationToken);
+            isQuiet = lags.SequenceEqual(before);
+        }
+
         await BeginReplayAsync(cancellationToken);
     }
 
@@ -114,7 +139,7 @@ internal sealed class DemoMeter
                 tightest?.Window.Limit ?? Money.MaxValue,
                 tightest is null ? Money.MaxValue : Money.Min(tightest.Available + outstanding, tightest.Window.Limit),
                 view.SettledTotal,
-                _chargedBefore.GetValueOrDefault(tenant.Id)));
+                _books.GetValueOrDefault(tenant.Id, TenantBooks.Empty)));
         }
 
         var span = (_sinceBegin?.Elapsed ?? TimeSpan.Zero) * _speed;
@@ -126,6 +151,27 @@ internal sealed class DemoMeter
             AllRealtimeAt99 = _baseline.Cost(span, static model => model.InstancesAt99),
             AllRealtimeAtPeak = _baseline.Cost(span, static model => model.PeakInstances),
         };
+    }
+
+    /// <summary>Takes every book, and answers by how much one is ahead of another: of predictions, then of each tenant's charges.</summary>
+    private async Task<List<long>> TakeBooksAsync(CancellationToken cancellationToken)
+    {
+        _before = await ViewsAsync(cancellationToken);
+        var audit = (await _client.GetAuditAsync(cancellationToken)).ToDictionary(line => line.Tenant);
+        var books = ImmutableDictionary.CreateBuilder<TenantId, TenantBooks>();
+        foreach (var tenant in _catalog.Tenants.Select(static tenant => tenant.Id))
+        {
+            var line = audit.GetValueOrDefault(tenant);
+            var settled = (await _client.GetBudgetAsync(_keyOf(tenant), tenant, cancellationToken)).SettledTotal;
+            books[tenant] = new(line?.Charged ?? Money.Zero, settled, line?.CarriedOver ?? TenantBooks.NoneCarriedOver);
+        }
+
+        _books = books.ToImmutable();
+        return
+        [
+            _before.Values.Sum(static view => view.Predictions) - _books.Values.Sum(static book => book.CarriedOver.Predictions),
+            .. _catalog.Tenants.Select(tenant => (_books[tenant.Id].Logged - _books[tenant.Id].Settled).Nanos),
+        ];
     }
 
     private async Task<ImmutableDictionary<EndpointName, EndpointView>> ViewsAsync(CancellationToken cancellationToken)

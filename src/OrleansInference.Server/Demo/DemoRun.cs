@@ -148,12 +148,14 @@ internal sealed class DemoRun : IDisposable
         // Silos report their use of leases at a steady beat: the ledgers and endpoints have the last of it a little later.
         var waited = Stopwatch.StartNew();
         DemoFigures figures;
+        IReadOnlyList<AuditLine> audit;
         ImmutableArray<AuditCheck> checks;
         do
         {
             await Task.Delay(PollEvery, cancellationToken);
             figures = await _meter.ReadAsync(cancellationToken);
-            checks = DemoAudit.Compare(figures, await _client.GetAuditAsync(cancellationToken));
+            audit = await _client.GetAuditAsync(cancellationToken);
+            checks = DemoAudit.Compare(figures, audit);
         }
         while (!checks.All(check => check.Agrees) && waited.Elapsed < SettleAtMost);
 
@@ -172,10 +174,15 @@ internal sealed class DemoRun : IDisposable
             _view.Say($"This machine was too slow for the speed: a request left up to {replay.Behind.TotalSeconds:0.0} s late. Try a lower --speed.");
         }
 
-        _view.Say("Do the figures add up?");
+        _view.Say("Do the figures of this run add up?");
         foreach (var check in checks)
         {
             _view.Say(check.ToString());
+        }
+
+        if (DemoAudit.Describe(figures, DemoAudit.CarriedOver(figures, audit)) is { } carried)
+        {
+            _view.Say(carried);
         }
 
         var agree = checks.All(check => check.Agrees);

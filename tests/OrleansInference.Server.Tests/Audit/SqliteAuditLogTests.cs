@@ -58,6 +58,34 @@ public sealed class SqliteAuditLogTests : IDisposable
     }
 
     [Fact]
+    public async Task What_an_earlier_run_had_taken_and_this_one_ends_is_summed_apart()
+    {
+        var clock = new RouterClock(TimeProvider.System);
+        long arrived;
+        await using (var log = await OpenAsync())
+        {
+            arrived = clock.Now + 1;
+            log.Append(Record("a", 5) with { ArrivedAt = arrived });
+        }
+
+        while (clock.Now <= arrived)
+        {
+            await Task.Yield();
+        }
+
+        await using var again = await OpenAsync();
+        again.Append(Record("a", 7) with { ArrivedAt = arrived, Reservation = "a/1" });
+        again.Append(Record("a", 7) with { ArrivedAt = arrived, Reservation = "a/1" });
+        again.Append(Record("a", 0) with { ArrivedAt = arrived, Problem = ProblemCode.ModelError });
+        again.Append(Record("a", 9) with { ArrivedAt = clock.Now + 60_000 });
+        again.Append(Record("b", 9) with { ArrivedAt = clock.Now + 60_000 });
+        await again.FlushAsync(default);
+        Assert.Equal(
+            [new(new("a"), 4, 4, Money.FromNanos(21), CarriedOver: new(2, 1, Money.FromNanos(7))), new(new("b"), 1, 1, Money.FromNanos(9))],
+            (await again.SummariseAsync(default)).Tenants);
+    }
+
+    [Fact]
     public async Task A_run_that_did_not_end_in_order_shows_as_a_gap()
     {
         await using (var log = await OpenAsync())

@@ -19,11 +19,31 @@ public sealed class DemoAuditTests
 
     [Fact]
     public void A_charge_that_no_caller_was_told_is_a_difference() =>
-        Assert.Contains(DemoAudit.Compare(Figures(settled: 2000), [Line(2000)]), check => !check.Agrees && check.What.Contains("callers were told", StringComparison.Ordinal));
+        Assert.Contains(DemoAudit.Compare(Figures(settled: 2000), [Line(2000)]), check => !check.Agrees && check.What.Contains("they were told", StringComparison.Ordinal));
 
     [Fact]
-    public void Charges_of_an_earlier_run_in_the_same_folder_count_for_the_ledger_only() =>
-        Assert.All(DemoAudit.Compare(Figures(settled: 1500, before: 500), [Line(1500)]), check => Assert.True(check.Agrees, check.ToString()));
+    public void Charges_of_an_earlier_run_in_the_same_folder_do_not_count_nor_what_it_lost_when_it_was_killed()
+    {
+        var before = TenantBooks.Empty with { Logged = Money.FromNanos(500), Settled = Money.FromNanos(300) };
+        Assert.All(DemoAudit.Compare(Figures(settled: 1300, before), [Line(1500)]), check => Assert.True(check.Agrees, check.ToString()));
+        Assert.Contains(DemoAudit.Compare(Figures(settled: 1301, before), [Line(1500)]), check => !check.Agrees);
+    }
+
+    [Fact]
+    public void Jobs_of_an_earlier_run_that_end_in_this_one_are_counted_apart()
+    {
+        var figures = Figures(settled: 1700, TenantBooks.Empty with { CarriedOver = new(2, 1, Money.FromNanos(40)) });
+        figures = figures with { Endpoints = [.. figures.Endpoints.Select(static endpoint => endpoint with { Predictions = 4 })] };
+        AuditLine[] audit = [Line(1700) with { CarriedOver = new(6, 4, Money.FromNanos(740)) }];
+        Assert.All(DemoAudit.Compare(figures, audit), check => Assert.True(check.Agrees, check.ToString()));
+        var said = DemoAudit.Describe(figures, DemoAudit.CarriedOver(figures, audit));
+        Assert.Contains("asked for in an earlier one: 4 jobs, 3 predictions, $0.000000700;", said, StringComparison.Ordinal);
+        Assert.EndsWith("$0.000001700", said, StringComparison.Ordinal);
+
+        // A charge of this run that nobody was told of does not hide among them.
+        Assert.Contains(DemoAudit.Compare(figures, [audit[0] with { CarriedOver = new(6, 4, Money.FromNanos(739)) }]), check => !check.Agrees);
+        Assert.Null(DemoAudit.Describe(figures, DemoAudit.CarriedOver(Figures(settled: 1000), [Line(1000)])));
+    }
 
     [Fact]
     public void A_request_without_an_end_is_a_difference()
@@ -36,7 +56,7 @@ public sealed class DemoAuditTests
     private static AuditLine Line(long nanos) => new() { Tenant = DemoCatalog.Harbor, Records = 1, Charged = Money.FromNanos(nanos) };
 
     /// <summary>One answer that was charged 1000 nano-dollars and one refusal.</summary>
-    internal static DemoFigures Figures(long settled, long before = 0)
+    internal static DemoFigures Figures(long settled, TenantBooks? before = null)
     {
         var baseline = new RealtimeBaseline(DemoCatalog.Create());
         var score = new DemoScore(baseline);
@@ -48,7 +68,7 @@ public sealed class DemoAuditTests
         {
             Counts = score.Read(),
             Endpoints = [new(new("chat-full-rt"), DemoCatalog.ChatLarge, Lane.Realtime, 1, 1, Money.FromNanos(5000), Money.FromNanos(1000), 1)],
-            Budgets = [new(DemoCatalog.Harbor, Money.FromDollars(4), Money.FromDollars(3), Money.FromNanos(settled), Money.FromNanos(before))],
+            Budgets = [new(DemoCatalog.Harbor, Money.FromDollars(4), Money.FromDollars(3), Money.FromNanos(settled), before ?? TenantBooks.Empty)],
             AllRealtimeAt99 = Money.Zero,
             AllRealtimeAtPeak = Money.Zero,
         };
