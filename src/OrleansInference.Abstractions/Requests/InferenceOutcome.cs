@@ -42,7 +42,7 @@ public enum ProblemCode
     /// <summary>The deadline passed while the model was running.</summary>
     DeadlineExceeded = 11,
 
-    /// <summary>The idempotency key was used with another body.</summary>
+    /// <summary>The idempotency key was used with another model or body.</summary>
     IdempotencyConflict = 12,
 
     /// <summary>The caller gave up.</summary>

@@ -86,6 +86,7 @@ internal sealed class Administration(IGrainFactory grains, CatalogDesk catalogs,
     {
         var (caller, body) = await authenticator.AuthenticateAsync(context, MaxDefinitionBytes);
         caller.RequireAdmin();
+        RequestHeaders.RequireKnown(context.Request);
         try
         {
             return JsonSerializer.Deserialize<T>(body.Span, CatalogFile.Json) ?? throw new RefusedException(Refusal.Invalid("The body is null; it must be an object."));

@@ -42,7 +42,12 @@ internal sealed class Authenticator(KeyDirectory keys, AdminKey adminKey, TimePr
     }
 
     /// <summary>Believes the caller of an operation without a body of interest.</summary>
-    public async ValueTask<Caller> AuthenticateAsync(HttpContext context) => (await AuthenticateAsync(context, 64 << 10)).Caller;
+    public async ValueTask<Caller> AuthenticateAsync(HttpContext context)
+    {
+        var (caller, _) = await AuthenticateAsync(context, 64 << 10);
+        RequestHeaders.RequireKnown(context.Request);
+        return caller;
+    }
 
     private static string? ApiKeyOf(HttpRequest request)
     {

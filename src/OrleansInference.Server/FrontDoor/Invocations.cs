@@ -5,9 +5,6 @@ namespace OrleansInference.FrontDoor;
 /// <summary>Invoking, streaming and explaining in <c>/v1</c>.</summary>
 internal sealed class Invocations(IDispatcher dispatcher, Authenticator authenticator, FrontDoorOptions options)
 {
-    private const string HeaderPrefix = "X-Inference-";
-    private const string InferenceId = "X-Inference-Id";
-
     public static void Map(IEndpointRouteBuilder routes)
     {
         var group = routes.MapGroup("/v1/models/{model}").WithTags("Invocations");
@@ -93,10 +90,12 @@ internal sealed class Invocations(IDispatcher dispatcher, Authenticator authenti
         }
 
         var http = context.Request;
+        var problems = new List<string>();
+        RequestHeaders.FindUnknown(http, problems);
         var attributes = Single(http, CustomAttributes.Header);
         if (attributes is not null && !CustomAttributes.IsValid(attributes))
         {
-            throw new RefusedException(Refusal.Invalid($"{CustomAttributes.Header}: at most {CustomAttributes.MaxLength} printable ASCII characters are allowed."));
+            problems.Add($"{CustomAttributes.Header}: at most {CustomAttributes.MaxLength} printable ASCII characters are allowed.");
         }
 
         var request = new InferenceRequest
@@ -107,16 +106,13 @@ internal sealed class Invocations(IDispatcher dispatcher, Authenticator authenti
             ContentType = string.IsNullOrEmpty(http.ContentType) ? "application/json" : http.ContentType,
             Accept = Single(http, "Accept"),
             CustomAttributes = attributes,
-            InferenceId = Single(http, InferenceId),
+            InferenceId = Single(http, RequestHeaders.InferenceId),
             Delivery = Preferences.RespondAsync(http) ? Delivery.Either : Delivery.Inline,
         };
-        return RoutingFields.Apply(request, field => Single(http, HeaderOf(field)), HeaderOf);
+        request = RoutingFields.Apply(request, field => http.Headers.TryGetValue(RequestHeaders.Of(field), out var sent) ? sent.ToString() : null, RequestHeaders.Of, problems);
+        Refusal.Require(problems);
+        return request;
     }
-
-    /// <summary>The header of a field: <c>min-quality</c> is <c>X-Inference-Min-Quality</c>.</summary>
-    internal static string HeaderOf(string field) => field == RoutingFields.IdempotencyKey
-        ? "Idempotency-Key"
-        : HeaderPrefix + string.Join('-', field.Split('-').Select(static word => char.ToUpperInvariant(word[0]) + word[1..]));
 
     private static string? Single(HttpRequest request, string name) => request.Headers[name].ToString() is { Length: > 0 } value ? value : null;
 }

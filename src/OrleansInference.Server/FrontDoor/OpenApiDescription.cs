@@ -74,7 +74,7 @@ internal static class OpenApiDescription
         operation.Parameters ??= [];
         foreach (var (field, text) in Fields)
         {
-            operation.Parameters.Add(new OpenApiParameter { Name = Invocations.HeaderOf(field), In = ParameterLocation.Header, Description = text, Schema = new OpenApiSchema { Type = JsonSchemaType.String } });
+            operation.Parameters.Add(new OpenApiParameter { Name = RequestHeaders.Of(field), In = ParameterLocation.Header, Description = text, Schema = new OpenApiSchema { Type = JsonSchemaType.String } });
         }
 
         operation.Parameters.Add(new OpenApiParameter { Name = "Prefer", In = ParameterLocation.Header, Description = "respond-async: a job is taken instead of an answer where that is cheaper.", Schema = new OpenApiSchema { Type = JsonSchemaType.String } });

@@ -38,7 +38,7 @@ internal static class ProblemTable
         ProblemCode.ModelError => new(424, "The model failed.", 424, "ModelError"),
         ProblemCode.UpstreamUnavailable => new(502, "AWS did not serve the call.", 503, "ServiceUnavailable"),
         ProblemCode.DeadlineExceeded => new(504, "The deadline passed.", 424, "ModelError"),
-        ProblemCode.IdempotencyConflict => new(409, "The idempotency key was used with another body.", 400, "ValidationError"),
+        ProblemCode.IdempotencyConflict => new(409, "The idempotency key was used with another request: another model or body.", 400, "ValidationError"),
         ProblemCode.RequestInProgress => new(409, "A request with this idempotency key is under way.", 400, "ThrottlingException"),
         ProblemCode.Cancelled => new(410, "The request was cancelled.", 400, "ValidationError"),
         ProblemCode.Unavailable => new(503, "The router is not available.", 503, "ServiceUnavailable"),

@@ -17,6 +17,15 @@ internal sealed record Refusal(ProblemKind Kind, string Code, string Message)
 
     public static Refusal Invalid(string message) => new(ProblemTable.Validation, nameof(ProblemCode.InvalidRequest), message);
 
+    /// <summary>Refuses a request of which anything is wrong, naming everything.</summary>
+    public static void Require(IReadOnlyCollection<string> problems)
+    {
+        if (problems.Count > 0)
+        {
+            throw new RefusedException(Invalid(string.Join(' ', problems)));
+        }
+    }
+
     public static Refusal Forbidden(string message) => new(ProblemTable.Forbidden, "Forbidden", message);
 
     public static Refusal NotFound(string message) => new(ProblemTable.NotFound, "NotFound", message);

@@ -20,57 +20,82 @@ internal static class RoutingFields
 
     /// <summary>Reads every field into a request.</summary>
     /// <param name="request">The request so far.</param>
-    /// <param name="get">The value sent for a field; null if none was.</param>
-    /// <param name="label">What the caller calls a field: named in every refusal.</param>
-    public static InferenceRequest Apply(InferenceRequest request, Func<string, string?> get, Func<string, string> label) => request with
+    /// <param name="get">The value sent for a field, be it empty; null if none was.</param>
+    /// <param name="label">What the caller calls a field: named in every problem.</param>
+    /// <param name="problems">Receives what is wrong with each field. With problems the request must not be used.</param>
+    public static InferenceRequest Apply(InferenceRequest request, Func<string, string?> get, Func<string, string> label, ICollection<string> problems)
     {
-        Class = get(Class) is { } c ? ParseClass(c, label(Class)) : null,
-        Deadline = get(Deadline) is { } d ? ParseDeadline(d, label(Deadline)) : null,
-        MinQuality = get(MinQuality) is { } q ? ParseQuality(q, label(MinQuality)) : null,
-        MaxCharge = get(MaxCharge) is { } m ? ParseCharge(m, label(MaxCharge)) : null,
-        LaneMask = get(Lanes) is { } l ? ParseLanes(l, label(Lanes)) : 0,
-        InputTokens = get(InputTokens) is { } i ? ParseTokens(i, label(InputTokens)) : null,
-        MaxOutputTokens = get(MaxOutputTokens) is { } o ? ParseTokens(o, label(MaxOutputTokens)) : null,
-        IdempotencyKey = get(IdempotencyKey) is { } k ? ParseKey(k, label(IdempotencyKey)) : null,
-    };
-
-    private static TrafficClass ParseClass(string text, string label) => TryEnum<TrafficClass>(text, out var value)
-        ? value
-        : throw Bad(label, text, "a class: High, Medium or Low");
-
-    private static TimeSpan ParseDeadline(string text, string label) => DurationText.TryParse(text, out var span)
-        ? span
-        : throw Bad(label, text, "a deadline: " + DurationText.Description);
-
-    private static double ParseQuality(string text, string label) =>
-        double.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var value) && value <= 1
-            ? value
-            : throw Bad(label, text, "a quality: a number from 0 to 1");
-
-    private static Money ParseCharge(string text, string label) => Money.TryParse(text, out var money) && !money.IsNegative
-        ? money
-        : throw Bad(label, text, "a charge: dollars, not negative, with at most nine decimals, such as 0.0025");
-
-    private static int ParseLanes(string text, string label)
-    {
-        var mask = 0;
-        foreach (var name in text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
+        return request with
         {
-            mask |= TryEnum<Lane>(name, out var lane) ? 1 << (int)lane : throw Bad(label, text, "a list of lanes: Realtime, Serverless, Async, Batch, separated by commas");
+            Class = Field<TrafficClass>(Class, TryEnum, "a class: High, Medium or Low"),
+            Deadline = Field<TimeSpan>(Deadline, TryDeadline, "a deadline: " + DurationText.Description),
+            MinQuality = Field<double>(MinQuality, TryQuality, "a quality: a number from 0 to 1"),
+            MaxCharge = Field<Money>(MaxCharge, TryCharge, "a charge: dollars, not negative, with at most nine decimals, such as 0.0025"),
+            LaneMask = Field<int>(Lanes, TryLanes, "a list of lanes: Realtime, Serverless, Async, Batch, separated by commas") ?? 0,
+            InputTokens = Field<int>(InputTokens, TryTokens, "a number of tokens: a whole number, not negative"),
+            MaxOutputTokens = Field<int>(MaxOutputTokens, TryTokens, "a number of tokens: a whole number, not negative"),
+            IdempotencyKey = Key(),
+        };
+
+        T? Field<T>(string name, TryParse<T> tryParse, string rule)
+            where T : struct
+        {
+            if (get(name) is not { } text)
+            {
+                return null;
+            }
+
+            if (tryParse(text, out var value))
+            {
+                return value;
+            }
+
+            problems.Add($"{label(name)}: '{Short(text)}' is not {rule}.");
+            return null;
         }
 
-        return mask != 0 ? mask : throw Bad(label, text, "a list of lanes: Realtime, Serverless, Async, Batch, separated by commas");
+        string? Key()
+        {
+            var key = get(IdempotencyKey);
+            if (key is { Length: 0 or > MaxKeyLength })
+            {
+                problems.Add($"{label(IdempotencyKey)}: an idempotency key has 1 to {MaxKeyLength} characters, this one has {key.Length}.");
+            }
+            else if (key is not null && !CustomAttributes.IsValid(key))
+            {
+                problems.Add($"{label(IdempotencyKey)}: an idempotency key has printable ASCII characters alone.");
+            }
+
+            return key;
+        }
     }
 
-    private static int ParseTokens(string text, string label) =>
-        int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var value)
-            ? value
-            : throw Bad(label, text, "a number of tokens: a whole number, not negative");
+    private delegate bool TryParse<T>(string text, out T value);
 
-    private static string ParseKey(string text, string label) =>
-        text.Length is 0 or > MaxKeyLength ? throw new RefusedException(Refusal.Invalid($"{label}: an idempotency key has 1 to {MaxKeyLength} characters, this one has {text.Length}."))
-        : CustomAttributes.IsValid(text) ? text
-        : throw new RefusedException(Refusal.Invalid($"{label}: an idempotency key has printable ASCII characters alone."));
+    private static bool TryDeadline(string text, out TimeSpan value) => DurationText.TryParse(text, out value);
+
+    private static bool TryQuality(string text, out double value) =>
+        double.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out value) && value <= 1;
+
+    private static bool TryCharge(string text, out Money value) => Money.TryParse(text, out value) && !value.IsNegative;
+
+    private static bool TryLanes(string text, out int mask)
+    {
+        mask = 0;
+        foreach (var name in text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
+        {
+            if (!TryEnum<Lane>(name, out var lane))
+            {
+                return false;
+            }
+
+            mask |= 1 << (int)lane;
+        }
+
+        return mask != 0;
+    }
+
+    private static bool TryTokens(string text, out int value) => int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out value);
 
     private static bool TryEnum<T>(string text, out T value)
         where T : struct, Enum
@@ -78,8 +103,6 @@ internal static class RoutingFields
         value = default;
         return text.Length > 0 && char.IsAsciiLetter(text[0]) && !text.Contains(',', StringComparison.Ordinal) && Enum.TryParse(text, ignoreCase: true, out value);
     }
-
-    private static RefusedException Bad(string label, string text, string rule) => new(Refusal.Invalid($"{label}: '{Short(text)}' is not {rule}."));
 
     private static string Short(string text) => text.Length <= 64 ? text : text[..64] + "…";
 }

@@ -75,6 +75,7 @@ internal static class SageMakerRequests
 
     private static InferenceRequest WithAttributes(HttpRequest request, InferenceRequest result)
     {
+        RequestHeaders.RequireKnown(request);
         if (request.Headers[CustomAttributes.Header].ToString() is not { Length: > 0 } text)
         {
             return result;
@@ -87,7 +88,10 @@ internal static class SageMakerRequests
 
         var ours = new Dictionary<string, string>(StringComparer.Ordinal);
         var rest = CustomAttributes.Take(text, ours);
-        return RoutingFields.Apply(result with { CustomAttributes = rest }, ours.GetValueOrDefault, static name => $"{name} in {CustomAttributes.Header}");
+        var problems = new List<string>();
+        result = RoutingFields.Apply(result with { CustomAttributes = rest }, ours.GetValueOrDefault, static name => $"{name} in {CustomAttributes.Header}", problems);
+        Refusal.Require(problems);
+        return result;
     }
 
     private static string? InferenceId(HttpRequest request) => Header(request, "Inference-Id") switch

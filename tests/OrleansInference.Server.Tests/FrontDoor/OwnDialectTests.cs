@@ -94,6 +94,63 @@ public sealed class OwnDialectTests
         Assert.Equal(Invoke, problem.GetProperty("instance").GetString());
     }
 
+    [Fact]
+    public async Task Every_bad_header_is_named_in_one_problem()
+    {
+        await using var host = await FrontDoorHost.StartAsync();
+        (string Name, string Value)[] headers = [("X-Inference-Class", "urgent"), ("X-Inference-Deadline", "tomorrow"), ("X-Inference-Lanes", "Fast"), ("X-Inference-Max-Charge", ""), ("X-Inference-Min-Qualty", "1")];
+        using var response = await host.PostAsync(Invoke, await host.IssueAsync(), Body, headers);
+        var detail = (await ProblemAsync(response, HttpStatusCode.BadRequest, "InvalidRequest")).GetProperty("detail").GetString()!;
+        Assert.All(headers, header => Assert.Contains($"{header.Name}: ", detail, StringComparison.Ordinal));
+        Assert.Null(host.Dispatcher.Last);
+    }
+
+    [Theory]
+    [InlineData("X-Inference-Dedline", "X-Inference-Deadline")]
+    [InlineData("x-inference-lane", "X-Inference-Lanes")]
+    [InlineData("X-Inference-Priority-Of-The-House", null)]
+    public async Task A_misspelt_header_is_named_with_the_one_that_may_be_meant_and_those_there_are(string sent, string? meant)
+    {
+        await using var host = await FrontDoorHost.StartAsync();
+        var key = await host.IssueAsync();
+        using var response = await host.PostAsync(Invoke, key, Body, (sent, "x"));
+        var detail = (await ProblemAsync(response, HttpStatusCode.BadRequest, "InvalidRequest")).GetProperty("detail").GetString()!;
+        Assert.StartsWith($"{sent}: there is no such header.", detail, StringComparison.Ordinal);
+        Assert.Equal(meant is not null, detail.Contains($"'{meant}' may be meant", StringComparison.Ordinal));
+        Assert.Contains("X-Inference-Class, X-Inference-Deadline, X-Inference-Id, X-Inference-Input-Tokens, X-Inference-Lanes, ", detail, StringComparison.Ordinal);
+        using var get = new HttpRequestMessage(HttpMethod.Get, "/v1/jobs/job-1");
+        get.Headers.Add("X-Api-Key", key.ApiKey);
+        get.Headers.Add(sent, "x");
+        await ProblemAsync(await host.Http.SendAsync(get), HttpStatusCode.BadRequest, "InvalidRequest");
+    }
+
+    [Fact]
+    public async Task What_an_answer_carried_does_no_harm_in_a_request()
+    {
+        await using var host = await FrontDoorHost.StartAsync();
+        using var response = await host.PostAsync(Invoke, await host.IssueAsync(), Body, ("X-Inference-Decision-Id", "d-1"), ("X-Inference-Charge-Cap", "0.1"), ("X-Inference-Tenant", "acme"), ("X-Other", "x"));
+        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+    }
+
+    [Fact]
+    public async Task An_empty_idempotency_key_is_a_problem()
+    {
+        await using var host = await FrontDoorHost.StartAsync();
+        using var response = await host.PostAsync(Invoke, await host.IssueAsync(), Body, ("Idempotency-Key", ""));
+        var problem = await ProblemAsync(response, HttpStatusCode.BadRequest, "InvalidRequest");
+        Assert.Equal("Idempotency-Key: an idempotency key has 1 to 255 characters, this one has 0.", problem.GetProperty("detail").GetString());
+        Assert.Null(host.Dispatcher.Last);
+    }
+
+    [Fact]
+    public async Task A_key_used_with_another_model_is_not_called_one_with_another_body()
+    {
+        await using var host = await FrontDoorHost.StartAsync();
+        host.Dispatcher.Answer = static _ => InferenceOutcome.Refused(ProblemCode.IdempotencyConflict, "why");
+        using var response = await host.PostAsync(Invoke, await host.IssueAsync(), Body, ("Idempotency-Key", "k"));
+        Assert.Equal("The idempotency key was used with another request: another model or body.", (await ProblemAsync(response, HttpStatusCode.Conflict, "IdempotencyConflict")).GetProperty("title").GetString());
+    }
+
     [Theory]
     [InlineData(ProblemCode.UnknownModel, 404)]
     [InlineData(ProblemCode.BudgetExhausted, 429)]
