@@ -61,7 +61,7 @@ public sealed class SigV4Verifier
 
         if (Region is not null && claim.Region != Region)
         {
-            return new(SigV4Result.WrongScope, $"The request is signed for region '{claim.Region}': sign it for '{Region}'.");
+            return new(SigV4Result.WrongScope, $"Credential should be scoped to a valid region, not '{claim.Region}'. Sign for '{Region}'.");
         }
 
         return claim.TimeText.AsSpan(0, claim.TimeText.IndexOf('T', StringComparison.Ordinal)).SequenceEqual(claim.ScopeDate)

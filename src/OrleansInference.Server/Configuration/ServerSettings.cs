@@ -59,6 +59,9 @@ public sealed record ServerSettings
     /// <summary>Where AWS is; null runs the embedded one.</summary>
     public AwsOptions? Aws { get; init; }
 
+    /// <summary>The region that callers who sign by Signature Version 4 must sign for.</summary>
+    public string Region { get; init; } = "us-east-1";
+
     /// <summary>SQS queue that receives the notifications of async endpoints; null finds their results by polling alone.</summary>
     public string? NotificationQueue { get; init; } = "orleans-inference-notifications";
 

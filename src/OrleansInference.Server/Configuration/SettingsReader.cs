@@ -56,6 +56,7 @@ public static class SettingsReader
         layers.FindUnknown(Known, problems);
         var values = new SettingValues(layers, problems);
         var defaults = new ServerSettings { DataFolder = "", Catalog = new() };
+        var region = values.Text("Aws:Region", IsRegion, "a region has lower-case letters, digits and hyphens, such as eu-central-1") ?? defaults.Region;
         return new()
         {
             DataFolder = values.Path("DataFolder") ?? Path.GetFullPath(DefaultDataFolder),
@@ -80,16 +81,17 @@ public static class SettingsReader
             OtlpEndpoint = values.Address("OtlpEndpoint"),
             NotificationQueue = values.Text("NotificationQueue", static text => text.Length <= 80, "a queue's name has at most 80 characters") ?? defaults.NotificationQueue,
             LogLevel = Enum.TryParse<LogLevel>(values.Text("LogLevel", static text => Enum.TryParse<LogLevel>(text, true, out _), "use Trace, Debug, Information, Warning, Error, Critical or None"), true, out var level) ? level : defaults.LogLevel,
-            Aws = Aws(values),
+            Region = region,
+            Aws = Aws(values, region),
         };
     }
 
-    private static AwsOptions? Aws(SettingValues values)
+    private static AwsOptions? Aws(SettingValues values, string region)
     {
         var mode = values.Text("Aws:Mode", static text => text is "Embedded" or "Amazon", "use Embedded for the AWS inside this server, or Amazon");
         return mode != "Amazon" ? null : new()
         {
-            Region = values.Text("Aws:Region", static _ => true, "") ?? new AwsOptions().Region,
+            Region = region,
             Endpoint = values.Address("Aws:Endpoint"),
             RuntimeEndpoint = values.Address("Aws:RuntimeEndpoint"),
             ControlPlaneEndpoint = values.Address("Aws:ControlPlaneEndpoint"),
@@ -129,6 +131,8 @@ public static class SettingsReader
         Span<byte> key = stackalloc byte[MasterKey.Length + 1];
         return Convert.TryFromBase64String(text, key, out var length) && length == MasterKey.Length;
     }
+
+    private static bool IsRegion(string text) => text.Length is >= 3 and <= 32 && char.IsAsciiLetterLower(text[0]) && text.All(static c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) || c == '-');
 
     private static bool IsBucket(string text) => text.Length is >= 3 and <= 63 && text.All(static c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) || c is '-' or '.');
 }

@@ -52,7 +52,18 @@ internal sealed class Administration(IGrainFactory grains, CatalogDesk catalogs,
             throw new RefusedException(Refusal.Invalid($"id: the body names tenant '{tenant.Id}', the path '{id}'; they must be the same."));
         }
 
-        await WriteAsync(context, Accepted(await grains.GetGrain<ICatalogGrain>(ICatalogGrain.Key).PutTenant(tenant)));
+        var catalog = grains.GetGrain<ICatalogGrain>(ICatalogGrain.Key);
+        var reply = await catalog.PutTenant(tenant);
+        if (!reply.Problems.IsDefaultOrEmpty)
+        {
+            // The whole catalog was checked with this tenant in its place; the caller sent the tenant alone.
+            var tenants = (await catalog.Get()).Tenants;
+            var known = tenants.Select(static other => other.Id).ToList().IndexOf(tenant.Id);
+            var prefix = $"tenants[{(known < 0 ? tenants.Length : known)}].";
+            reply = reply with { Problems = [.. reply.Problems.Select(problem => problem.StartsWith(prefix, StringComparison.Ordinal) ? problem[prefix.Length..] : problem)] };
+        }
+
+        await WriteAsync(context, Accepted(reply));
     }
 
     private async Task IssueKeyAsync(HttpContext context, string id)

@@ -6,11 +6,11 @@ using OrleansInference.Keys;
 namespace OrleansInference.FrontDoor;
 
 /// <summary>Believes a caller by API key, by the admin key, or by AWS Signature Version 4 over the whole request.</summary>
-internal sealed class Authenticator(KeyDirectory keys, AdminKey adminKey, TimeProvider time)
+internal sealed class Authenticator(KeyDirectory keys, AdminKey adminKey, FrontDoorOptions options, TimeProvider time)
 {
     private const string Bearer = "Bearer ";
     private const string SigningName = "sagemaker";
-    private readonly SigV4Verifier _verifier = new() { Service = SigningName };
+    private readonly SigV4Verifier _verifier = new() { Service = SigningName, Region = options.Region };
 
     /// <summary>Believes the caller and reads the body, which a signature may cover. Nothing is read for a caller whose key does not exist.</summary>
     /// <param name="context">The request.</param>

@@ -12,6 +12,9 @@ internal sealed class FrontDoorOptions
     /// <summary>Bucket of job inputs and results.</summary>
     public string PayloadBucket { get; init; } = "orleans-inference";
 
+    /// <summary>The region that callers must sign for.</summary>
+    public string Region { get; init; } = "us-east-1";
+
     /// <summary>Longest that a caller may wait on a job in one request.</summary>
     public TimeSpan MaxJobWait { get; init; } = TimeSpan.FromSeconds(60);
 }

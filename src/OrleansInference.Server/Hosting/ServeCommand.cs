@@ -18,7 +18,7 @@ internal static class ServeCommand
     {
         var config = new Option<string?>("--config") { Description = "Settings file (JSON, section OrleansInference) over the server's own appsettings.json." };
         var urls = new Option<string?>("--urls") { Description = "Addresses of the front door, separated by semicolons; port 0 takes a free one." };
-        var data = new Option<string?>("--data") { Description = "Folder of everything durable." };
+        var data = new Option<string?>("--data") { Description = "Folder of everything durable. Default: 'data' in the current folder." };
         var catalog = new Option<string?>("--catalog") { Description = "Catalog file: prices, models with their endpoints, tenants." };
         var root = new RootCommand("Routes inference requests over SageMaker's lanes, each by the cheapest that meets its deadline, within its tenant's budget.")
         {

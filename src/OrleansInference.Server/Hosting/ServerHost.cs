@@ -211,7 +211,7 @@ public sealed class ServerHost : IAsyncDisposable
             AccessKeyId = "OIEMBEDDEDAWS0000000",
             SecretAccessKey = "the-embedded-aws-takes-any-secret-key-00",
         });
-        builder.Services.AddFrontDoor(new() { MaxBodyBytes = settings.MaxBodyBytes, PayloadBucket = settings.PayloadBucket }, settings.KeyCacheLifetime);
+        builder.Services.AddFrontDoor(new() { MaxBodyBytes = settings.MaxBodyBytes, PayloadBucket = settings.PayloadBucket, Region = settings.Region }, settings.KeyCacheLifetime);
         AddTelemetry(builder.Services, settings);
         builder.UseOrleans(silo => silo
             .UseLocalhostClustering(PortOrFree(settings.SiloPort), PortOrFree(settings.GatewayPort))

@@ -141,6 +141,27 @@ public sealed class SettingsReaderTests : IDisposable
     }
 
     [Fact]
+    public void The_region_holds_with_the_embedded_AWS_as_on_Amazon()
+    {
+        ServerSettings Read(string mode) => SettingsReader.Read(
+            Write("config.json", $$"""{ "OrleansInference": { "Aws": { "Mode": "{{mode}}", "Region": "eu-central-1" }, "Urls": "http://127.0.0.1:0", "DataFolder": "data" } }"""),
+            new Dictionary<string, string?>());
+        Assert.Equal(("eu-central-1", null), (Read("Embedded").Region, Read("Embedded").Aws));
+        Assert.Equal(("eu-central-1", "eu-central-1"), (Read("Amazon").Region, Read("Amazon").Aws!.Region));
+    }
+
+    [Fact]
+    public void The_data_folder_is_where_the_caller_is_also_with_dotnet_run()
+    {
+        var settings = SettingsReader.Read(null, new Dictionary<string, string?> { ["Urls"] = "http://127.0.0.1:0" });
+        Assert.Equal(Path.Combine(Environment.CurrentDirectory, "data"), settings.DataFolder);
+
+        // The web SDK would have 'dotnet run' work in the project's folder, among the sources.
+        var project = File.ReadAllText(Path.Combine(Root(), "src", "OrleansInference.Server", "OrleansInference.Server.csproj"));
+        Assert.Contains("<EnableDefaultRunWorkingDirectory>false</EnableDefaultRunWorkingDirectory>", project, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Every_setting_is_described()
     {
         var page = File.ReadAllText(Path.Combine(Root(), "docs", "operating.md"));

@@ -71,11 +71,11 @@ internal sealed class FrontDoorHost : IAsyncDisposable
         return await Http.SendAsync(request);
     }
 
-    public async Task<HttpResponseMessage> PostSignedAsync(string path, IssuedKey key, byte[] body, DateTimeOffset? at = null, string? secret = null, params (string Name, string Value)[] headers)
+    public async Task<HttpResponseMessage> PostSignedAsync(string path, IssuedKey key, byte[] body, DateTimeOffset? at = null, string? secret = null, string region = "us-east-1", params (string Name, string Value)[] headers)
     {
         using var request = Request(path, body, headers);
         request.RequestUri = new(Address, path);
-        new SigV4Signer("us-east-1", "sagemaker").Sign(request, PayloadHash.Of(body), new(key.AccessKeyId, secret ?? key.SecretAccessKey), at ?? DateTimeOffset.UtcNow);
+        new SigV4Signer(region, "sagemaker").Sign(request, PayloadHash.Of(body), new(key.AccessKeyId, secret ?? key.SecretAccessKey), at ?? DateTimeOffset.UtcNow);
         return await Http.SendAsync(request);
     }
 

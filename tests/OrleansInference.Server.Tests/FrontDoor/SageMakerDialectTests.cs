@@ -72,12 +72,36 @@ public sealed class SageMakerDialectTests
     }
 
     [Fact]
+    public async Task Every_bad_attribute_is_named_and_a_misspelt_header_of_the_router_too()
+    {
+        await using var host = await FrontDoorHost.StartAsync();
+        var key = await host.IssueAsync();
+        using var attributes = await host.PostSignedAsync(Invoke, key, Body, headers: [("X-Amzn-SageMaker-Custom-Attributes", "class=urgent;unknown=passes;deadline=soon")]);
+        var message = await ExpectAsync(attributes, HttpStatusCode.BadRequest, "ValidationError");
+        Assert.Contains("class in X-Amzn-SageMaker-Custom-Attributes", message, StringComparison.Ordinal);
+        Assert.Contains("deadline in X-Amzn-SageMaker-Custom-Attributes", message, StringComparison.Ordinal);
+        Assert.DoesNotContain("unknown", message, StringComparison.Ordinal);
+        using var header = await host.PostSignedAsync(Invoke, key, Body, headers: [("X-Inference-Clas", "High")]);
+        Assert.StartsWith("X-Inference-Clas: there is no such header. 'X-Inference-Class' may be meant", await ExpectAsync(header, HttpStatusCode.BadRequest, "ValidationError"), StringComparison.Ordinal);
+        Assert.Null(host.Dispatcher.Last);
+    }
+
+    [Fact]
     public async Task A_wrong_secret_is_an_invalid_signature()
     {
         await using var host = await FrontDoorHost.StartAsync();
         var key = await host.IssueAsync();
         using var response = await host.PostSignedAsync(Invoke, key, Body, secret: new('x', 40));
         await ExpectAsync(response, HttpStatusCode.Forbidden, "InvalidSignatureException");
+        Assert.Null(host.Dispatcher.Last);
+    }
+
+    [Fact]
+    public async Task A_signature_for_another_region_is_refused_as_AWS_does()
+    {
+        await using var host = await FrontDoorHost.StartAsync();
+        using var response = await host.PostSignedAsync(Invoke, await host.IssueAsync(), Body, region: "eu-west-9");
+        Assert.StartsWith("Credential should be scoped to a valid region, not 'eu-west-9'.", await ExpectAsync(response, HttpStatusCode.Forbidden, "InvalidSignatureException"), StringComparison.Ordinal);
         Assert.Null(host.Dispatcher.Last);
     }
 

@@ -213,6 +213,20 @@ public sealed class LiveServerTests(LiveServer server) : IClassFixture<LiveServe
         Assert.Equal(HttpStatusCode.NotFound, nobody.StatusCode);
     }
 
+    [Theory]
+    [InlineData("acme")]
+    [InlineData("unheard-of")]
+    public async Task What_is_wrong_with_a_tenant_is_named_as_its_own(string id)
+    {
+        using var body = new StringContent($$"""{"id":"{{id}}","minQuality":2,"budgets":[{"kind":"Rolling","seconds":1,"limit":"-1"}]}""", System.Text.Encoding.UTF8, "application/json");
+        using var put = await server.SendAsync(HttpMethod.Put, $"/v1/admin/tenants/{id}", server.AdminKey, body);
+        var problems = JsonDocument.Parse(await put.Content.ReadAsStringAsync()).RootElement.GetProperty("detail").GetString()!.Split(Environment.NewLine);
+        Assert.Equal(HttpStatusCode.BadRequest, put.StatusCode);
+        Assert.Contains(problems, static problem => problem.StartsWith("minQuality: ", StringComparison.Ordinal));
+        Assert.Contains(problems, static problem => problem.StartsWith("budgets[0].limit: ", StringComparison.Ordinal));
+        Assert.DoesNotContain(problems, static problem => problem.Contains("tenants[", StringComparison.Ordinal));
+    }
+
     [Fact]
     public async Task What_the_operator_watches_is_there()
     {
