@@ -9,6 +9,9 @@ public static class CatalogValidation
     public const int MaxEndpointsPerModel = Routing.RoutingTable.MaxCandidates;
 
     private const double MaxDeadlineSeconds = 31_622_400;
+
+    // Far above every price there is, and far below where a price times memory no longer fits.
+    private static readonly Money MaxPrice = Money.FromNanos(1_000_000 * Money.NanosPerDollar);
     private const decimal MaxIdleMargin = 100;
 
     /// <summary>Every problem, as <c>path: what is wrong; remedy</c>, in catalog order; empty if the catalog can be put in force.</summary>
@@ -42,16 +45,22 @@ public static class CatalogValidation
     {
         foreach (var (type, price) in catalog.InstancePrices.OrderBy(entry => entry.Key, StringComparer.Ordinal))
         {
-            problems.RequireNotNegative(price, $"instancePrices.{type}");
+            Price(price, $"instancePrices.{type}", problems);
         }
 
-        problems.RequireNotNegative(catalog.ServerlessPerGigabyteSecond, "serverlessPerGigabyteSecond");
-        problems.RequireNotNegative(catalog.ServerlessPerGigabyteTransferred, "serverlessPerGigabyteTransferred");
+        Price(catalog.ServerlessPerGigabyteSecond, "serverlessPerGigabyteSecond", problems);
+        Price(catalog.ServerlessPerGigabyteTransferred, "serverlessPerGigabyteTransferred", problems);
         problems.Require(catalog.IdleMargin is >= 0 and <= MaxIdleMargin, "idleMargin", $"{catalog.IdleMargin} is outside 0..{MaxIdleMargin}; 0.5 adds half of the price");
         problems.Require(catalog.TargetProbability is > 0 and < 1, "targetProbability", $"{catalog.TargetProbability} is not between 0 and 1, both excluded; 0.99 is usual");
         Deadline(catalog.Deadlines.High, "deadlines.high", problems);
         Deadline(catalog.Deadlines.Medium, "deadlines.medium", problems);
         Deadline(catalog.Deadlines.Low, "deadlines.low", problems);
+    }
+
+    private static void Price(Money price, string path, ProblemList problems)
+    {
+        problems.RequireNotNegative(price, path);
+        problems.Require(price <= MaxPrice, path, $"{price} $ is above {MaxPrice}, the highest price that is reckoned with; give dollars, not a smaller unit");
     }
 
     private static void Deadline(double seconds, string path, ProblemList problems) =>

@@ -21,7 +21,7 @@ public static class CatalogFile
 
     /// <summary>Reads and checks a catalog.</summary>
     /// <param name="path">Path of the file.</param>
-    /// <param name="problems">Receives every problem, with the file and the key, or line and column where the JSON breaks.</param>
+    /// <param name="problems">Receives every problem, with the file, line and key, or line and column where the JSON breaks.</param>
     /// <returns>The catalog; null if it cannot be read. One with problems must not be used.</returns>
     public static CatalogDefinition? Read(string path, ICollection<string> problems)
     {
@@ -36,9 +36,12 @@ public static class CatalogFile
                 return null;
             }
 
-            foreach (var problem in CatalogValidation.Validate(catalog))
+            if (!CatalogValidation.Validate(catalog).IsEmpty)
             {
-                problems.Add($"{path}: {problem}.");
+                foreach (var problem in CatalogRepair.Problems(json.AsSpan().TrimStart("\uFEFF"u8), static rest => CatalogValidation.Validate(rest)))
+                {
+                    problems.Add($"{path}{problem}.");
+                }
             }
 
             return catalog;

@@ -5,16 +5,21 @@ using System.Text.RegularExpressions;
 namespace OrleansInference.Configuration;
 
 /// <summary>
-/// Finds every value of the wrong form in a catalog. The JSON reader stops at the first, so that one is noted and taken out, and the rest is
-/// read again.
+/// Finds every mistake in a catalog. The JSON reader stops at the first value of the wrong form, so that one is noted and taken out, and the
+/// rest is read again. Then what is left is checked with several guesses in place of what was taken out: wrong is what is wrong with each.
 /// </summary>
 internal sealed partial class CatalogRepair
 {
     private const int MaxProblems = 100;
+    private const string Prices = "instancePrices.";
+
+    // As many as there are lanes.
+    private const int Guesses = 4;
 
     // Where a node stood before others were taken out in front of it.
     private readonly Dictionary<JsonNode, string> _paths = new(ReferenceEqualityComparer.Instance);
     private readonly HashSet<string> _removed = new(StringComparer.Ordinal);
+    private readonly List<(JsonObject Parent, string Name, Type Type)> _unknown = [];
     private readonly Dictionary<string, int> _lines;
     private readonly JsonNode _root;
 
@@ -41,7 +46,7 @@ internal sealed partial class CatalogRepair
             {
                 if (_root.Deserialize<CatalogDefinition>(CatalogFile.Json) is { } rest)
                 {
-                    problems.AddRange(validate(rest).Select(Original).Where(IsNoConsequence).Select(p => $"{Line(p.Path)}: {p.Path}{p.Text}"));
+                    problems.AddRange(Check(rest, validate).Select(p => $"{Line(p.Path)}: {p.Path}{p.Text}"));
                 }
 
                 break;
@@ -55,17 +60,74 @@ internal sealed partial class CatalogRepair
                     problems.Add($"{Line(path)}: {(path.Length == 0 ? "the catalog" : path)}: {text}");
                 }
 
-                if (steps.Count == 0 || !Remove(steps))
+                if (!Assume(exception, steps, path))
                 {
-                    break;
-                }
+                    if (steps.Count == 0 || !Remove(steps, exception))
+                    {
+                        break;
+                    }
 
-                _removed.Add(path);
+                    _removed.Add(path);
+                }
             }
         }
 
         return problems;
     }
+
+    /// <summary>What is wrong with the rest whatever stood where something was taken out.</summary>
+    private List<(string Path, string Text)> Check(CatalogDefinition rest, Func<CatalogDefinition, IEnumerable<string>> validate)
+    {
+        var wrong = validate(rest).Select(Original).Where(IsNoConsequence).ToList();
+        for (var guess = 1; guess < Guesses && _unknown.Count > 0 && wrong.Count > 0; guess++)
+        {
+            foreach (var (parent, name, type) in _unknown)
+            {
+                parent[name] = Guess(type, guess, name);
+            }
+
+            var other = validate(_root.Deserialize<CatalogDefinition>(CatalogFile.Json)!).Select(problem => Original(problem).Path).ToHashSet(StringComparer.Ordinal);
+            wrong.RemoveAll(problem => !other.Contains(problem.Path));
+        }
+
+        return wrong;
+    }
+
+    /// <summary>Puts a guess where something required is missing, so that what is around it can be checked; false if that is not what is wrong.</summary>
+    private bool Assume(JsonException exception, List<string> steps, string path)
+    {
+        if (!exception.Message.Contains("missing required", StringComparison.Ordinal) || Node(steps, steps.Count) is not JsonObject parent)
+        {
+            return false;
+        }
+
+        var names = Quoted().Matches(exception.Message.Split(" Path: ")[0]).Select(static m => m.Groups[1].Value).ToArray();
+        if (Named(names[0]) is not { } owner)
+        {
+            return false;
+        }
+
+        var isAny = false;
+        foreach (var property in CatalogFile.Json.GetTypeInfo(owner).Properties.Where(property => names.Skip(1).Contains(property.Name) && !parent.ContainsKey(property.Name)))
+        {
+            parent[property.Name] = Guess(property.PropertyType, 0, property.Name);
+            _unknown.Add((parent, property.Name, property.PropertyType));
+            _removed.Add(Join(path, property.Name));
+            isAny = true;
+        }
+
+        return isAny;
+    }
+
+    private JsonNode Guess(Type type, int guess, string name) => type switch
+    {
+        _ when type.IsEnum => Enum.GetNames(type)[guess % Enum.GetNames(type).Length],
+        _ when type == typeof(int) || type == typeof(long) => new[] { 1, 0, 1000, 100_000 }[guess],
+        _ when type == typeof(double) || type == typeof(decimal) => new[] { 1, 0, 1000, 0.5 }[guess],
+        _ when type == typeof(bool) => guess % 2 == 0,
+        _ when type == typeof(Money) => new[] { "1", "0", "1000", "0.5" }[guess],
+        _ => $"no-{name}-{_removed.Count}",
+    };
 
     /// <summary>What to say of an error; null if it only follows from what was taken out before.</summary>
     private string? Say(JsonException exception, string path)
@@ -107,13 +169,19 @@ internal sealed partial class CatalogRepair
         ? [.. CatalogFile.Json.GetTypeInfo(known).Properties.Select(static property => property.Name)]
         : [];
 
-    private bool Remove(List<string> steps)
+    private bool Remove(List<string> steps, JsonException exception)
     {
         var parent = Node(steps, steps.Count - 1);
         switch (parent)
         {
-            case JsonObject known:
-                return known.Remove(steps[^1]);
+            case JsonObject known when known.Remove(steps[^1]):
+                if (Form().Match(exception.Message.Split(" Path: ")[0].TrimEnd(' ', '|', '.')) is { Success: true } form
+                    && (Type.GetType(form.Groups[1].Value) ?? Named(form.Groups[1].Value)) is { } type && (type.IsEnum || (type.IsPrimitive && type != typeof(char)) || type == typeof(decimal)))
+                {
+                    _unknown.Add((known, steps[^1], type));
+                }
+
+                return true;
             case JsonArray list when int.TryParse(steps[^1], out var index) && index < list.Count:
                 list.RemoveAt(index);
                 return true;
@@ -130,9 +198,12 @@ internal sealed partial class CatalogRepair
 
     // What lacks a part that was taken out is not to blame.
     private bool IsNoConsequence((string Path, string Text) problem) => !_removed.Any(removed =>
-        removed.StartsWith(problem.Path, StringComparison.Ordinal) || problem.Path.StartsWith(removed, StringComparison.Ordinal)
-        || problem.Text.Contains($"'{removed[(removed.LastIndexOf('.') + 1)..]}'", StringComparison.Ordinal)
-        || problem.Text.Contains(removed[(removed.IndexOf('.', StringComparison.Ordinal) + 1)..], StringComparison.Ordinal));
+        IsWithin(removed, problem.Path) || IsWithin(problem.Path, removed)
+        || (removed.StartsWith(Prices, StringComparison.Ordinal) && problem.Text.Contains($"'{removed[Prices.Length..]}'", StringComparison.Ordinal))
+        || (ModelOrItsName().IsMatch(removed) && problem.Text.Contains("there is no model", StringComparison.Ordinal)));
+
+    private static bool IsWithin(string path, string outer) =>
+        path.StartsWith(outer, StringComparison.Ordinal) && (path.Length == outer.Length || path[outer.Length] is '.' or '[');
 
     private string Resolve(List<string> steps)
     {
@@ -188,7 +259,17 @@ internal sealed partial class CatalogRepair
         }
     }
 
-    private string Line(string path) => _lines.TryGetValue(path, out var line) ? $"({line})" : "";
+    // What is not there is to be added to what would hold it.
+    private string Line(string path)
+    {
+        int line;
+        while (!_lines.TryGetValue(path, out line) && path.Length > 0)
+        {
+            path = path[..Math.Max(0, path.LastIndexOfAny(['.', '[']))];
+        }
+
+        return line > 0 ? $"({line})" : "";
+    }
 
     private static string Join(string path, string name) => path.Length == 0 ? name : $"{path}.{name}";
 
@@ -244,6 +325,9 @@ internal sealed partial class CatalogRepair
 
     [GeneratedRegex(@"^The JSON value could not be converted to (.*)$")]
     private static partial Regex Form();
+
+    [GeneratedRegex(@"^models\[\d+\](\.name)?$")]
+    private static partial Regex ModelOrItsName();
 
     [GeneratedRegex("'([^']*)'")]
     private static partial Regex Quoted();

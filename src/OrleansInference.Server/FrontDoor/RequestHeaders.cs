@@ -31,7 +31,9 @@ internal static class RequestHeaders
         {
             if (name.StartsWith(Prefix, StringComparison.OrdinalIgnoreCase) && !Known.Contains(name, StringComparer.OrdinalIgnoreCase) && !OfAnswers.Contains(name))
             {
-                problems.Add($"{name}: there is no such header. {(NearestName.Of(name, Known) is { } near ? $"'{near}' may be meant; known" : "Known")} are {string.Join(", ", Known)}.");
+                problems.Add(RefusalWriter.SpeaksSageMaker(request)
+                    ? $"{name}: there is no such header. In SageMaker's dialect the router takes pairs in {CustomAttributes.Header}: {string.Join(", ", RoutingFields.Names.Order(StringComparer.Ordinal))}."
+                    : $"{name}: there is no such header. {(NearestName.Of(name, Known) is { } near ? $"'{near}' may be meant; known" : "Known")} are {string.Join(", ", Known)}.");
             }
         }
     }

@@ -113,6 +113,58 @@ public sealed class SettingsReaderTests : IDisposable
     }
 
     [Fact]
+    public void Mistakes_of_range_are_reported_with_their_line_also_beside_values_of_the_wrong_form()
+    {
+        var catalog = Write("both.json", """
+            {
+              "instancePrices": { "ml.m5.large": "-0.115" },
+              "serverlessPerGigabyteSecond": "2000000000",
+              "models": [ { "name": "chat", "variants": [ { "name": "full", "endpoints": [
+                { "name": "chat-rt", "lane": "Fast", "instanceType": "ml.m5.large", "memoryMb": 2048,
+                  "minInstances": 3,
+                  "maxInstances": 2,
+                  "tariff": { "perRequest": "-1" } },
+                { "name": 7, "lane": "Realtime", "instanceType": "ml.m5.large",
+                  "minInstances": 9, "maxInstances": "ten",
+                  "maxServiceSeconds": 1000 } ] } ] } ],
+              "tenants": [ { "id": "acme", "models": [ "chat" ], "budgets": [
+                { "kind": "Rolling", "limit": true,
+                  "seconds": 1 } ] } ]
+            }
+            """);
+        var problems = Problems(Write("config.json", """{ "OrleansInference": { "Catalog": "both.json" } }"""));
+        const string First = "models[0].variants[0].endpoints[0]";
+        const string Second = "models[0].variants[0].endpoints[1]";
+        Has(problems, $"{catalog}(2): instancePrices.ml.m5.large: ", "negative");
+        Has(problems, $"{catalog}(3): serverlessPerGigabyteSecond: ", "above 1000000");
+        Has(problems, $"{catalog}(5): {First}.lane: ", "one of Realtime");
+        Has(problems, $"{catalog}(6): {First}.minInstances: ", "2");
+        Has(problems, $"{catalog}(8): {First}.tariff.perRequest: ", "negative");
+        Has(problems, $"{catalog}(9): {Second}.name: ");
+        Has(problems, $"{catalog}(10): {Second}.maxInstances: ", "a whole number");
+        Has(problems, $"{catalog}(11): {Second}.maxServiceSeconds: ", "1000");
+        Has(problems, $"{catalog}(13): tenants[0].budgets[0].limit: ");
+        Has(problems, $"{catalog}(14): tenants[0].budgets[0].seconds: ");
+
+        // Nothing that only follows: memory is wrong on all lanes but one, nine instances may be within what was meant.
+        Assert.Equal(10, problems.Count(problem => problem.StartsWith(catalog, StringComparison.Ordinal)));
+    }
+
+    [Fact]
+    public void A_mistake_of_range_alone_has_its_line_too_and_what_is_missing_that_of_what_lacks_it()
+    {
+        var catalog = Write("range.json", """
+            { "instancePrices": { "ml.m5.large": "0.115" },
+              "models": [ { "name": "chat", "variants": [ { "name": "full", "endpoints": [
+                { "name": "chat-rt", "lane": "Realtime", "instanceType": "ml.m5.large", "minInstances": 2, "maxInstances": 1 },
+                { "name": "chat-2", "lane": "Async" } ] } ] } ] }
+            """);
+        var problems = Problems(Write("config.json", """{ "OrleansInference": { "Catalog": "range.json" } }"""));
+        Has(problems, $"{catalog}(3): models[0].variants[0].endpoints[0].minInstances: ", "above maxInstances (1)");
+        Has(problems, $"{catalog}(4): models[0].variants[0].endpoints[1].instanceType: ", "runs on instances");
+    }
+
+    [Fact]
     public void A_misspelt_section_or_setting_is_named_with_the_one_that_may_be_meant()
     {
         var config = Write("config.json", """{ "OrleansInferance": { "Speed": 2 }, "Logging": {}, "OrleansInference": { "Catlog": "x", "Aws": { "Regoin": "eu" } } }""");

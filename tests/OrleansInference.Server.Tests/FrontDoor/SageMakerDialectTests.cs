@@ -82,7 +82,7 @@ public sealed class SageMakerDialectTests
         Assert.Contains("deadline in X-Amzn-SageMaker-Custom-Attributes", message, StringComparison.Ordinal);
         Assert.DoesNotContain("unknown", message, StringComparison.Ordinal);
         using var header = await host.PostSignedAsync(Invoke, key, Body, headers: [("X-Inference-Clas", "High")]);
-        Assert.StartsWith("X-Inference-Clas: there is no such header. 'X-Inference-Class' may be meant", await ExpectAsync(header, HttpStatusCode.BadRequest, "ValidationError"), StringComparison.Ordinal);
+        Assert.StartsWith("X-Inference-Clas: there is no such header. In SageMaker's dialect the router takes pairs in X-Amzn-SageMaker-Custom-Attributes: class, ", await ExpectAsync(header, HttpStatusCode.BadRequest, "ValidationError"), StringComparison.Ordinal);
         Assert.Null(host.Dispatcher.Last);
     }
 
