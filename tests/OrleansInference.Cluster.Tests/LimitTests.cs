@@ -71,6 +71,34 @@ public sealed class LimitTests
     }
 
     [Fact]
+    public async Task Money_that_has_come_free_is_given_at_once_to_who_asks_next_though_the_silo_knew_it_was_short()
+    {
+        await using var world = await RouterCluster.StartAsync(silos: 2, clock: new(new FakeTimeProvider(DateTimeOffset.UtcNow)));
+        await world.ApplyAsync(SampleCatalog.Create(Price * 3));
+        var tenant = world.Grains.GetGrain<ITenantGrain>(SampleCatalog.Poor.Value);
+        Assert.True((await tenant.Reserve("job", Price * 3, long.MaxValue)).Granted);
+        var refused = await Task.WhenAll(Enumerable.Range(0, 20).Select(i => AskAsync(world.Dispatchers()[i % 2])));
+        Assert.All(refused, static outcome =>
+        {
+            Assert.Equal(ProblemCode.BudgetExhausted, outcome.Problem?.Code);
+            Assert.Contains($"{Price} $ are needed and of the budget of {Price * 3} $ per rolling 86400 s {Money.Zero} $ are available: {Money.Zero} $ are settled, {Price * 3} $ reserved by jobs;", outcome.Problem!.Message, StringComparison.Ordinal);
+            Assert.NotNull(outcome.Problem.RetryAfter);
+        });
+
+        // No time passes, and nobody tells the silos.
+        await tenant.Settle("job", Price);
+        Assert.Equal(Price * 2, (await tenant.GetBudget()).Windows[0].Available);
+        foreach (var dispatcher in world.Dispatchers())
+        {
+            var outcome = await AskAsync(dispatcher);
+            Assert.True(outcome.IsAnswer, outcome.Problem?.Message);
+        }
+
+        var spent = await AskAsync(world.Dispatchers()[0]);
+        Assert.Equal(ProblemCode.BudgetExhausted, spent.Problem?.Code);
+    }
+
+    [Fact]
     public async Task A_lease_goes_back_when_it_has_not_been_used_for_its_time_and_no_sooner()
     {
         var time = new FakeTimeProvider(DateTimeOffset.UtcNow);

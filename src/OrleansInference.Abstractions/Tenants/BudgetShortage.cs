@@ -7,7 +7,7 @@ public sealed record BudgetShortage
     /// <summary>What was asked for.</summary>
     [Id(0)] public required Money Amount { get; init; }
 
-    /// <summary>What the tightest window leaves for anybody; negative after its limit was lowered.</summary>
+    /// <summary>What no window forbids, to anybody; negative after a limit was lowered. The reason tells of the window that frees last, which may leave more.</summary>
     [Id(1)] public required Money Available { get; init; }
 
     /// <summary>Milliseconds until the amount fits if nobody else spends; 0: it never will.</summary>
@@ -16,6 +16,6 @@ public sealed record BudgetShortage
     /// <summary>Whether that time rests on money coming back that leases, requests under way or jobs hold now.</summary>
     [Id(3)] public bool IsHeld { get; init; }
 
-    /// <summary>The window, how its limit is taken up and when that changes: a sentence that begins in lower case, whose figures add up to the limit.</summary>
+    /// <summary>What is needed, the window, what of its limit is available and what takes up the rest, and when that changes: a sentence that begins with the amount, whose parts and what is available add up to the limit.</summary>
     [Id(4)] public required string Reason { get; init; }
 }

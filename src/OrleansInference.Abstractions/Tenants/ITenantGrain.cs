@@ -37,6 +37,9 @@ public sealed record ReservationReply
 
     /// <summary>If granted: Unix ms at which the charge counts in budget windows, by the ledger's clock; what the audit log states as the time of the reservation.</summary>
     [Id(3)] public long AdmittedAt { get; init; }
+
+    /// <summary>If refused for lack of money: what there is, in figures of that moment.</summary>
+    [Id(4)] public BudgetShortage? Shortage { get; init; }
 }
 
 /// <summary>One budget window as it stands.</summary>
@@ -157,8 +160,8 @@ public interface ITenantGrain : IGrainWithStringKey
     /// </summary>
     [Alias("Hold")] Task<bool> Hold(string reservationId, long until);
 
-    /// <summary>Why the budget does not allow an amount, and when it will; null if there is no such tenant or it has no budget.</summary>
-    [Alias("GetShortage")] Task<BudgetShortage?> GetShortage(Money amount);
+    /// <summary>What there is for each of some amounts, why it is not more, and when each fits; empty if there is no such tenant or it has no budget.</summary>
+    [Alias("GetShortages")] Task<ImmutableArray<BudgetShortage>> GetShortages(ImmutableArray<Money> amounts);
 
     /// <summary>The budget as it stands.</summary>
     [Alias("GetBudget")] Task<BudgetView> GetBudget();

@@ -84,7 +84,7 @@ internal sealed partial class Dispatcher(
                 return new() { Problem = problem };
             }
 
-            var routed = planner.Decide(plan);
+            var routed = await planner.DecideAsync(plan);
             return new() { Explanation = Explainer.Explain(plan.Table, plan.Route, routed.Tenant, routed.Decision, routed.Quotes, request.Tenant) };
         }
         catch (Exception exception)
@@ -234,12 +234,12 @@ internal sealed partial class Dispatcher(
         var refusals = 0;
         for (var attempt = 0; attempt < options.Value.MaxAttempts;)
         {
-            var routed = planner.Decide(plan);
+            var routed = await planner.DecideAsync(plan);
             planner.Log(plan, routed);
             if (!routed.Decision.HasRoute && routed.Decision.Held is null)
             {
                 // What went wrong with the candidate that was tried says more than that none is left.
-                return last ?? new() { Problem = planner.ProblemOf(plan, routed) };
+                return last ?? new() { Problem = RequestPlanner.ProblemOf(plan, routed) };
             }
 
             var candidate = plan.Table.Candidates[routed.Decision.Held ?? routed.Decision.Chosen];
@@ -258,18 +258,16 @@ internal sealed partial class Dispatcher(
                 var submitted = await SubmitAsync(plan, route, routed.Decision.Held is not null, cancellationToken);
                 if (submitted.Problem is { Code: ProblemCode.BudgetExhausted } refusal && routed.Decision.HasRoute && ++refusals <= plan.Table.Candidates.Length)
                 {
+                    // As below: the tenant's low-budget policy goes on from here. Under a key it has been said to become a job.
                     await plan.Tenant.LearnShortAsync(route.ChargeCap, (long)(refusal.RetryAfter?.TotalMilliseconds ?? 0));
-                    if (plan.Tenant.MaxAffordable(clock.Now) < route.ChargeCap)
+                    RefusedByLedger(plan, route);
+                    if (plan.Key is not null)
                     {
-                        // As below: the tenant's low-budget policy goes on from here. Under a key it has been said to become a job.
-                        if (plan.Key is not null)
-                        {
-                            RequestPlanner.RequireJob(plan);
-                        }
-
-                        plan.Route = plan.Route with { Attempt = plan.Route.Attempt + 1 };
-                        continue;
+                        RequestPlanner.RequireJob(plan);
                     }
+
+                    plan.Route = plan.Route with { Attempt = plan.Route.Attempt + 1 };
+                    continue;
                 }
 
                 return submitted;
@@ -280,7 +278,12 @@ internal sealed partial class Dispatcher(
                 : await plan.Tenant.ReserveAsync(routed.Decision.ChargeCap);
             if (money.Reservation is not { } reservation)
             {
-                if (plan.Tenant.MaxAffordable(clock.Now) < routed.Decision.ChargeCap && plan.Route.Attempt < options.Value.MaxAttempts)
+                if (plan.Key is not null)
+                {
+                    RefusedByLedger(plan, route);
+                }
+
+                if (plan.Route.Attempt < options.Value.MaxAttempts)
                 {
                     // Now that it is known how much there is, the tenant's low-budget policy has its say.
                     plan.Route = plan.Route with { Attempt = plan.Route.Attempt + 1 };
@@ -307,6 +310,9 @@ internal sealed partial class Dispatcher(
 
         return last ?? InferenceOutcome.Refused(ProblemCode.BudgetExhausted, $"The budget of tenant '{plan.Request.Tenant}' does not allow the request now.", ComeBack);
     }
+
+    private static void RefusedByLedger(RequestPlan plan, RouteTaken route) =>
+        plan.Refused = plan.Refused is { } least ? Money.Min(least, route.ChargeCap) : route.ChargeCap;
 
     private async Task<TryResult> TryAsync(
         RequestPlan plan,

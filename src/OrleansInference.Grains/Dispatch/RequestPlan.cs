@@ -29,6 +29,9 @@ internal sealed class RequestPlan
     /// <summary>Whether it was accepted as a job.</summary>
     public bool IsJob { get; set; }
 
+    /// <summary>The smallest charge cap that the ledger itself has refused this request, to which money on this silo's lease was of no use.</summary>
+    public Money? Refused { get; set; }
+
     /// <summary>Set while the request runs under its idempotency key.</summary>
     public KeyedRequests.KeyedRequest? Key { get; set; }
 }

@@ -31,6 +31,8 @@ internal sealed class RequestPlanner(
     private const int JobLanes = (1 << (int)Lane.Async) | (1 << (int)Lane.Batch);
     private const int AllLanes = 0b1111;
 
+    private static readonly TimeSpan LeastWait = TimeSpan.FromSeconds(1);
+
     /// <summary>The plan, or the problem that there is none.</summary>
     public async ValueTask<(RequestPlan? Plan, InferenceProblem? Problem)> PlanAsync(InferenceRequest request, Manner manner)
     {
@@ -112,8 +114,19 @@ internal sealed class RequestPlanner(
         plan.Route = plan.Route with { LaneMask = (lanes & JobLanes) is > 0 and var jobs ? jobs : JobLanes };
     }
 
-    /// <summary>Decides from what is known now.</summary>
-    public Routed Decide(RequestPlan plan)
+    /// <summary>
+    /// Decides from what is known now. Before a request is turned away or held for lack of money, the ledger is asked what there is
+    /// at this moment: what was known may be a second old, and the last cent is there to be spent.
+    /// </summary>
+    public async ValueTask<Routed> DecideAsync(RequestPlan plan)
+    {
+        var routed = Decide(plan, plan.Tenant.Known(clock.Now));
+        return routed.Decision is { Outcome: DecisionOutcome.BudgetShort, CapNeeded: var needed }
+            ? Decide(plan, await plan.Tenant.AskAffordableAsync(needed, plan.Refused))
+            : routed;
+    }
+
+    private Routed Decide(RequestPlan plan, Affordable affordable)
     {
         var now = clock.Now;
         var table = plan.Table;
@@ -125,7 +138,7 @@ internal sealed class RequestPlanner(
             loads[i] = endpoints.Get(candidates[i].Endpoint.Name).LoadFor(plan.Class, now, candidates[i].Status?.Version ?? 0);
         }
 
-        var tenant = TenantRouting.From(plan.Definition, plan.Tenant.Pacing, plan.Tenant.MaxAffordable(now)) with { Shortage = plan.Tenant.ShortageReason(now) };
+        var tenant = TenantRouting.From(plan.Definition, plan.Tenant.Pacing, affordable.Cap) with { Shortage = affordable.Shortage };
         var quotes = new Quote[candidates.Length];
         var decision = Router.Decide(table, plan.Route, tenant, loads, quotes);
         return new(decision, tenant, loads, quotes);
@@ -141,7 +154,7 @@ internal sealed class RequestPlanner(
     }
 
     /// <summary>The refusal that a decision without a route means.</summary>
-    public InferenceProblem ProblemOf(RequestPlan plan, Routed routed)
+    public static InferenceProblem ProblemOf(RequestPlan plan, Routed routed)
     {
         var problem = Explainer.ProblemOf(plan.Table, plan.Route, routed.Tenant, routed.Decision, routed.Quotes)!;
         if (problem.Code == ProblemCode.NoCandidate && plan.Key is { MustBeJob: true })
@@ -149,8 +162,9 @@ internal sealed class RequestPlanner(
             return problem with { Message = $"{problem.Message} It may be a job already under its idempotency key: allow the async or batch lane." };
         }
 
-        return problem.Code == ProblemCode.BudgetExhausted && problem.RetryAfter is null && plan.Tenant.RetryAfterMs(clock.Now) is > 0 and var milliseconds
-            ? problem with { RetryAfter = TimeSpan.FromMilliseconds(milliseconds) }
+        // A moment at least, so that those who wait for the same money do not all ask at once.
+        return problem is { Code: ProblemCode.BudgetExhausted, RetryAfter: { } wait } && wait < LeastWait
+            ? problem with { RetryAfter = LeastWait }
             : problem;
     }
 

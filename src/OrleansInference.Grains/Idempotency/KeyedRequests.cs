@@ -131,7 +131,7 @@ internal sealed partial class KeyedRequests(
             var granted = await grain.Reserve(Claim, call, plan.Deadline + ReservationGraceMs);
             return granted.Granted
                 ? new(new(null, cap, granted.AdmittedAt, true), 0)
-                : await plan.Tenant.LearnShortAsync(cap, granted.RetryAfterMs);
+                : await plan.Tenant.LearnShortAsync(cap, granted.RetryAfterMs, granted.Shortage);
         }
 
         /// <summary>The request is about to become a job.</summary>

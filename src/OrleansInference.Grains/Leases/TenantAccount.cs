@@ -12,6 +12,9 @@ internal readonly record struct MoneyReservation(HeldLease? Held, Money Amount, 
 /// <summary>A reservation, or when to come back for one and why.</summary>
 internal readonly record struct MoneyReply(MoneyReservation? Reservation, long RetryAfterMs, string? Reason = null);
 
+/// <summary>What a tenant's budget covers: the largest charge cap, null if it is not known to be short, and the ledger's account of it.</summary>
+internal readonly record struct Affordable(Money? Cap, BudgetShortage? Shortage);
+
 /// <summary>A tenant on this silo: its definition, pacing and money.</summary>
 internal sealed class TenantAccount(TenantId tenant, ITenantGrain grain, LeaseHolderIdentity holder, RouterClock clock) : LeaseAccount(holder, clock)
 {
@@ -22,11 +25,12 @@ internal sealed class TenantAccount(TenantId tenant, ITenantGrain grain, LeaseHo
     // Each round admits somebody or tells that the money is short; this only bounds what cannot happen.
     private const int MaxRounds = 256;
 
+    private readonly ShortageInquiry _inquiry = new(grain);
     private readonly Lock _rounds = new();
     private Round? _next;
     private volatile TenantLease? _lease;
     private volatile Scarcity? _scarcity;
-    private volatile BudgetShortage? _shortage;
+    private Round? _asking;
     private long _freshUntil;
     private volatile bool _wasUnmet;
 
@@ -49,14 +53,23 @@ internal sealed class TenantAccount(TenantId tenant, ITenantGrain grain, LeaseHo
         await JoinAsync(0);
     }
 
-    /// <summary>The largest charge cap that the budget can cover; null: not known to be short.</summary>
-    public Money? MaxAffordable(long now) => _scarcity is { } scarcity && now < scarcity.Until ? scarcity.Affordable : null;
+    /// <summary>What is known of late of what the budget covers.</summary>
+    public Affordable Known(long now) => _scarcity is { } scarcity && now < scarcity.Until ? scarcity.Affordable : default;
 
-    /// <summary>Milliseconds until money may be free, when it is known to be short.</summary>
-    public long RetryAfterMs(long now) => _scarcity is { } scarcity ? Math.Max(0, scarcity.FreeAt - now) : 0;
+    /// <summary>
+    /// What the budget covers now, as the ledger says: to be asked before an amount is turned away for what was known earlier.
+    /// <paramref name="refused"/> is an amount that the ledger itself has just refused, to which this silo's lease is of no use.
+    /// </summary>
+    public async Task<Affordable> AskAffordableAsync(Money amount, Money? refused)
+    {
+        if (await _inquiry.AskAsync(amount) is not { } shortage)
+        {
+            _scarcity = null;
+            return default;
+        }
 
-    /// <summary>Why money is short, while it is known to be.</summary>
-    public string? ShortageReason(long now) => _scarcity is { } scarcity && now < scarcity.Until ? scarcity.Reason : null;
+        return Learn(shortage, refused is { } tooMuch && shortage.Available < tooMuch ? tooMuch : null);
+    }
 
     /// <summary>Reserves a charge cap: from the lease, else by asking the tenant's grain for as much.</summary>
     public ValueTask<MoneyReply> ReserveAsync(Money amount)
@@ -85,9 +98,9 @@ internal sealed class TenantAccount(TenantId tenant, ITenantGrain grain, LeaseHo
     protected override async Task<LeaseGrant?> SendAsync(LeaseReport report)
     {
         var lease = await grain.Refill(report);
-        if (report.AtLeast > 0)
+        if (report.AtLeast > 0 && _asking is { } round)
         {
-            _shortage = lease.Shortage;
+            round.Shortage = lease.Shortage;
         }
 
         if (report.LeaseId == Current.Lease.LeaseId || lease.Tenant is null)
@@ -102,6 +115,7 @@ internal sealed class TenantAccount(TenantId tenant, ITenantGrain grain, LeaseHo
     private async ValueTask<MoneyReply> AskAsync(Money amount)
     {
         Round round;
+        BudgetShortage? shortage = null;
         var rounds = 0;
         do
         {
@@ -122,27 +136,47 @@ internal sealed class TenantAccount(TenantId tenant, ITenantGrain grain, LeaseHo
                 return new(new(held, amount, now, true), 0);
             }
         }
-        while (!(round.IsUnmet && round.Asked <= amount.Nanos) && ++rounds < MaxRounds);
+        while (!await IsShortAsync() && ++rounds < MaxRounds);
 
-        return await LearnShortAsync(amount, round.RetryAfterMs, round.Shortage);
+        return await LearnShortAsync(amount, round.RetryAfterMs, shortage);
+
+        // It is refused with what the ledger says of this amount; if that has become free meanwhile, it is asked for again.
+        async ValueTask<bool> IsShortAsync()
+        {
+            if (!round.IsUnmet || round.Asked > amount.Nanos)
+            {
+                return false;
+            }
+
+            shortage = round.Shortage?.Amount == amount ? round.Shortage : await _inquiry.AskAsync(amount);
+            return shortage is null || shortage.Available < amount;
+        }
     }
 
-    /// <summary>
-    /// Takes note that the amount was refused, and answers when to come back (0: never) and why. What is affordable is asked once
-    /// in a while, so that a flood of requests that cannot be paid costs no grain call each.
-    /// </summary>
+    /// <summary>Takes note that the amount was refused, and answers when to come back (0: never) and why.</summary>
     public async Task<MoneyReply> LearnShortAsync(Money amount, long retryAfterMs, BudgetShortage? known = null)
     {
-        var shortage = known?.Amount == amount ? known : await grain.GetShortage(amount);
-        var affordable = Money.Max(Money.Zero, shortage?.Available ?? Money.Zero) + Money.FromNanos(Available);
+        var shortage = known?.Amount == amount ? known : await _inquiry.AskAsync(amount);
+        if (shortage is null)
+        {
+            return new(null, Math.Max(retryAfterMs, ComeBackMs));
+        }
 
         // Other silos' leases may take it meanwhile: what was just refused is not affordable.
-        affordable = affordable >= amount ? Money.FromNanos(Math.Max(0, amount.Nanos - 1)) : affordable;
-        var now = Clock.Now;
-        var neverFits = shortage is { RetryAfterMs: 0 };
-        var retry = neverFits ? 0 : Math.Max(shortage?.RetryAfterMs ?? retryAfterMs, ComeBackMs);
-        _scarcity = new(affordable, now + (retry > 0 ? Math.Min(retry, ScarceMs) : ScarceMs), now + retry, shortage?.Reason);
-        return new(null, retry, shortage?.Reason);
+        Learn(shortage, shortage.Available < amount ? amount : null);
+        return new(null, ComeBackAfter(shortage), shortage.Reason);
+    }
+
+    /// <summary>Milliseconds after which to come back for what is short; 0: never.</summary>
+    public static long ComeBackAfter(BudgetShortage shortage) => shortage.RetryAfterMs == 0 ? 0 : Math.Max(shortage.RetryAfterMs, ComeBackMs);
+
+    private Affordable Learn(BudgetShortage shortage, Money? tooMuch)
+    {
+        var cap = Money.Max(Money.Zero, shortage.Available) + Money.FromNanos(Available);
+        cap = tooMuch <= cap ? Money.FromNanos(Math.Max(0, tooMuch.Value.Nanos - 1)) : cap;
+        var affordable = new Affordable(cap, shortage);
+        _scarcity = new(affordable, Clock.Now + ScarceMs);
+        return affordable;
     }
 
     // Requests that wait share a message. It asks for what all of them need; after that was too much, for what the most
@@ -153,7 +187,7 @@ internal sealed class TenantAccount(TenantId tenant, ITenantGrain grain, LeaseHo
         {
             var round = _next ??= new();
             round.Sum += amount;
-            round.Least = Math.Min(round.Least, amount);
+            round.Least = amount > 0 ? Math.Min(round.Least, amount) : round.Least;
             return round.Run ??= RunAsync(round);
         }
     }
@@ -166,13 +200,15 @@ internal sealed class TenantAccount(TenantId tenant, ITenantGrain grain, LeaseHo
             lock (_rounds)
             {
                 _next = null;
-                round.Asked = _wasUnmet ? round.Least : round.Sum;
+                _asking = round;
+                round.Asked = _wasUnmet ? Math.Min(round.Least, round.Sum) : round.Sum;
                 return round.Asked;
             }
         });
         round.RetryAfterMs = grant?.RetryAfterMs ?? 0;
-        round.Shortage = _shortage;
-        round.IsUnmet = grant is not null && (grant.RetryAfterMs > 0 || Available < round.Asked);
+
+        // By the ledger's word alone: what it granted may be gone already, to those who did not have to ask.
+        round.IsUnmet = grant is not null && (grant.RetryAfterMs > 0 || round.Shortage is not null);
         _wasUnmet = round.IsUnmet;
         return round;
     }
@@ -188,5 +224,5 @@ internal sealed class TenantAccount(TenantId tenant, ITenantGrain grain, LeaseHo
         public bool IsUnmet;
     }
 
-    private sealed record Scarcity(Money Affordable, long Until, long FreeAt, string? Reason);
+    private sealed record Scarcity(Affordable Affordable, long Until);
 }

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using OrleansInference.Budgets;
@@ -188,10 +189,11 @@ internal sealed partial class TenantGrain(
         return true;
     }
 
-    public Task<BudgetShortage?> GetShortage(Money amount)
+    public Task<ImmutableArray<BudgetShortage>> GetShortages(ImmutableArray<Money> amounts)
     {
         RequireAlive();
-        return Task.FromResult(_ledger is { IsLimited: true } && !_isRemoved ? _ledger.Shortage(amount, Clock.Now) : null);
+        var now = Clock.Now;
+        return Task.FromResult<ImmutableArray<BudgetShortage>>(_ledger is { IsLimited: true } && !_isRemoved ? [.. amounts.Select(amount => _ledger.Shortage(amount, now))] : []);
     }
 
     public Task<BudgetView> GetBudget()

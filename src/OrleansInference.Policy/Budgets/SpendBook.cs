@@ -111,6 +111,11 @@ internal sealed class SpendBook
                 frees.Sort(static (a, b) => a.At.CompareTo(b.At));
                 foreach (var free in frees)
                 {
+                    if (free.Amount == 0)
+                    {
+                        continue;
+                    }
+
                     need -= free.Amount;
                     fit = fit with { At = free.At, RestsOnHeld = fit.RestsOnHeld || free.IsHeld };
                     if (need <= 0)

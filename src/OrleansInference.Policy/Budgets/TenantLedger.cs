@@ -163,7 +163,7 @@ public sealed partial class TenantLedger
             Alert(refused: true);
             _escrow.Await(amount.Nanos, _now);
             var shortage = Shortage(amount, now);
-            return new() { RetryAfterMs = shortage.RetryAfterMs, Reason = shortage.Reason };
+            return new() { RetryAfterMs = shortage.RetryAfterMs, Reason = shortage.Reason, Shortage = shortage };
         }
 
         _reservations.Put(new() { Id = id, Amount = amount.Nanos, AdmittedAt = _now, ExpiresAt = expiresAt });

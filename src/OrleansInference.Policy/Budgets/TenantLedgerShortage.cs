@@ -11,21 +11,42 @@ public sealed partial class TenantLedger
         Tick(now);
         var fits = Fits(amount.Nanos);
         var window = fits?.Window ?? TooSmall(amount.Nanos) ?? throw new InvalidOperationException($"Tenant '{_definition.Id}' has no budget that could be short.");
-        var after = window.CountsAfter(_now);
-        var settled = Nanos(_book.Settled.SumAfter(after) + _book.Unreported.SumAfter(after));
-        var reserved = Nanos(_book.Reserved.SumAfter(after));
-        var outstanding = Money.FromNanos(_escrow.Outstanding);
-        var free = Money.FromNanos(_escrow.Leases.Sum(static lease => lease.Free));
-        var available = window.Definition.Limit - settled - reserved - outstanding;
-        var left = available.IsNegative ? $"{Money.Zero - available} $ more than the limit, which was lowered" : $"and {available} $ are left";
         return new()
         {
             Amount = amount,
-            Available = available,
+            Available = Money.FromNanos(_book.Available(_escrow.Outstanding, _now)),
             RetryAfterMs = fits is null ? 0 : Math.Max(1, fits.Value.At - _now),
             IsHeld = fits?.RestsOnHeld ?? false,
-            Reason = $"the budget of {window.Describe()} does not allow {amount} $ more: {settled} $ are spent, {reserved} $ reserved by jobs, {outstanding - free} $ held by requests under way, {free} $ set aside for silos, {left}; {Outlook(fits)}",
+            Reason = $"{amount} $ are needed and {Account(window)}; {Outlook(fits)}",
         };
+    }
+
+    // What is available is what the parts leave of the limit; what is nothing is not worth a word.
+    private string Account(BudgetWindow window)
+    {
+        var after = window.CountsAfter(_now);
+        var settled = Nanos(_book.Settled.SumAfter(after));
+        var unreported = Nanos(_book.Unreported.SumAfter(after));
+        var reserved = Nanos(_book.Reserved.SumAfter(after));
+        var leased = Money.FromNanos(_escrow.Outstanding);
+        var idle = Money.FromNanos(_escrow.Leases.Sum(static lease => lease.Free));
+        var available = window.Definition.Limit - settled - unreported - reserved - leased;
+        List<string> parts = [$"{settled} $ are settled"];
+        AddPart(unreported, "unreported by silos and jobs that vanished");
+        AddPart(reserved, "reserved by jobs");
+        AddPart(leased - idle, "held by requests under way");
+        AddPart(idle, "set aside for silos");
+        return available.IsNegative
+            ? $"the budget of {window.Describe()} is {Money.Zero - available} $ over its limit, which was lowered: {string.Join(", ", parts)}"
+            : $"of the budget of {window.Describe()} {available} $ are available: {string.Join(", ", parts)}";
+
+        void AddPart(Money amount, string what)
+        {
+            if (amount > Money.Zero)
+            {
+                parts.Add($"{amount} $ {what}");
+            }
+        }
     }
 
     private BudgetWindow? TooSmall(long amount)

@@ -57,11 +57,14 @@ public static class Explainer
             return null;
         }
 
+        // The account of another amount, or of an earlier moment, would give figures that do not belong together.
+        var shortage = decision.Outcome == DecisionOutcome.BudgetShort && tenant.Shortage is { } known && known.Amount == decision.CapNeeded ? known : null;
+        var retryAfterMs = shortage?.RetryAfterMs ?? decision.RetryAfterMs;
         var model = table.Model;
         var (code, message) = decision.Outcome switch
         {
             DecisionOutcome.DeadlineUnreachable => (ProblemCode.DeadlineUnreachable, DeadlineMessage(table, request, quotes)),
-            DecisionOutcome.BudgetShort => (ProblemCode.BudgetExhausted, $"The cheapest route of model {model} that meets the deadline and that the low-budget policy allows needs {decision.CapNeeded} $ of budget, more than the {tenant.MaxAffordableCap} $ available{(tenant.Shortage is { } why ? $" ({why})" : "")}; raise the budget, wait until it frees, or allow cheaper lanes or variants in the low-budget policy."),
+            DecisionOutcome.BudgetShort => (ProblemCode.BudgetExhausted, $"The budget does not cover the cheapest route of model {model} that meets the deadline and that the low-budget policy allows: {shortage?.Reason ?? $"{decision.CapNeeded} $ are needed, and more than {tenant.MaxAffordableCap} $ is not available"}. Raise the budget, wait until it frees, or allow cheaper lanes or variants in the low-budget policy."),
             DecisionOutcome.Unavailable => (ProblemCode.UpstreamUnavailable, $"Every endpoint of model {model} that could serve the request is failing, draining or was tried; try again."),
             DecisionOutcome.PayloadTooLarge => (ProblemCode.PayloadTooLarge, $"The body of {request.PayloadBytes} bytes is larger than the {LargestPayload(table)} bytes that model {model} takes; send it by reference to the async lane or make it smaller."),
             _ => (ProblemCode.NoCandidate, $"No endpoint of model {model} satisfies the request: {Reasons(table, request, tenant, decision, quotes)}. Loosen the constraint that is named."),
@@ -70,7 +73,7 @@ public static class Explainer
         {
             Code = code,
             Message = message,
-            RetryAfter = decision.RetryAfterMs > 0 ? TimeSpan.FromMilliseconds(decision.RetryAfterMs) : null,
+            RetryAfter = retryAfterMs > 0 ? TimeSpan.FromMilliseconds(retryAfterMs) : null,
         };
     }
 

@@ -20,8 +20,8 @@ public readonly record struct TenantRouting
     /// <summary>The largest charge cap that the tenant's budget can cover now; null: no limit.</summary>
     public Money? MaxAffordableCap { get; init; }
 
-    /// <summary>Why the budget covers no more than <see cref="MaxAffordableCap"/>, for people; null: not known.</summary>
-    public string? Shortage { get; init; }
+    /// <summary>What the ledger said when an amount was too much for it; null: not known to be short.</summary>
+    public BudgetShortage? Shortage { get; init; }
 
     /// <summary>What may be given up, in order, when the best route is not affordable. Ends at the first <see cref="LowBudgetStep.Hold"/> or <see cref="LowBudgetStep.Refuse"/>.</summary>
     public ImmutableArray<LowBudgetStep> LowBudget { get; init; }

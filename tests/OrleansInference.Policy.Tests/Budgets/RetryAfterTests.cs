@@ -54,10 +54,27 @@ public sealed partial class RetryAfterTests
             }
 
             var figures = Figures().Matches(shortage.Reason).Select(static match => decimal.Parse(match.Groups[1].Value, CultureInfo.InvariantCulture)).ToArray();
-            Assert.Equal(figures[0], figures[2..].Sum());
-            Assert.Equal(shortage.Amount.ToDollars(), figures[1]);
+
+            // Needed, limit, available, and the parts that take the rest up.
+            Assert.Equal(shortage.Amount.ToDollars(), figures[0]);
+            Assert.Equal(figures[1], figures[2..].Sum());
+            Assert.True(figures[2] < figures[0] && figures[2] >= shortage.Available.ToDollars(), $"seed {seed}: {shortage.Reason}");
+            Assert.True(shortage.IsHeld == shortage.Reason.Contains("is held", StringComparison.Ordinal), $"seed {seed}: {shortage.Reason}");
             Assert.True(shortage.Available < shortage.Amount, $"seed {seed}: {shortage.Reason}");
         }
+    }
+
+    [Fact]
+    public void Nothing_is_said_to_be_held_where_silos_hold_leases_of_nothing()
+    {
+        var now = 1_800_000_000_000;
+        var ledger = new TenantLedger(new() { Id = new("t"), Budgets = [new() { Kind = BudgetWindowKind.Rolling, Seconds = 3600, Limit = Money.FromNanos(100) }] });
+        Assert.True(ledger.Reserve("job", Money.FromNanos(100), now + 60_000, now).Granted);
+        ledger.Settle("job", Money.FromNanos(100), now);
+        ledger.Refill(new() { Holder = "a", LeaseId = 1, AtLeast = 10 }, now + 1);
+        var shortage = ledger.Shortage(Money.FromNanos(10), now + 2);
+        Assert.False(shortage.IsHeld);
+        Assert.Contains("enough has left the window at", shortage.Reason, StringComparison.Ordinal);
     }
 
     [Fact]
