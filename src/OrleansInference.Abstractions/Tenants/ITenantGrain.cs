@@ -42,17 +42,20 @@ public sealed record ReservationReply
     [Id(4)] public BudgetShortage? Shortage { get; init; }
 }
 
-/// <summary>One budget window as it stands.</summary>
+/// <summary>
+/// One budget window as it stands. Each part of the money is counted once:
+/// limit + <see cref="OverLimit"/> = <see cref="Settled"/> + <see cref="Unreported"/> + <see cref="Reserved"/> + <see cref="Leased"/> + <see cref="Available"/>.
+/// </summary>
 [GenerateSerializer, Immutable, Alias("oi.BudgetWindowView")]
 public sealed record BudgetWindowView
 {
     /// <summary>The window as configured.</summary>
     [Id(0)] public required BudgetWindowDefinition Window { get; init; }
 
-    /// <summary>Charges counted inside the window, final ones and the <see cref="Unreported"/>.</summary>
+    /// <summary>Final charges inside the window.</summary>
     [Id(1)] public Money Settled { get; init; }
 
-    /// <summary>Part of <see cref="Settled"/> that holders which vanished never accounted for.</summary>
+    /// <summary>What holders that vanished and reservations that ran out never accounted for, inside the window: it counts as spent.</summary>
     [Id(2)] public Money Unreported { get; init; }
 
     /// <summary>What could still be granted now.</summary>
@@ -73,7 +76,7 @@ public sealed record BudgetWindowView
     /// <summary>Out on leases; counts in every window.</summary>
     [Id(7)] public Money Leased { get; init; }
 
-    /// <summary>Part of <see cref="Leased"/> and <see cref="Reserved"/> beyond the limit, after it was lowered: by so much the charges may exceed it at most.</summary>
+    /// <summary>Part of <see cref="OverLimit"/> that is not spent but leased or reserved: so much may still be charged beyond the limit, if it is not given back.</summary>
     [Id(8)] public Money BeyondLimit { get; init; }
 
     /// <summary>Recent spend over the rate at which the window would just last: above 1 is ahead of pace.</summary>
@@ -81,6 +84,9 @@ public sealed record BudgetWindowView
 
     /// <summary>Alert thresholds reached in the present period, in percent.</summary>
     [Id(10)] public ImmutableArray<int> Alerts { get; init; } = [];
+
+    /// <summary>By how much the parts exceed the limit; above zero only after it was lowered below what was spent and out.</summary>
+    [Id(11)] public Money OverLimit { get; init; }
 }
 
 /// <summary>What one silo holds of a tenant's money.</summary>

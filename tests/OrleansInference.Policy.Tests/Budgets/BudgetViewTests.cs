@@ -78,13 +78,34 @@ public sealed class BudgetViewTests
     }
 
     [Fact]
+    public void Each_part_is_counted_once_also_where_money_is_unreported_and_the_limit_was_lowered_below_what_is_spent()
+    {
+        var ledger = new TenantLedger(Tenant(1000));
+        ledger.Refill(new() { Holder = "silent", LeaseId = 1, AtLeast = 200 }, Start);
+        var now = Start + EscrowOptions.Money.LeaseMs + EscrowOptions.Money.SkewMs;
+        Spend(ledger, "a", 100, now);
+        Assert.True(ledger.Reserve("job", Money.FromNanos(50), now + 60_000, now).Granted);
+        ledger.Refill(new() { Holder = "silo", LeaseId = 1, AtLeast = 120 }, now);
+        foreach (var (limit, available, over, beyond) in ((long, long, long, long)[])[(1000, 530, 0, 0), (400, 0, 70, 70), (60, 0, 410, 170)])
+        {
+            ledger.Configure(Tenant(limit), now);
+            var view = ledger.GetView(now);
+            var window = Assert.Single(view.Windows);
+            Assert.Equal((100, 200, 50, 120), (window.Settled.Nanos, window.Unreported.Nanos, window.Reserved.Nanos, window.Leased.Nanos));
+            Assert.Equal((available, over, beyond), (window.Available.Nanos, window.OverLimit.Nanos, window.BeyondLimit.Nanos));
+            Assert.Equal(limit + over, (window.Settled + window.Unreported + window.Reserved + window.Leased + window.Available).Nanos);
+            Assert.Equal((window.Settled, window.Unreported), (view.SettledTotal, view.UnreportedTotal));
+        }
+    }
+
+    [Fact]
     public void A_silent_holders_part_becomes_unreported_and_the_forecast_says_when_the_money_is_gone()
     {
         var ledger = new TenantLedger(Tenant(1000));
         ledger.Refill(new() { Holder = "silo", LeaseId = 1, AtLeast = 200 }, Start);
         var later = Start + EscrowOptions.Money.LeaseMs + EscrowOptions.Money.SkewMs;
         var window = ledger.GetView(later).Windows[0];
-        Assert.Equal((200, 200, 0), (window.Settled.Nanos, window.Unreported.Nanos, window.Leased.Nanos));
+        Assert.Equal((0, 200, 0), (window.Settled.Nanos, window.Unreported.Nanos, window.Leased.Nanos));
 
         for (var i = 0; i < 60; i++)
         {
