@@ -16,6 +16,9 @@ public enum WriteFate
 
     /// <summary>It is stored and reported as failed, and from then on that state is out of reach.</summary>
     StoredThenDown = 2,
+
+    /// <summary>Nothing is stored, and from then on that state is out of reach.</summary>
+    RefusedThenDown = 3,
 }
 
 /// <summary>
@@ -59,7 +62,7 @@ internal sealed class ConflictingStorage
         }
 
         Interlocked.Increment(ref _conflicts);
-        if (next.Fate == WriteFate.StoredThenDown)
+        if (next.Fate is WriteFate.StoredThenDown or WriteFate.RefusedThenDown)
         {
             _down[stateName] = true;
         }
@@ -88,7 +91,7 @@ internal sealed class ConflictingStorage
         public async Task WriteStateAsync<T>(string stateName, GrainId grainId, IGrainState<T> grainState)
         {
             var fate = world.FateOf(stateName, grainState.State);
-            if (fate != WriteFate.Refused)
+            if (fate is not (WriteFate.Refused or WriteFate.RefusedThenDown))
             {
                 await inner.WriteStateAsync(stateName, grainId, grainState);
             }

@@ -42,6 +42,20 @@ public sealed record ReservationReply
     [Id(4)] public BudgetShortage? Shortage { get; init; }
 }
 
+/// <summary>A reservation that has ended, by this call or before.</summary>
+[GenerateSerializer, Immutable, Alias("oi.EndedReservation")]
+public sealed record EndedReservation
+{
+    /// <summary>What was reserved.</summary>
+    [Id(0)] public required Money Amount { get; init; }
+
+    /// <summary>What was charged; zero: it was released.</summary>
+    [Id(1)] public required Money Charge { get; init; }
+
+    /// <summary>Unix ms at which a charge counts in budget windows, by the ledger's clock.</summary>
+    [Id(2)] public required long AdmittedAt { get; init; }
+}
+
 /// <summary>
 /// One budget window as it stands. Each part of the money is counted once:
 /// limit + <see cref="OverLimit"/> = <see cref="Settled"/> + <see cref="Unreported"/> + <see cref="Reserved"/> + <see cref="Leased"/> + <see cref="Available"/>.
@@ -157,8 +171,11 @@ public interface ITenantGrain : IGrainWithStringKey
     /// <summary>Reserves an amount under an id until <paramref name="expiresAt"/> (Unix ms); repeating it changes nothing.</summary>
     [Alias("Reserve")] Task<ReservationReply> Reserve(string reservationId, Money amount, long expiresAt);
 
-    /// <summary>Ends a reservation with the charge, at most its amount; repeating it changes nothing. A charge of zero releases it.</summary>
-    [Alias("Settle")] Task Settle(string reservationId, Money charge);
+    /// <summary>
+    /// Ends a reservation with the charge, at most its amount; repeating it changes nothing. A charge of zero releases it.
+    /// Answers how it has ended; null if no such reservation is known.
+    /// </summary>
+    [Alias("Settle")] Task<EndedReservation?> Settle(string reservationId, Money charge);
 
     /// <summary>
     /// Counts a job that waits for the budget, until <paramref name="until"/> (Unix ms) or until a reservation of that id is made or

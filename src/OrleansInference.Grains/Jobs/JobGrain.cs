@@ -83,7 +83,7 @@ internal sealed partial class JobGrain(
         }
 
         var reservation = ReservationId(specification.AcceptedAt);
-        await RemindAsync(ReminderName(specification.AcceptedAt), RecoverEvery, RecoverEvery);
+        await RemindAsync(JobReminder.Of(specification).Name, RecoverEvery, RecoverEvery);
         var machine = new JobMachine(
             new()
             {
@@ -97,7 +97,7 @@ internal sealed partial class JobGrain(
         if (!reply.Granted && (!machine.TryHold(reply.RetryAfterMs, Random.Shared.NextDouble(), Clock.Now) || !await Tenant.Hold(reservation, specification.Deadline)))
         {
             var tooMany = machine.IsHeld ? $"; {options.Value.MaxHeldJobs} jobs are held for it already" : "";
-            await ForgetReminderAsync(ReminderName(specification.AcceptedAt));
+            await ForgetReminderAsync(JobReminder.Of(specification).Name);
             DeactivateOnIdle();
             return InferenceOutcome.Refused(
                 ProblemCode.BudgetExhausted,
@@ -178,16 +178,17 @@ internal sealed partial class JobGrain(
     public async Task ReceiveReminder(string reminderName, TickStatus status)
     {
         RequireState();
-        if (_machine is { } machine && reminderName == ReminderName(machine.Record.Specification.AcceptedAt))
+        var reminder = JobReminder.Parse(reminderName);
+        if (_machine is { } machine && (reminder is null || reminder.AcceptedAt == machine.Record.Specification.AcceptedAt))
         {
             await AdvanceAsync();
             return;
         }
 
-        // It was set for a job that never became durable.
-        if (ReservationOf(reminderName) is { } reservation)
+        // It was set for a job that never became durable: if its reservation was made, that ends here, and is recorded as every end is.
+        if (reminder is not null && await Tenant.Settle(ReservationId(reminder.AcceptedAt), Money.Zero) is { Charge.Nanos: 0 } ended)
         {
-            await Tenant.Settle(reservation, Money.Zero);
+            await world.AuditReleaseAsync(_address, ReservationId(reminder.AcceptedAt), reminder, ended);
         }
 
         await ForgetReminderAsync(reminderName);
@@ -326,13 +327,13 @@ internal sealed partial class JobGrain(
         machine.SettlementTaken();
         await SaveAsync();
         world.Tell(machine);
-        await RemindAsync(ReminderName(record.Specification.AcceptedAt), TimeSpan.FromMilliseconds(Math.Max(1, machine.KeptUntil - Clock.Now)), PurgeEvery);
+        await RemindAsync(JobReminder.Of(record.Specification).Name, TimeSpan.FromMilliseconds(Math.Max(1, machine.KeptUntil - Clock.Now)), PurgeEvery);
     }
 
     private async Task PurgeAsync(JobRecord record)
     {
         await world.DeleteAllAsync(_address, record);
-        await ForgetAsync(ReminderName(record.Specification.AcceptedAt));
+        await ForgetAsync(JobReminder.Of(record.Specification).Name);
         (_machine, _view) = (null, null);
     }
 
@@ -381,11 +382,6 @@ internal sealed partial class JobGrain(
     }
 
     private string ReservationId(long acceptedAt) => $"{_address.Key}/{acceptedAt}";
-
-    private static string ReminderName(long acceptedAt) => $"job/{acceptedAt}";
-
-    private string? ReservationOf(string reminderName) =>
-        reminderName.Split('/') is ["job", var text] && long.TryParse(text, out var acceptedAt) ? ReservationId(acceptedAt) : null;
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Job {Job} in state {State}: a step failed and will be tried again.")]
     private partial void LogFault(Exception exception, string job, JobState? state);

@@ -87,6 +87,36 @@ internal sealed class JobWorld(
         await _audit.FlushAsync(CancellationToken.None);
     }
 
+    /// <summary>Appends the end of a reservation whose job never became durable, and waits until that is durable.</summary>
+    public async Task AuditReleaseAsync(JobAddress address, string reservation, JobReminder reminder, EndedReservation ended)
+    {
+        if (_audit is null)
+        {
+            return;
+        }
+
+        _audit.Append(new()
+        {
+            Kind = AuditKind.Release,
+            Tenant = address.Tenant,
+            Request = address.Key,
+            Decision = reminder.DecisionId,
+            Model = reminder.Model,
+            Class = reminder.Class,
+            Lane = reminder.Lane,
+            Endpoint = reminder.Endpoint,
+            Cap = ended.Amount,
+            Charge = Money.Zero,
+            ReservedAt = ended.AdmittedAt,
+            EndedAt = clock.Now,
+            ArrivedAt = reminder.AcceptedAt,
+            Deadline = reminder.Deadline,
+            Problem = ProblemCode.Unavailable,
+            Reservation = reservation,
+        });
+        await _audit.FlushAsync(CancellationToken.None);
+    }
+
     /// <summary>A job that was held goes to its lane.</summary>
     public void TellFunded(JobMachine machine) => outcomes.JobBegan(machine.ToView());
 

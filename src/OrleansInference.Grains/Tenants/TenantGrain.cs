@@ -157,12 +157,12 @@ internal sealed partial class TenantGrain(
         return reply;
     }
 
-    public async Task Settle(string reservationId, Money charge)
+    public async Task<EndedReservation?> Settle(string reservationId, Money charge)
     {
         RequireAlive();
         if (_ledger is null)
         {
-            return;
+            return null;
         }
 
         var outcome = _ledger.Settle(reservationId, charge, Clock.Now);
@@ -173,8 +173,11 @@ internal sealed partial class TenantGrain(
             LogSettlement(this.GetPrimaryKeyString(), reservationId, charge, outcome);
         }
 
+        // Taken now: others may have it forgotten while this is being stored.
+        var ended = _ledger.FindEnded(reservationId);
         await PersistAsync();
         RaiseAlerts();
+        return ended;
     }
 
     public async Task<bool> Hold(string reservationId, long until)

@@ -216,6 +216,11 @@ public sealed partial class TenantLedger
         return charge.Nanos > reservation.Amount ? SettleOutcome.Clamped : SettleOutcome.Settled;
     }
 
+    /// <summary>How a reservation has ended; null if none of that id is remembered.</summary>
+    public EndedReservation? FindEnded(string id) => _reservations.Find(id) is { Status: ReservationStatus.Settled or ReservationStatus.Released } ended
+        ? new() { Amount = Money.FromNanos(ended.Amount), Charge = Money.FromNanos(ended.Charge), AdmittedAt = ended.AdmittedAt }
+        : null;
+
     /// <summary>Lets time pass: leases and reservations run out. Call it now and then, at least every few seconds while leases are out.</summary>
     public void Tick(long now)
     {

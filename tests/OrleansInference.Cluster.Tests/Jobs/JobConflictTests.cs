@@ -1,4 +1,5 @@
 using Microsoft.Extensions.DependencyInjection;
+using OrleansInference.Audit;
 using OrleansInference.Jobs;
 
 namespace OrleansInference.Tests.Jobs;
@@ -53,6 +54,40 @@ public sealed class JobConflictTests
                 return await grain.Get() is null && (await table.ReadRows(grain.GetGrainId())).Reminders.Count == 0;
             },
             "the job is gone and nothing tries again");
+    }
+
+    [Fact]
+    public async Task A_reservation_whose_job_never_became_durable_is_given_back_with_a_record_of_its_end()
+    {
+        await using var world = await JobsWorld.StartAsync();
+        world.Conflicts.OnNextWrite<StoredJob>("job", static stored => stored.Record is not null, WriteFate.RefusedThenDown);
+        var cap = Money.FromDollars(0.02m);
+        var outcome = await world.SubmitAsync(Body, "chat-async", key: "lost", cap: cap);
+        Assert.Equal(ProblemCode.Unavailable, outcome.Problem?.Code);
+        Assert.Equal(cap, (await world.BudgetAsync()).Reserved);
+        Assert.Empty(world.Audit.Records);
+
+        world.Conflicts.Recover("job");
+        var address = new JobAddress(JobsWorld.Acme, JobAddress.IdOf(JobsWorld.Acme, "lost"));
+        var grain = world.Services.GetRequiredService<IGrainFactory>().GetGrain<IJobGrain>(address.Key);
+        var table = world.Services.GetRequiredService<IReminderTable>();
+        foreach (var reminder in (await table.ReadRows(grain.GetGrainId())).Reminders)
+        {
+            // What the reminder does when it comes; told twice, it is recorded as the same end.
+            await grain.AsReference<IRemindable>().ReceiveReminder(reminder.ReminderName, default);
+            await grain.AsReference<IRemindable>().ReceiveReminder(reminder.ReminderName, default);
+        }
+
+        Assert.Empty((await table.ReadRows(grain.GetGrainId())).Reminders);
+        var budget = await world.BudgetAsync();
+        Assert.Equal((Money.Zero, Money.Zero, Money.Zero), (budget.Reserved, budget.SettledTotal, budget.UnreportedTotal));
+        var record = Assert.Single(world.Audit.Records.DistinctBy(static record => record.Reservation));
+        Assert.Equal((AuditKind.Release, cap, Money.Zero, address.Key), (record.Kind, record.Cap, record.Charge, record.Request));
+        Assert.Equal((outcome.Route!.DecisionId, JobsWorld.Chat, TrafficClass.Medium, Lane.Async, new EndpointName("chat-async")), (record.Decision, record.Model, record.Class, record.Lane, record.Endpoint));
+        Assert.InRange(record.ReservedAt, 1, record.EndedAt);
+
+        // Whoever repeats the request gets its job.
+        Assert.Equal(JobState.Succeeded, (await world.EndOfAsync(await world.AcceptAsync(Body, "chat-async", key: "lost"))).State);
     }
 
     private static string StageOf(JobRecord record) => record switch
