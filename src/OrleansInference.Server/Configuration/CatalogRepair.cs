@@ -10,7 +10,8 @@ namespace OrleansInference.Configuration;
 /// </summary>
 internal sealed partial class CatalogRepair
 {
-    private const int MaxProblems = 100;
+    // A value takes two at most: to be taken out, and to be replaced if it is required.
+    private const int MaxRounds = 200;
     private const string Prices = "instancePrices.";
 
     // As many as there are lanes.
@@ -34,13 +35,13 @@ internal sealed partial class CatalogRepair
     public static List<string> Problems(ReadOnlySpan<byte> json, Func<CatalogDefinition, IEnumerable<string>> validate)
     {
         var root = JsonNode.Parse(json, documentOptions: new() { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true });
-        return root is null ? [] : new CatalogRepair(root, Lines(json)).Find(validate);
+        return root is null ? [] : new CatalogRepair(root, JsonLines.Of(json)).Find(validate);
     }
 
     private List<string> Find(Func<CatalogDefinition, IEnumerable<string>> validate)
     {
         var problems = new List<string>();
-        while (problems.Count < MaxProblems)
+        for (var round = 0; round < MaxRounds; round++)
         {
             try
             {
@@ -271,54 +272,11 @@ internal sealed partial class CatalogRepair
         return line > 0 ? $"({line})" : "";
     }
 
-    private static string Join(string path, string name) => path.Length == 0 ? name : $"{path}.{name}";
+    private static string Join(string path, string name) => JsonLines.Join(path, name);
 
     /// <summary>The steps of <c>$.models[0]['a.b'].c</c>.</summary>
     private static List<string> Steps(string path) =>
         [.. Step().Matches(path.StartsWith('$') ? path[1..] : path).Select(static m => m.Groups[1].Success ? m.Groups[1].Value : m.Groups[2].Success ? m.Groups[2].Value : m.Groups[3].Value)];
-
-    // Line of each key and list element, by path.
-    private static Dictionary<string, int> Lines(ReadOnlySpan<byte> json)
-    {
-        var lines = new Dictionary<string, int>(StringComparer.Ordinal);
-        var reader = new Utf8JsonReader(json, new() { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true });
-        var open = new Stack<(string Path, int Next)>();
-        var name = "";
-        var (line, at) = (1, 0);
-        while (reader.Read())
-        {
-            line += json[at..(int)reader.TokenStartIndex].Count((byte)'\n');
-            at = (int)reader.TokenStartIndex;
-            if (reader.TokenType == JsonTokenType.PropertyName)
-            {
-                name = Join(open.Peek().Path, reader.GetString()!);
-                lines[name] = line;
-                continue;
-            }
-
-            if (reader.TokenType is JsonTokenType.EndArray or JsonTokenType.EndObject)
-            {
-                open.Pop();
-                continue;
-            }
-
-            var path = name;
-            if (open.TryPeek(out var parent) && parent.Next >= 0)
-            {
-                open.Pop();
-                open.Push((parent.Path, parent.Next + 1));
-                path = $"{parent.Path}[{parent.Next}]";
-                lines[path] = line;
-            }
-
-            if (reader.TokenType is JsonTokenType.StartArray or JsonTokenType.StartObject)
-            {
-                open.Push((path, reader.TokenType == JsonTokenType.StartArray ? 0 : -1));
-            }
-        }
-
-        return lines;
-    }
 
     [GeneratedRegex(@"^The JSON property '(.*)' could not be mapped to any \.NET member contained in type '(.*)'$")]
     private static partial Regex Unmapped();
