@@ -37,11 +37,14 @@ public sealed class LimitTests
         Assert.True(charged <= limit + lowered.BeyondLimit, $"charged {charged} of {limit} and {lowered.BeyondLimit} that were out");
     }
 
-    [Fact]
-    public async Task A_lowered_limit_holds_everywhere_within_the_stated_seconds()
+    [Theory]
+    [InlineData(5)]
+    [InlineData(3)]
+    [InlineData(12)]
+    public async Task A_lowered_limit_holds_everywhere_within_the_stated_seconds(int limitChange)
     {
         var time = new FakeTimeProvider(DateTimeOffset.UtcNow);
-        await using var world = await RouterCluster.StartAsync(clock: new(time));
+        await using var world = await RouterCluster.StartAsync(clock: new(time), limitChange: TimeSpan.FromSeconds(limitChange));
         await world.ApplyAsync(SampleCatalog.Create(Price * 100_000));
         var tenant = world.Grains.GetGrain<ITenantGrain>(SampleCatalog.Poor.Value);
         foreach (var dispatcher in world.Dispatchers())
@@ -54,8 +57,9 @@ public sealed class LimitTests
         await tenant.Configure(definition with { Budgets = [definition.Budgets[0] with { Limit = Price }] });
         var changed = await tenant.GetBudget();
         Assert.True(changed.Windows[0].BeyondLimit > Money.Zero);
+        Assert.Equal(limitChange, changed.LimitChangeRouterSeconds);
 
-        for (var second = 0; second < changed.LimitChangeSeconds; second++)
+        for (var second = 0; second < changed.LimitChangeRouterSeconds; second++)
         {
             time.Advance(TimeSpan.FromSeconds(1));
             await world.BeatAsync();

@@ -44,11 +44,19 @@ internal sealed class RouterCluster : IAsyncDisposable
 
     public RouterClock Clock { get; private init; } = new(TimeProvider.System);
 
+    public TimeSpan LimitChange { get; private init; } = new OrleansInferenceOptions().LimitChange;
+
     public TimeSpan Retention { get; private init; } = new OrleansInferenceOptions().JobRetention;
 
-    public static async Task<RouterCluster> StartAsync(short silos = 3, double speed = 1, TimeSpan? retention = null, RouterClock? clock = null)
+    public static async Task<RouterCluster> StartAsync(short silos = 3, double speed = 1, TimeSpan? retention = null, RouterClock? clock = null, TimeSpan? limitChange = null)
     {
-        var world = new RouterCluster { Clock = clock ?? new(TimeProvider.System, speed), Retention = retention ?? new OrleansInferenceOptions().JobRetention };
+        var defaults = new OrleansInferenceOptions();
+        var world = new RouterCluster
+        {
+            Clock = clock ?? new(TimeProvider.System, speed),
+            Retention = retention ?? defaults.JobRetention,
+            LimitChange = limitChange ?? defaults.LimitChange,
+        };
         world._stores = await LocalAwsServer.StartAsync(new(), TestContext.Current.CancellationToken);
         await world.DeployAsync(silos);
         return world;
@@ -156,7 +164,7 @@ internal sealed class RouterCluster : IAsyncDisposable
             siloBuilder.Services.AddSingleton(world.Clock);
             siloBuilder.Configure<ReminderOptions>(options => options.MinimumReminderPeriod = TimeSpan.FromSeconds(1));
             world.Conflicts.Decorate(siloBuilder.Services);
-            siloBuilder.AddOrleansInference(options => options.JobRetention = world.Retention);
+            siloBuilder.AddOrleansInference(options => (options.JobRetention, options.LimitChange) = (world.Retention, world.LimitChange));
         }
     }
 }

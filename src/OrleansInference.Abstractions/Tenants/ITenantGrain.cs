@@ -148,8 +148,11 @@ public sealed record BudgetView
     /// <summary>Charges per hour at the recent rate.</summary>
     [Id(7)] public Money SpendPerHour { get; init; }
 
-    /// <summary>Seconds after which a change of a limit holds on every silo that is alive.</summary>
-    [Id(8)] public double LimitChangeSeconds { get; init; }
+    /// <summary>Seconds of the router's clock, as all times here are, after which a change of a limit holds on every silo that is alive.</summary>
+    [Id(8)] public double LimitChangeRouterSeconds { get; init; }
+
+    /// <summary>The router's clock at the moment that these figures are of.</summary>
+    [Id(9)] public DateTimeOffset At { get; init; }
 }
 
 /// <summary>Owns a tenant's ledger. Key: the tenant id. Every promise is durable before it is answered.</summary>

@@ -27,8 +27,14 @@ public sealed class OrleansInferenceOptions
     /// <summary>Most requests in flight on one silo; beyond it callers are asked to come back.</summary>
     public int MaxInFlight { get; set; } = 20_000;
 
-    /// <summary>Most jobs of one tenant that wait for its budget at once; beyond it requests are refused.</summary>
+    /// <summary>Most jobs of one tenant that wait for its budget at once; beyond it requests are refused. 0 holds none.</summary>
     public int MaxHeldJobs { get; set; } = 1_000;
+
+    /// <summary>
+    /// Within what time, on the router's clock, a changed budget limit holds on every silo that is alive; 3 to 20 seconds. The shorter it is,
+    /// the more often silos report what they spent, each a write to storage for each tenant in use.
+    /// </summary>
+    public TimeSpan LimitChange { get; set; } = TimeSpan.FromSeconds(5);
 
     /// <summary>Longest that a caller who takes no job is kept waiting for an async or batch lane.</summary>
     public TimeSpan InlineWait { get; set; } = TimeSpan.FromMinutes(5);

@@ -30,6 +30,8 @@ public static class OrleansInferenceSiloBuilderExtensions
                 .Validate(options => options.MaxAttempts >= 1, "MaxAttempts must be at least 1.")
                 .Validate(options => options.MaxInFlight >= 1, "MaxInFlight must be at least 1.")
                 .Validate(options => options.MaxBodyBytes >= 1, "MaxBodyBytes must be at least 1.")
+                .Validate(options => options.MaxHeldJobs is >= 0 and <= 100_000, "MaxHeldJobs must be 0 to 100,000.")
+                .Validate(options => options.LimitChange >= TimeSpan.FromSeconds(3) && options.LimitChange <= TimeSpan.FromSeconds(20), "LimitChange must be 3 to 20 seconds.")
                 .Validate(options => options.InlineWait >= TimeSpan.Zero, "InlineWait must not be negative.")
                 .ValidateOnStart();
             services.TryAddSingleton(_ => new RouterClock(TimeProvider.System));

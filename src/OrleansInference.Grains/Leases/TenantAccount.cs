@@ -16,7 +16,7 @@ internal readonly record struct MoneyReply(MoneyReservation? Reservation, long R
 internal readonly record struct Affordable(Money? Cap, BudgetShortage? Shortage);
 
 /// <summary>A tenant on this silo: its definition, pacing and money.</summary>
-internal sealed class TenantAccount(TenantId tenant, ITenantGrain grain, LeaseHolderIdentity holder, RouterClock clock) : LeaseAccount(holder, clock)
+internal sealed class TenantAccount(TenantId tenant, ITenantGrain grain, LeaseHolderIdentity holder, RouterClock clock, long reportEveryMs) : LeaseAccount(holder, clock)
 {
     private const long FreshMs = 10_000;
     private const long ScarceMs = 1_000;
@@ -93,7 +93,7 @@ internal sealed class TenantAccount(TenantId tenant, ITenantGrain grain, LeaseHo
     }
 
     /// <summary>A report is a write to storage: what a busy lease tells when it is refilled need not be told by the beat as well.</summary>
-    protected override long ReportEveryMs => 1_600;
+    protected override long ReportEveryMs => reportEveryMs;
 
     protected override async Task<LeaseGrant?> SendAsync(LeaseReport report)
     {

@@ -1,10 +1,12 @@
 using System.Collections.Concurrent;
+using Microsoft.Extensions.Options;
 using OrleansInference.Hosting;
+using OrleansInference.Tenants;
 
 namespace OrleansInference.Leases;
 
 /// <summary>The tenants that this silo serves. Bounded by the catalog; names that do not exist are remembered briefly and only so many.</summary>
-internal sealed class TenantAccounts(IGrainFactory grains, LeaseHolderIdentity holder, RouterClock clock)
+internal sealed class TenantAccounts(IGrainFactory grains, LeaseHolderIdentity holder, RouterClock clock, IOptions<OrleansInferenceOptions> options)
 {
     private const int MaxUnknown = 10_000;
     private const long UnknownMs = 2_000;
@@ -41,7 +43,7 @@ internal sealed class TenantAccounts(IGrainFactory grains, LeaseHolderIdentity h
     private async ValueTask<TenantAccount?> LoadAsync(TenantId tenant, TenantAccount? account)
     {
         var isKnown = account is not null;
-        account ??= new(tenant, grains.GetGrain<ITenantGrain>(tenant.Value), holder, clock);
+        account ??= new(tenant, grains.GetGrain<ITenantGrain>(tenant.Value), holder, clock, LeaseTimes.ReportEveryMs(options.Value));
         if (!isKnown && await grains.GetGrain<ITenantGrain>(tenant.Value).GetDefinition() is null)
         {
             if (_unknown.Count < MaxUnknown)

@@ -61,7 +61,7 @@ internal sealed partial class TenantGrain(
         {
             _definition = definition;
             (_version, _isRemoved) = (Stored.Version, Stored.IsRemoved);
-            _ledger = new(definition, Stored.Ledger, LeaseTimes.ForMoney(Clock));
+            _ledger = new(definition, Stored.Ledger, LeaseTimes.ForMoney(Clock, options.Value));
             _pacing = new(Stored.Pacing);
             _held = new(Stored.Held);
             if (_ledger.HasLeases)
@@ -84,7 +84,7 @@ internal sealed partial class TenantGrain(
 
         if (_ledger is null)
         {
-            _ledger = new(definition, options: LeaseTimes.ForMoney(Clock));
+            _ledger = new(definition, options: LeaseTimes.ForMoney(Clock, options.Value));
         }
         else
         {

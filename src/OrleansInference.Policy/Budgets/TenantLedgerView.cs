@@ -75,7 +75,8 @@ public sealed partial class TenantLedger
                 Pending = Money.FromNanos(Math.Min(l.Pending, l.Outstanding)),
                 SpendUntil = Time(l.SpendUntil),
             })],
-            LimitChangeSeconds = _escrow.Options.ReportMs / 1000.0,
+            At = Time(_now),
+            LimitChangeRouterSeconds = _escrow.Options.ReportMs / 1000.0,
             SpendPerHour = Money.FromNanos((long)Math.Min(perMs * 3_600_000, long.MaxValue / 2)),
         };
     }

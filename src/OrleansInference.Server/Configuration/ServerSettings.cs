@@ -32,6 +32,12 @@ public sealed record ServerSettings
     /// <summary>Most requests in flight.</summary>
     public int MaxInFlight { get; init; } = 20_000;
 
+    /// <summary>Most jobs of one tenant that wait for its budget at once; 0..100,000.</summary>
+    public int MaxHeldJobs { get; init; } = 1_000;
+
+    /// <summary>Seconds of the router's clock within which a changed budget limit holds on every silo; 3..20.</summary>
+    public double LimitChangeSeconds { get; init; } = 5;
+
     /// <summary>How long an ended job and its objects are kept.</summary>
     public TimeSpan JobRetention { get; init; } = TimeSpan.FromHours(24);
 

@@ -13,7 +13,7 @@ public static class SettingsReader
     /// <summary>The name of every setting.</summary>
     internal static readonly IReadOnlySet<string> Known = new HashSet<string>(
         [
-            "Urls", "DataFolder", "Catalog", "Speed", "AdminKey", "MasterKey", "MaxBodyBytes", "PayloadBucket", "MaxInFlight", "JobRetention", "InlineWait", "AuditRetentionDays", "AuditMaxBytes",
+            "Urls", "DataFolder", "Catalog", "Speed", "AdminKey", "MasterKey", "MaxBodyBytes", "PayloadBucket", "MaxInFlight", "MaxHeldJobs", "LimitChangeSeconds", "JobRetention", "InlineWait", "AuditRetentionDays", "AuditMaxBytes",
             "KeyCacheLifetime", "SiloPort", "GatewayPort", "LocalAwsPort", "Seed", "OtlpEndpoint", "ShutdownTimeout", "LogLevel", "NotificationQueue",
             "Aws:Mode", "Aws:Region", "Aws:Endpoint", "Aws:RuntimeEndpoint", "Aws:ControlPlaneEndpoint", "Aws:S3Endpoint", "Aws:SqsEndpoint",
             "Aws:AccessKeyId", "Aws:SecretAccessKey", "Aws:SessionToken",
@@ -68,6 +68,8 @@ public static class SettingsReader
             MaxBodyBytes = (long)values.Number("MaxBodyBytes", 1, 1 << 30, defaults.MaxBodyBytes),
             PayloadBucket = values.Text("PayloadBucket", IsBucket, "a bucket's name has 3 to 63 lower-case letters, digits, hyphens and dots") ?? defaults.PayloadBucket,
             MaxInFlight = (int)values.Number("MaxInFlight", 1, 1_000_000, defaults.MaxInFlight),
+            MaxHeldJobs = (int)values.Number("MaxHeldJobs", 0, 100_000, defaults.MaxHeldJobs),
+            LimitChangeSeconds = values.Number("LimitChangeSeconds", 3, 20, defaults.LimitChangeSeconds),
             JobRetention = values.Span("JobRetention", defaults.JobRetention),
             AuditRetentionDays = (int)values.Number("AuditRetentionDays", 1, 36_500, defaults.AuditRetentionDays),
             AuditMaxBytes = (long)values.Number("AuditMaxBytes", 1_000_000, 1e15, defaults.AuditMaxBytes),

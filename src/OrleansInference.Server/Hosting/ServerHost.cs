@@ -221,6 +221,8 @@ public sealed class ServerHost : IAsyncDisposable
                 options.PayloadBucket = settings.PayloadBucket;
                 options.MaxBodyBytes = settings.MaxBodyBytes;
                 options.MaxInFlight = settings.MaxInFlight;
+                options.MaxHeldJobs = settings.MaxHeldJobs;
+                options.LimitChange = TimeSpan.FromSeconds(settings.LimitChangeSeconds);
                 options.JobRetention = settings.JobRetention;
                 options.InlineWait = settings.InlineWait;
             })

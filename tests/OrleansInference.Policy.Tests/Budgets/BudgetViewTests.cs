@@ -74,7 +74,7 @@ public sealed class BudgetViewTests
         Assert.Equal(("silo", 170, 60), (lease.Holder, lease.Outstanding.Nanos, lease.Pending.Nanos));
         Assert.True(window.Pace > 0);
         Assert.NotNull(window.FreesAt);
-        Assert.Equal(5, view.LimitChangeSeconds);
+        Assert.Equal((5, Start + 1), (view.LimitChangeRouterSeconds, view.At.ToUnixTimeMilliseconds()));
     }
 
     [Fact]

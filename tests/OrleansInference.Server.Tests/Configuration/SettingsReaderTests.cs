@@ -165,6 +165,18 @@ public sealed class SettingsReaderTests : IDisposable
     }
 
     [Fact]
+    public void What_bounds_budgets_can_be_set_within_its_range()
+    {
+        var problems = Problems(Write("config.json", """{ "OrleansInference": { "MaxHeldJobs": -1, "LimitChangeSeconds": 2 } }"""));
+        Has(problems, "MaxHeldJobs", "-1");
+        Has(problems, "LimitChangeSeconds", "2");
+        var settings = SettingsReader.Read(
+            Write("good.json", """{ "OrleansInference": { "MaxHeldJobs": 7, "LimitChangeSeconds": 3.5 } }"""),
+            new Dictionary<string, string?> { ["DataFolder"] = In("bounds"), ["Urls"] = "http://127.0.0.1:0", ["SiloPort"] = "0", ["GatewayPort"] = "0" });
+        Assert.Equal((7, 3.5), (settings.MaxHeldJobs, settings.LimitChangeSeconds));
+    }
+
+    [Fact]
     public void A_misspelt_section_or_setting_is_named_with_the_one_that_may_be_meant()
     {
         var config = Write("config.json", """{ "OrleansInferance": { "Speed": 2 }, "Logging": {}, "OrleansInference": { "Catlog": "x", "Aws": { "Regoin": "eu" } } }""");
