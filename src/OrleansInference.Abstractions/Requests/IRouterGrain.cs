@@ -73,6 +73,9 @@ public sealed record Explanation
 
     /// <summary>Pacing weight used.</summary>
     [Id(8)] public double Pacing { get; init; }
+
+    /// <summary>What the tenant's low-budget policy does with it in place of a refusal: whether and until when it is held as a job; null if it is not.</summary>
+    [Id(9)] public string? Held { get; init; }
 }
 
 /// <summary>The dispatcher of a silo, for callers that are not on one. A stateless worker; any key.</summary>

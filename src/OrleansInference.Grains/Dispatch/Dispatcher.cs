@@ -84,7 +84,7 @@ internal sealed partial class Dispatcher(
                 return new() { Problem = problem };
             }
 
-            var routed = await planner.DecideAsync(plan);
+            var routed = await planner.DecideAsync(plan, isDryRun: true);
             return new() { Explanation = Explainer.Explain(plan.Table, plan.Route, routed.Tenant, routed.Decision, routed.Quotes, request.Tenant) };
         }
         catch (Exception exception)

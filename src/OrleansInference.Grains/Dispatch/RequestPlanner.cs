@@ -118,12 +118,27 @@ internal sealed class RequestPlanner(
     /// Decides from what is known now. Before a request is turned away or held for lack of money, the ledger is asked what there is
     /// at this moment: what was known may be a second old, and the last cent is there to be spent.
     /// </summary>
-    public async ValueTask<Routed> DecideAsync(RequestPlan plan)
+    /// <param name="plan">The request.</param>
+    /// <param name="isDryRun">Whether nothing will be reserved, so that only asking tells whether the budget covers the choice.</param>
+    public async ValueTask<Routed> DecideAsync(RequestPlan plan, bool isDryRun = false)
     {
         var routed = Decide(plan, plan.Tenant.Known(clock.Now));
-        return routed.Decision is { Outcome: DecisionOutcome.BudgetShort, CapNeeded: var needed }
-            ? Decide(plan, await plan.Tenant.AskAffordableAsync(needed, plan.Refused))
-            : routed;
+        if (isDryRun && routed.Decision.HasRoute)
+        {
+            // Jobs reserve in the ledger itself: money on this silo's lease is of no use to them.
+            var cap = routed.Decision.ChargeCap;
+            plan.Refused = plan.Table.Candidates[routed.Decision.Chosen].Lane is Lane.Async or Lane.Batch ? cap : null;
+            routed = Decide(plan, await plan.Tenant.AskAffordableAsync(cap, plan.Refused));
+        }
+
+        if (routed.Decision.Outcome != DecisionOutcome.BudgetShort)
+        {
+            return routed;
+        }
+
+        // Of one that is to be held, what counts is when its job's money comes.
+        var needed = routed.Decision.Held is { } job ? routed.Quotes[job].ChargeCap : routed.Decision.CapNeeded;
+        return Decide(plan, await plan.Tenant.AskAffordableAsync(needed, plan.Refused));
     }
 
     private Routed Decide(RequestPlan plan, Affordable affordable)

@@ -300,7 +300,7 @@ public sealed class JobMachine(JobRecord record, JobTimes times)
             ContentType = ending?.ContentType,
             ExpectedOutputLocation = Record.ExpectedOutput,
             FailureLocation = Record.ExpectedFailure,
-            HeldUntil = IsHeld ? DateTimeOffset.FromUnixTimeMilliseconds(Record.HeldUntil) : null,
+            HeldUntil = IsHeld && Record.Ending is null ? DateTimeOffset.FromUnixTimeMilliseconds(Record.HeldUntil) : null,
         };
     }
 

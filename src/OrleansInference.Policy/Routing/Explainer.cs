@@ -34,6 +34,7 @@ public static class Explainer
             });
         }
 
+        var held = HeldOf(table, request, tenant, decision, quotes);
         return new()
         {
             DecisionId = decisionId,
@@ -43,9 +44,36 @@ public static class Explainer
             DeadlineSeconds = (request.Deadline - request.Now) / 1000.0,
             SnapshotVersion = table.Version,
             Candidates = views.MoveToImmutable(),
-            Problem = ProblemOf(table, request, tenant, decision, quotes),
+            Problem = held is null ? ProblemOf(table, request, tenant, decision, quotes) : null,
+            Held = held,
             Pacing = tenant.Pacing,
         };
+    }
+
+    /// <summary>That the request would be held as a job, and until when; null if it would not, or its money would come too late for its deadline.</summary>
+    private static string? HeldOf(RoutingTable table, in RouteRequest request, in TenantRouting tenant, in Decision decision, ReadOnlySpan<Quote> quotes)
+    {
+        if (decision.Held is not { } index)
+        {
+            return null;
+        }
+
+        var candidate = table.Candidates[index];
+        var job = $"as a job of the {candidate.Lane} lane on {candidate.Endpoint.Name}";
+        if (tenant.Shortage is not { } shortage || shortage.Amount != quotes[index].ChargeCap)
+        {
+            return $"would be held until the budget covers it, {job}";
+        }
+
+        if (shortage.Available >= shortage.Amount)
+        {
+            return $"would go on at once {job}, which the budget covers";
+        }
+
+        var served = (long)(candidate.Endpoint.Prior.ServiceP50Seconds * 1000);
+        return shortage.RetryAfterMs <= 0 || shortage.RetryAfterMs >= request.Deadline - request.Now - served
+            ? null
+            : Invariant($"would be held until {DateTimeOffset.FromUnixTimeMilliseconds(request.Now + shortage.RetryAfterMs):yyyy-MM-dd'T'HH:mm:ss'Z'} {job}: {shortage.Reason}");
     }
 
     /// <summary>The refusal that a decision without a route means; null if it has one.</summary>
@@ -58,7 +86,7 @@ public static class Explainer
         }
 
         // The account of another amount, or of an earlier moment, would give figures that do not belong together.
-        var shortage = decision.Outcome == DecisionOutcome.BudgetShort && tenant.Shortage is { } known && known.Amount == decision.CapNeeded ? known : null;
+        var shortage = decision.Outcome == DecisionOutcome.BudgetShort && tenant.Shortage is { } known && (known.Amount == decision.CapNeeded || (decision.Held is { } job && known.Amount == quotes[job].ChargeCap)) ? known : null;
         var retryAfterMs = shortage?.RetryAfterMs ?? decision.RetryAfterMs;
         var model = table.Model;
         var (code, message) = decision.Outcome switch

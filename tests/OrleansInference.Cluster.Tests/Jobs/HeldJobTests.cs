@@ -81,6 +81,49 @@ public sealed class HeldJobTests
     }
 
     [Fact]
+    public async Task A_held_job_whose_deadline_passes_before_its_money_comes_expires_with_nothing_charged_and_makes_room()
+    {
+        await using var world = await StartAsync(maxHeldJobs: 1);
+        var tenant = world.Cluster.GrainFactory.GetGrain<ITenantGrain>(JobsWorld.Acme.Value);
+        Assert.True((await tenant.Reserve("other", Limit, world.Clock.Now + 300_000)).Granted);
+        var held = await SendAsync(world, deadlineSeconds: 900);
+        Assert.NotNull(held.HeldUntil);
+
+        // The money that was to come back is spent instead.
+        await tenant.Settle("other", Limit);
+        await EndsByItselfAsync(world, held, JobState.Expired);
+        var view = await ViewOfAsync(world, held);
+        Assert.Equal((Money.Zero, null), (view.Route.Charge, view.HeldUntil));
+        Assert.Contains("held for the tenant's budget", view.Problem?.Message, StringComparison.Ordinal);
+        var budget = await world.BudgetAsync();
+        Assert.Equal((Limit, Money.Zero, Money.Zero), (budget.SettledTotal, budget.Reserved, budget.UnreportedTotal));
+        Assert.All(world.Audit.Records, static record => Assert.Equal(Money.Zero, record.Charge));
+        Assert.Equal(0, world.Aws.InvocationCounts.GetValueOrDefault("chat-async")?.Completed ?? 0);
+
+        // Its place among the held is free again.
+        Assert.NotNull((await SendAsync(world)).HeldUntil);
+    }
+
+    [Fact]
+    public async Task A_dry_run_says_until_when_the_request_would_be_held_and_refuses_only_what_cannot_wait()
+    {
+        await using var world = await StartAsync();
+        await SpendAllAsync(world);
+        var waits = await ExplainAsync(deadlineSeconds: 7_200);
+        Assert.Null(waits.Problem);
+        Assert.Contains("would be held until 20", waits.Held, StringComparison.Ordinal);
+        Assert.Contains($"{Price} $ are needed and of the budget of {Limit} $", waits.Held, StringComparison.Ordinal);
+
+        var cannot = await ExplainAsync(deadlineSeconds: 60);
+        Assert.Null(cannot.Held);
+        Assert.Equal(ProblemCode.BudgetExhausted, cannot.Problem?.Code);
+        Assert.NotNull(cannot.Problem!.RetryAfter);
+
+        async Task<Explanation> ExplainAsync(double deadlineSeconds) =>
+            (await world.Services.GetRequiredService<IDispatcher>().ExplainAsync(Request(deadlineSeconds, Delivery.Either), TestContext.Current.CancellationToken)).Explanation!;
+    }
+
+    [Fact]
     public async Task What_is_above_the_whole_limit_is_told_that_it_never_fits_and_given_no_time_to_come_back()
     {
         var catalog = Catalog([LowBudgetStep.Hold]);
@@ -150,16 +193,16 @@ public sealed class HeldJobTests
     }
 
     internal static Task<InferenceOutcome> SendAsync(JobsWorld world, double deadlineSeconds = 7_200, Delivery delivery = Delivery.Either) =>
-        world.Services.GetRequiredService<IDispatcher>().InvokeAsync(
-            new()
-            {
-                Tenant = JobsWorld.Acme,
-                Model = JobsWorld.Chat,
-                Body = """{"inputs":"hello","input_tokens":30,"output_tokens":5}"""u8.ToArray(),
-                Deadline = TimeSpan.FromSeconds(deadlineSeconds),
-                Delivery = delivery,
-            },
-            TestContext.Current.CancellationToken);
+        world.Services.GetRequiredService<IDispatcher>().InvokeAsync(Request(deadlineSeconds, delivery), TestContext.Current.CancellationToken);
+
+    private static InferenceRequest Request(double deadlineSeconds, Delivery delivery) => new()
+    {
+        Tenant = JobsWorld.Acme,
+        Model = JobsWorld.Chat,
+        Body = """{"inputs":"hello","input_tokens":30,"output_tokens":5}"""u8.ToArray(),
+        Deadline = TimeSpan.FromSeconds(deadlineSeconds),
+        Delivery = delivery,
+    };
 
     private static async Task<JobView> ViewOfAsync(JobsWorld world, InferenceOutcome outcome)
     {
