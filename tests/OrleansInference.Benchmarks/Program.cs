@@ -1,16 +1,18 @@
 using OrleansInference.Benchmarks;
 using OrleansInference.Benchmarks.Budgets;
+using OrleansInference.Benchmarks.Routing;
 
 const string Usage = """
     usage: OrleansInference.Benchmarks <suite>
 
     Measures what the product promises about speed and size, and prints one JSON line a figure on standard output:
       {"name":…,"value":…,"unit":…,"limit":…,"better":"low|high"}
-    A figure without a limit is there to compare with. Progress goes to standard error. Takes about a minute and a half.
+    A figure without a limit is there to compare with. Progress goes to standard error. A suite takes one to two minutes.
 
     suites:
       budgets   reserving and settling money: on a lease, through a tenant's account, straight from the grain;
                 storage writes under load; memory of idle tenants
+      routing   deciding over eight candidates; recording and merging latencies; a request's way through the dispatcher
 
     exit codes: 0 every figure is within its limit, 1 some are not, 2 wrong usage
     """;
@@ -27,12 +29,18 @@ if (args is not [var suite])
     return 2;
 }
 
-if (suite != "budgets")
+Func<Figures, Task>? run = suite switch
 {
-    Console.Error.WriteLine($"There is no suite '{suite}': the only one is 'budgets'. See --help.");
+    "budgets" => BudgetSuite.RunAsync,
+    "routing" => RoutingSuite.RunAsync,
+    _ => null,
+};
+if (run is null)
+{
+    Console.Error.WriteLine($"There is no suite '{suite}': there are 'budgets' and 'routing'. See --help.");
     return 2;
 }
 
 var figures = new Figures(Console.Out, Console.Error);
-await BudgetSuite.RunAsync(figures);
+await run(figures);
 return figures.AllHold ? 0 : 1;

@@ -1,3 +1,5 @@
+using OrleansInference.Benchmarks.Silos;
+
 namespace OrleansInference.Benchmarks.Budgets;
 
 /// <summary>The whole way of a request's money on the hot path: the silo's account of the tenant, with its clock and its refills.</summary>

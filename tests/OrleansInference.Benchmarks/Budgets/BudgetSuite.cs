@@ -1,3 +1,5 @@
+using OrleansInference.Benchmarks.Silos;
+
 namespace OrleansInference.Benchmarks.Budgets;
 
 /// <summary>What budgets cost a request, the storage and the memory.</summary>

@@ -1,3 +1,4 @@
+using OrleansInference.Benchmarks.Silos;
 using OrleansInference.Budgets;
 
 namespace OrleansInference.Benchmarks.Budgets;

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using OrleansInference.Benchmarks.Silos;
 using OrleansInference.Leases;
 
 namespace OrleansInference.Benchmarks.Budgets;

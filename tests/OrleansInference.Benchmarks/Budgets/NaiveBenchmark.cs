@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using OrleansInference.Benchmarks.Silos;
 
 namespace OrleansInference.Benchmarks.Budgets;
 

@@ -1,3 +1,5 @@
+using OrleansInference.Benchmarks.Silos;
+
 namespace OrleansInference.Benchmarks.Budgets;
 
 /// <summary>A grain that holds nothing: what an activation costs by itself.</summary>

@@ -6,12 +6,13 @@ using Microsoft.Extensions.Logging;
 using Orleans.Configuration;
 using Orleans.Storage;
 using OrleansInference.Aws;
+using OrleansInference.Dispatch;
 using OrleansInference.Hosting;
 using OrleansInference.Leases;
 
-namespace OrleansInference.Benchmarks.Budgets;
+namespace OrleansInference.Benchmarks.Silos;
 
-/// <summary>One silo as the server hosts it, on storage in memory that counts what is written. No AWS is behind it.</summary>
+/// <summary>One silo as the server hosts it, on storage in memory that counts what is written. Behind it is no AWS, or the one that a benchmark brings.</summary>
 internal sealed class BenchmarkSilo : IAsyncDisposable
 {
     private readonly IHost _host;
@@ -22,6 +23,7 @@ internal sealed class BenchmarkSilo : IAsyncDisposable
         Storage = storage;
         Grains = host.Services.GetRequiredService<IGrainFactory>();
         Accounts = host.Services.GetRequiredService<TenantAccounts>();
+        Dispatcher = host.Services.GetRequiredService<IDispatcher>();
     }
 
     public CountingStorage Storage { get; }
@@ -31,11 +33,14 @@ internal sealed class BenchmarkSilo : IAsyncDisposable
     /// <summary>The tenants of this silo, as its dispatcher sees them.</summary>
     public TenantAccounts Accounts { get; }
 
-    public static async Task<BenchmarkSilo> StartAsync(bool keepsState = true)
+    public IDispatcher Dispatcher { get; }
+
+    public static async Task<BenchmarkSilo> StartAsync(bool keepsState = true, Action<IServiceCollection>? aws = null)
     {
         var storage = new CountingStorage(keepsState);
         var builder = Host.CreateApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
         builder.Logging.AddConsole(console => console.LogToStandardErrorThreshold = LogLevel.Trace).SetMinimumLevel(LogLevel.Critical);
+        aws?.Invoke(builder.Services);
         builder.Services.AddAwsClients(new() { Endpoint = new("http://127.0.0.1:9"), AccessKeyId = "benchmark", SecretAccessKey = "benchmark" });
         builder.Services.AddKeyedSingleton<IGrainStorage>(OrleansInferenceOptions.StorageName, storage);
         builder.UseOrleans(silo => silo

@@ -1,7 +1,7 @@
 using System.Collections.Concurrent;
 using Orleans.Storage;
 
-namespace OrleansInference.Benchmarks.Budgets;
+namespace OrleansInference.Benchmarks.Silos;
 
 /// <summary>Grain storage in memory that counts writes per grain. It costs next to nothing, so what is slow is not the storage.</summary>
 internal sealed class CountingStorage(bool keepsState) : IGrainStorage

@@ -1,4 +1,4 @@
-namespace OrleansInference.Benchmarks.Budgets;
+namespace OrleansInference.Benchmarks.Silos;
 
 /// <summary>A tenant like those that people have: so much an hour, and so much a month in its time zone.</summary>
 internal static class BenchmarkTenants
