@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
@@ -39,30 +40,10 @@ internal sealed partial class Dispatcher(
     /// <inheritdoc/>
     public async Task<StreamedAnswer> InvokeStreamAsync(InferenceRequest request, CancellationToken cancellationToken)
     {
-        StreamedCall? stream = null;
-        var outcome = await GuardAsync(
-            request,
-            async () =>
-            {
-                var (plan, problem) = await planner.PlanAsync(request, Manner.Streamed);
-                if (plan is null)
-                {
-                    return new() { Problem = problem };
-                }
-
-                outcomes.Arrived(plan.Class);
-                var result = await TryCandidatesAsync(
-                    plan,
-                    async call =>
-                    {
-                        (stream, var failure) = await caller.StreamAsync(call, cancellationToken);
-                        return stream is null ? failure : new(new() { Route = call.Route }, false);
-                    },
-                    cancellationToken);
-                return Count(plan, result);
-            },
-            cancellationToken);
-        if (stream is null)
+        ArgumentNullException.ThrowIfNull(request);
+        var arrival = new Arrival(request, Manner.Streamed);
+        var outcome = await GuardAsync(arrival, cancellationToken);
+        if (arrival.Plan?.Stream is not { } stream)
         {
             return new RefusedStream(outcome);
         }
@@ -84,8 +65,7 @@ internal sealed partial class Dispatcher(
                 return new() { Problem = problem };
             }
 
-            var routed = await planner.DecideAsync(plan, isDryRun: true);
-            return new() { Explanation = Explainer.Explain(plan.Table, plan.Route, routed.Tenant, routed.Decision, routed.Quotes, request.Tenant) };
+            return new() { Explanation = await planner.ExplainAsync(plan) };
         }
         catch (Exception exception)
         {
@@ -102,27 +82,20 @@ internal sealed partial class Dispatcher(
     private Task<InferenceOutcome> ServeAsync(InferenceRequest request, Manner manner, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(request);
+        var arrival = new Arrival(request, manner);
         return request.IdempotencyKey is null
-            ? GuardAsync(request, () => RunAsync(request, manner, cancellationToken), cancellationToken)
-            : ServeKeyedAsync(request, manner, cancellationToken);
+            ? GuardAsync(arrival, cancellationToken)
+            : ServeKeyedAsync(arrival, cancellationToken);
     }
 
     /// <summary>A caller who gives up and repeats is to find the answer: once begun, the request goes on without its caller.</summary>
-    private async Task<InferenceOutcome> ServeKeyedAsync(InferenceRequest request, Manner manner, CancellationToken cancellationToken)
+    private async Task<InferenceOutcome> ServeKeyedAsync(Arrival arrival, CancellationToken cancellationToken)
     {
-        RequestPlan? plan = null;
-        var run = GuardAsync(
-            request,
-            async () =>
-            {
-                (plan, var problem) = await planner.PlanAsync(request, manner);
-                return plan is null ? new() { Problem = problem } : await RunKeyedAsync(plan, cancellationToken);
-            },
-            cancellationToken);
+        var run = GuardAsync(arrival, cancellationToken);
         try
         {
             var outcome = await run.WaitAsync(cancellationToken);
-            return outcome.JobId is { } jobId && plan is { Route.CanDefer: false }
+            return outcome.JobId is { } jobId && arrival.Plan is { Route.CanDefer: false } plan
                 ? await jobsInLine.EndAsync(plan, outcome, jobId, cancellationToken) with { IsReplay = outcome.IsReplay }
                 : outcome;
         }
@@ -160,7 +133,7 @@ internal sealed partial class Dispatcher(
         try
         {
             outcomes.Arrived(plan.Class);
-            var outcome = Count(plan, await TryCandidatesAsync(plan, call => caller.CallAsync(call, CancellationToken.None), CancellationToken.None));
+            var outcome = Count(plan, await TryCandidatesAsync(plan, CancellationToken.None));
             code = outcome.Problem?.Code;
             if (outcome.JobId is not null)
             {
@@ -176,11 +149,10 @@ internal sealed partial class Dispatcher(
         }
     }
 
-    private async Task<InferenceOutcome> GuardAsync(InferenceRequest request, Func<Task<InferenceOutcome>> serve, CancellationToken cancellationToken)
+    private async Task<InferenceOutcome> GuardAsync(Arrival arrival, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(request);
         using var activity = RouterTelemetry.Activities.StartActivity("route");
-        activity?.SetTag("model", request.Model.Value);
+        activity?.SetTag("model", arrival.Request.Model.Value);
         if (Interlocked.Increment(ref _inFlight) > options.Value.MaxInFlight)
         {
             Interlocked.Decrement(ref _inFlight);
@@ -189,7 +161,20 @@ internal sealed partial class Dispatcher(
 
         try
         {
-            return await serve();
+            var (plan, problem) = await planner.PlanAsync(arrival.Request, arrival.Manner);
+            if (plan is null)
+            {
+                return new() { Problem = problem };
+            }
+
+            arrival.Plan = plan;
+            if (arrival.Request.IdempotencyKey is not null)
+            {
+                return await RunKeyedAsync(plan, cancellationToken);
+            }
+
+            outcomes.Arrived(plan.Class);
+            return Count(plan, await TryCandidatesAsync(plan, cancellationToken));
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
@@ -205,18 +190,6 @@ internal sealed partial class Dispatcher(
         }
     }
 
-    private async Task<InferenceOutcome> RunAsync(InferenceRequest request, Manner manner, CancellationToken cancellationToken)
-    {
-        var (plan, problem) = await planner.PlanAsync(request, manner);
-        if (plan is null)
-        {
-            return new() { Problem = problem };
-        }
-
-        outcomes.Arrived(plan.Class);
-        return Count(plan, await TryCandidatesAsync(plan, call => caller.CallAsync(call, cancellationToken), cancellationToken));
-    }
-
     // Jobs that were accepted are counted when they end, also those that are waited for in line.
     private InferenceOutcome Count(RequestPlan plan, InferenceOutcome outcome)
     {
@@ -228,39 +201,30 @@ internal sealed partial class Dispatcher(
         return outcome;
     }
 
-    private async Task<InferenceOutcome> TryCandidatesAsync(RequestPlan plan, Func<CallContext, Task<TryResult>> call, CancellationToken cancellationToken)
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<InferenceOutcome> TryCandidatesAsync(RequestPlan plan, CancellationToken cancellationToken)
     {
         InferenceOutcome? last = null;
         var refusals = 0;
         for (var attempt = 0; attempt < options.Value.MaxAttempts;)
         {
             var routed = await planner.DecideAsync(plan);
-            planner.Log(plan, routed);
-            if (!routed.Decision.HasRoute && routed.Decision.Held is null)
+            if (routed.Candidate is not { } candidate)
             {
                 // What went wrong with the candidate that was tried says more than that none is left.
-                return last ?? new() { Problem = RequestPlanner.ProblemOf(plan, routed) };
+                return last ?? new() { Problem = routed.Problem };
             }
 
-            var candidate = plan.Table.Candidates[routed.Decision.Held ?? routed.Decision.Chosen];
-            var route = new RouteTaken
-            {
-                DecisionId = plan.DecisionId,
-                Class = routed.Decision.Class,
-                Lane = candidate.Lane,
-                Endpoint = candidate.Endpoint.Name,
-                Variant = candidate.Variant,
-                ChargeCap = routed.Quotes[candidate.Index].ChargeCap,
-                ProbabilityInTime = routed.Decision.ProbabilityInTime,
-            };
+            var cap = routed.Quote.ChargeCap;
             if (candidate.Lane is Lane.Async or Lane.Batch)
             {
+                var route = plan.RouteOn(candidate, routed.Decision, cap, Money.Zero);
                 var submitted = await SubmitAsync(plan, route, routed.Decision.Held is not null, cancellationToken);
                 if (submitted.Problem is { Code: ProblemCode.BudgetExhausted } refusal && routed.Decision.HasRoute && ++refusals <= plan.Table.Candidates.Length)
                 {
                     // As below: the tenant's low-budget policy goes on from here. Under a key it has been said to become a job.
-                    await plan.Tenant.LearnShortAsync(route.ChargeCap, (long)(refusal.RetryAfter?.TotalMilliseconds ?? 0));
-                    RefusedByLedger(plan, route);
+                    await plan.Tenant.LearnShortAsync(cap, (long)(refusal.RetryAfter?.TotalMilliseconds ?? 0));
+                    RefusedByLedger(plan, cap);
                     if (plan.Key is not null)
                     {
                         RequestPlanner.RequireJob(plan);
@@ -274,13 +238,13 @@ internal sealed partial class Dispatcher(
             }
 
             var money = plan.Key is { } key
-                ? await key.ReserveAsync(plan, route)
-                : await plan.Tenant.ReserveAsync(routed.Decision.ChargeCap);
+                ? await key.ReserveAsync(plan, plan.RouteOn(candidate, routed.Decision, cap, Money.Zero))
+                : await plan.Tenant.ReserveAsync(cap);
             if (money.Reservation is not { } reservation)
             {
                 if (plan.Key is not null)
                 {
-                    RefusedByLedger(plan, route);
+                    RefusedByLedger(plan, cap);
                 }
 
                 if (plan.Route.Attempt < options.Value.MaxAttempts)
@@ -292,14 +256,15 @@ internal sealed partial class Dispatcher(
 
                 return InferenceOutcome.Refused(
                     ProblemCode.BudgetExhausted,
-                    $"Tenant '{plan.Request.Tenant}': {money.Reason ?? $"the budget does not allow {routed.Decision.ChargeCap} $ more now; wait until it frees or raise it"}.",
+                    $"Tenant '{plan.Request.Tenant}': {money.Reason ?? $"the budget does not allow {cap} $ more now; wait until it frees or raise it"}.",
                     money.RetryAfterMs > 0 ? TimeSpan.FromMilliseconds(money.RetryAfterMs) : null,
-                    route);
+                    plan.RouteOn(candidate, routed.Decision, cap, Money.Zero));
             }
 
-            var result = await TryAsync(plan, routed, candidate, route, reservation, call, cancellationToken);
+            var result = await TryAsync(plan, routed, candidate, reservation, cancellationToken);
             if (!result.MayTryAnother)
             {
+                plan.Stream = result.Stream;
                 return result.Outcome;
             }
 
@@ -311,24 +276,18 @@ internal sealed partial class Dispatcher(
         return last ?? InferenceOutcome.Refused(ProblemCode.BudgetExhausted, $"The budget of tenant '{plan.Request.Tenant}' does not allow the request now.", ComeBack);
     }
 
-    private static void RefusedByLedger(RequestPlan plan, RouteTaken route) =>
-        plan.Refused = plan.Refused is { } least ? Money.Min(least, route.ChargeCap) : route.ChargeCap;
+    private static void RefusedByLedger(RequestPlan plan, Money cap) =>
+        plan.Refused = plan.Refused is { } least ? Money.Min(least, cap) : cap;
 
-    private async Task<TryResult> TryAsync(
-        RequestPlan plan,
-        Routed routed,
-        Candidate candidate,
-        RouteTaken route,
-        MoneyReservation reservation,
-        Func<CallContext, Task<TryResult>> call,
-        CancellationToken cancellationToken)
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<TryResult> TryAsync(RequestPlan plan, Routed routed, Candidate candidate, MoneyReservation reservation, CancellationToken cancellationToken)
     {
         HeldLease? slot = null;
         try
         {
             // Waiting so long that the deadline cannot be met helps nobody.
-            var latest = plan.Deadline - (long)Math.Min(routed.Quotes[candidate.Index].ServiceMs / 2, (plan.Deadline - plan.Route.Now) / 2);
-            slot = await endpoints.Get(candidate.Endpoint.Name).AcquireAsync(plan.Class, candidate.SlotsFor(plan.Class), plan.Deadline, latest, cancellationToken);
+            var latest = plan.Deadline - (long)Math.Min(routed.Quote.ServiceMs / 2, (plan.Deadline - plan.Route.Now) / 2);
+            slot = await plan.Routes.AccountOf(candidate).AcquireAsync(plan.Class, candidate.SlotsFor(plan.Class), plan.Deadline, latest, cancellationToken);
         }
         finally
         {
@@ -341,10 +300,10 @@ internal sealed partial class Dispatcher(
         if (slot is null)
         {
             outcomes.Kept(routed.Decision.ProbabilityInTime, false);
-            return new(InferenceOutcome.Refused(ProblemCode.Throttled, $"No slot of endpoint {candidate.Endpoint.Name} came free in time; come back in a moment.", ComeBack, route), true);
+            return new(InferenceOutcome.Refused(ProblemCode.Throttled, $"No slot of endpoint {candidate.Endpoint.Name} came free in time; come back in a moment.", ComeBack, plan.RouteOn(candidate, routed.Decision, reservation.Amount, Money.Zero)), true);
         }
 
-        return await call(new()
+        var call = new CallContext
         {
             Plan = plan,
             Decision = routed.Decision,
@@ -352,8 +311,11 @@ internal sealed partial class Dispatcher(
             Money = reservation,
             Slot = slot,
             LongestMs = Math.Max(1, Math.Min(routed.Decision.LongestCallMs, plan.Deadline - clock.Now)),
-            Route = route,
-        });
+        };
+
+        return await (plan.Route.Streaming
+            ? caller.StreamAsync(call, cancellationToken)
+            : caller.CallAsync(call, cancellationToken));
     }
 
     private async Task<InferenceOutcome> SubmitAsync(RequestPlan plan, RouteTaken route, bool mayHold, CancellationToken cancellationToken)
@@ -428,4 +390,14 @@ internal sealed partial class Dispatcher(
 
     [LoggerMessage(Level = LogLevel.Error, Message = "A request could not be served.")]
     private partial void LogFault(Exception exception);
+
+    /// <summary>A request as it came, and its plan once there is one.</summary>
+    private sealed class Arrival(InferenceRequest request, Manner manner)
+    {
+        public InferenceRequest Request { get; } = request;
+
+        public Manner Manner { get; } = manner;
+
+        public RequestPlan? Plan { get; set; }
+    }
 }

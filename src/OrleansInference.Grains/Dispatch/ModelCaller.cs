@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using OrleansInference.Audit;
 using OrleansInference.Hosting;
 using OrleansInference.Invocation;
@@ -10,27 +11,28 @@ namespace OrleansInference.Dispatch;
 /// <summary>What became of one try on one candidate.</summary>
 /// <param name="Outcome">The answer or the problem.</param>
 /// <param name="MayTryAnother">Whether nothing ran, so that another candidate may be tried.</param>
-internal readonly record struct TryResult(InferenceOutcome Outcome, bool MayTryAnother);
+/// <param name="Stream">The stream, if one was asked for and has begun; it settles when it is disposed.</param>
+internal readonly record struct TryResult(InferenceOutcome Outcome, bool MayTryAnother, StreamedCall? Stream = null);
 
 /// <summary>One try: money and slot in hand, call, settle, measure, write the audit record. Each is done once, however the call ends.</summary>
 internal sealed class ModelCaller(
     IModelRuntime runtime,
-    EndpointAccounts endpoints,
+    CallLimits limits,
     LatencyRecorder recorder,
     RouteOutcomes outcomes,
     IAuditLog audit,
     RouterClock clock)
 {
     /// <summary>Calls the candidate.</summary>
-    public async Task<TryResult> CallAsync(CallContext call, CancellationToken cancellationToken)
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    public async ValueTask<TryResult> CallAsync(CallContext call, CancellationToken cancellationToken)
     {
-        using var limit = new CancellationTokenSource(clock.ToWall(TimeSpan.FromMilliseconds(call.LongestMs)), clock.TimeProvider);
-        using var linked = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, limit.Token);
+        using var limit = limits.Begin(call.LongestMs, cancellationToken);
         Begin(call);
         ModelAnswer answer;
         try
         {
-            answer = await runtime.InvokeAsync(CallOf(call), linked.Token);
+            answer = await runtime.InvokeAsync(CallOf(call), limit.Token);
         }
         catch (Exception exception)
         {
@@ -41,7 +43,7 @@ internal sealed class ModelCaller(
         var charge = ChargeOf(call, elapsed, answer.CustomAttributes, answer.Body.Length);
         var outcome = new InferenceOutcome
         {
-            Route = call.Route with { Charge = charge },
+            Route = call.RouteAt(charge),
             Body = answer.Body,
             ContentType = answer.ContentType,
             CustomAttributes = answer.CustomAttributes,
@@ -49,7 +51,8 @@ internal sealed class ModelCaller(
         };
         if (call.Plan.Key is { } key && await key.CompleteAsync(outcome, elapsed) is { } problem)
         {
-            return new(new() { Problem = problem, Route = End(call, CallEnd.Answered, Money.Zero, elapsed, answer.Body.Length, problem.Code) }, false);
+            End(call, CallEnd.Answered, Money.Zero, elapsed, answer.Body.Length, problem.Code, clock.Now);
+            return new(new() { Problem = problem, Route = call.RouteAt(Money.Zero) }, false);
         }
 
         Answered(call, elapsed, charge, answer.Body.Length);
@@ -57,7 +60,7 @@ internal sealed class ModelCaller(
     }
 
     /// <summary>Opens a stream on the candidate; the answer settles when it is disposed.</summary>
-    public async Task<(StreamedCall? Stream, TryResult Failure)> StreamAsync(CallContext call, CancellationToken cancellationToken)
+    public async ValueTask<TryResult> StreamAsync(CallContext call, CancellationToken cancellationToken)
     {
         var limit = new CancellationTokenSource(clock.ToWall(TimeSpan.FromMilliseconds(call.LongestMs)), clock.TimeProvider);
         var linked = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, limit.Token);
@@ -65,13 +68,13 @@ internal sealed class ModelCaller(
         try
         {
             var stream = await runtime.InvokeStreamAsync(CallOf(call), linked.Token);
-            return (new(this, call, stream, limit, linked), default);
+            return new(new() { Route = call.RouteAt(Money.Zero) }, false, new(this, call, stream, limit, linked));
         }
         catch (Exception exception)
         {
             linked.Dispose();
             limit.Dispose();
-            return (null, await FailedAsync(call, exception, cancellationToken.IsCancellationRequested));
+            return await FailedAsync(call, exception, cancellationToken.IsCancellationRequested);
         }
     }
 
@@ -79,27 +82,30 @@ internal sealed class ModelCaller(
     {
         outcomes.Sent(call.Candidate.Lane);
         call.SentAt = clock.TimeProvider.GetTimestamp();
-        call.IsCold = call.Candidate.Lane == Lane.Serverless && !endpoints.Get(call.Candidate.Endpoint.Name).EnvironmentsOf(call.Candidate.Endpoint).Begin(clock.Now);
-        recorder.Record(call.Candidate.Endpoint.Name, LatencyPhase.QueueWait, 0, Math.Max(0, clock.Now - call.Plan.ArrivedAt));
+        var now = clock.Now;
+        call.IsCold = call.Candidate.Lane == Lane.Serverless && !call.Account.EnvironmentsOf(call.Candidate.Endpoint).Begin(now);
+        recorder.Record(call.Candidate.Endpoint.Name, LatencyPhase.QueueWait, 0, Math.Max(0, now - call.Plan.ArrivedAt));
     }
 
     /// <summary>Settles an answer and says what it cost.</summary>
     public RouteTaken Answered(CallContext call, string? attributes, long bytesOut)
     {
         var elapsed = Elapsed(call);
-        return Answered(call, elapsed, ChargeOf(call, elapsed, attributes, bytesOut), bytesOut);
+        var charge = ChargeOf(call, elapsed, attributes, bytesOut);
+        Answered(call, elapsed, charge, bytesOut);
+        return call.RouteAt(charge);
     }
 
     private static Money ChargeOf(CallContext call, double elapsed, string? attributes, long bytesOut) =>
         ModelUse.OfAnswer(call.Candidate.Tariff, call.Plan.Route, call.Money.Amount, elapsed, attributes, bytesOut);
 
-    private RouteTaken Answered(CallContext call, double elapsed, Money charge, long bytesOut)
+    private void Answered(CallContext call, double elapsed, Money charge, long bytesOut)
     {
         Measure(call, elapsed);
         var now = clock.Now;
         outcomes.Answered(call.Candidate.Lane, call.Plan.Class, now - call.Plan.ArrivedAt, now <= call.Plan.Deadline);
         outcomes.Kept(call.Decision.ProbabilityInTime, now <= call.Plan.Deadline);
-        return End(call, CallEnd.Answered, charge, elapsed, bytesOut, null);
+        End(call, CallEnd.Answered, charge, elapsed, bytesOut, null, now);
     }
 
     /// <summary>Settles a call that failed, by the rule of <see cref="ModelUse"/>.</summary>
@@ -157,40 +163,38 @@ internal sealed class ModelCaller(
 
         // Under an idempotency key what is charged is final, and durable before it is told.
         if (charge > Money.Zero && call.Plan.Key is { } key
-            && await key.CompleteAsync(new() { Problem = problem, Route = call.Route with { Charge = charge } }, elapsed) is { } lost)
+            && await key.CompleteAsync(new() { Problem = problem, Route = call.RouteAt(charge) }, elapsed) is { } lost)
         {
             (problem, charge) = (lost, Money.Zero);
         }
 
-        var route = End(call, end, charge, elapsed, relayed, problem.Code);
-        return new(new() { Problem = problem, Route = route }, mayTryAnother);
+        End(call, end, charge, elapsed, relayed, problem.Code, clock.Now);
+        return new(new() { Problem = problem, Route = call.RouteAt(charge) }, mayTryAnother);
     }
 
     /// <summary>Gives back the money of a call that came to nothing before it was sent.</summary>
     public void Released(RequestPlan plan, Candidate candidate, MoneyReservation money, ProblemCode problem)
     {
         money.Settle(Money.Zero);
-        Write(plan, candidate, money, Money.Zero, 0, problem);
+        Write(plan, candidate, money, Money.Zero, 0, problem, clock.Now);
     }
 
-    private RouteTaken End(CallContext call, CallEnd end, Money charge, double elapsed, long bytesOut, ProblemCode? problem)
+    private void End(CallContext call, CallEnd end, Money charge, double elapsed, long bytesOut, ProblemCode? problem, long now)
     {
         call.Money.Settle(charge);
         var ran = problem is null || charge > Money.Zero;
         var cost = ran ? ModelUse.OperatorCostOf(call.Plan.Table, call.Candidate, elapsed, call.Plan.Route.PayloadBytes + bytesOut) : Money.Zero;
-        var account = endpoints.Get(call.Candidate.Endpoint.Name);
-        account.Release(call.Slot, end, (long)elapsed, cost, charge);
+        call.Account.Release(call.Slot, end, (long)elapsed, cost, charge);
         if (call.Candidate.Lane == Lane.Serverless && ran)
         {
-            account.EnvironmentsOf(call.Candidate.Endpoint).End(clock.Now);
+            call.Account.EnvironmentsOf(call.Candidate.Endpoint).End(now);
         }
 
         outcomes.Charged(call.Candidate.Lane, call.Plan.Class, charge, cost);
-        Write(call.Plan, call.Candidate, call.Money, charge, ran ? elapsed : 0, problem);
-        return call.Route with { Charge = charge };
+        Write(call.Plan, call.Candidate, call.Money, charge, ran ? elapsed : 0, problem, now);
     }
 
-    private void Write(RequestPlan plan, Candidate candidate, MoneyReservation money, Money charge, double serviceMs, ProblemCode? problem)
+    private void Write(RequestPlan plan, Candidate candidate, MoneyReservation money, Money charge, double serviceMs, ProblemCode? problem, long now)
     {
         if (plan.Key is not null)
         {
@@ -211,7 +215,7 @@ internal sealed class ModelCaller(
             Cap = money.Amount,
             Charge = charge,
             ReservedAt = money.At,
-            EndedAt = clock.Now,
+            EndedAt = now,
             ArrivedAt = plan.ArrivedAt,
             Deadline = plan.Deadline,
             ServiceMs = serviceMs,
@@ -267,7 +271,11 @@ internal sealed class CallContext
     /// <summary>The longest the call may run, in router milliseconds: with it the charge cap was computed.</summary>
     public required long LongestMs { get; init; }
 
-    public required RouteTaken Route { get; init; }
+    /// <summary>This silo's account of the candidate's endpoint.</summary>
+    public EndpointAccount Account => Plan.Routes.AccountOf(Candidate);
+
+    /// <summary>The route, at what the call is charged.</summary>
+    public RouteTaken RouteAt(Money charge) => Plan.RouteOn(Candidate, Decision, Money.Amount, charge);
 
     public long SentAt { get; set; }
 

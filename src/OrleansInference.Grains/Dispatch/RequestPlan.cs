@@ -13,8 +13,10 @@ internal sealed class RequestPlan
 
     public required TenantDefinition Definition { get; init; }
 
-    /// <summary>The newest table at the time of each decision.</summary>
-    public required RoutingTable Table { get; set; }
+    /// <summary>The model's routes on this silo when the request arrived.</summary>
+    public required ModelRoutes Routes { get; init; }
+
+    public RoutingTable Table => Routes.Table;
 
     public required long ArrivedAt { get; init; }
 
@@ -26,15 +28,39 @@ internal sealed class RequestPlan
 
     public required string DecisionId { get; init; }
 
+    /// <summary>The route by a decision.</summary>
+    /// <param name="candidate">The candidate that was decided for, or that the request is held for.</param>
+    /// <param name="decision">The decision.</param>
+    /// <param name="cap">The candidate's charge cap.</param>
+    /// <param name="charge">What was charged, as far as it is known.</param>
+    public RouteTaken RouteOn(Candidate candidate, in Decision decision, Money cap, Money charge) => new()
+    {
+        DecisionId = DecisionId,
+        Class = decision.Class,
+        Lane = candidate.Lane,
+        Endpoint = candidate.Endpoint.Name,
+        Variant = candidate.Variant,
+        ChargeCap = cap,
+        ProbabilityInTime = decision.ProbabilityInTime,
+        Charge = charge,
+    };
+
     /// <summary>Whether it was accepted as a job.</summary>
     public bool IsJob { get; set; }
 
     /// <summary>The smallest charge cap that the ledger itself has refused this request, to which money on this silo's lease was of no use.</summary>
     public Money? Refused { get; set; }
 
+    /// <summary>The stream, if one was asked for and has begun.</summary>
+    public StreamedCall? Stream { get; set; }
+
     /// <summary>Set while the request runs under its idempotency key.</summary>
     public KeyedRequests.KeyedRequest? Key { get; set; }
 }
 
-/// <summary>A decision with what it was made from.</summary>
-internal sealed record Routed(Decision Decision, TenantRouting Tenant, CandidateLoad[] Loads, Quote[] Quotes);
+/// <summary>A decision.</summary>
+/// <param name="Decision">What was decided.</param>
+/// <param name="Candidate">The chosen candidate, or the one that the request is to be held for; null if there is neither.</param>
+/// <param name="Quote">Its quote.</param>
+/// <param name="Problem">Without a candidate: the refusal.</param>
+internal readonly record struct Routed(Decision Decision, Candidate? Candidate, Quote Quote, InferenceProblem? Problem);

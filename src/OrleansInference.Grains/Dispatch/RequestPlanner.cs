@@ -21,7 +21,6 @@ internal enum Manner
 /// <summary>Checks requests and decides their routes from what this silo knows.</summary>
 internal sealed class RequestPlanner(
     TenantAccounts tenants,
-    EndpointAccounts endpoints,
     RoutingDirectory directory,
     DecisionLog log,
     RouteOutcomes outcomes,
@@ -59,11 +58,12 @@ internal sealed class RequestPlanner(
         }
 
         var isAllowed = definition.Models.IsDefaultOrEmpty || definition.Models.Contains(request.Model);
-        if (!isAllowed || await directory.GetAsync(request.Model) is not { } table)
+        if (!isAllowed || await directory.GetAsync(request.Model, now) is not { } routes)
         {
             return Refuse(request, Problem(ProblemCode.UnknownModel, $"There is no model '{request.Model}' for tenant '{request.Tenant}'."));
         }
 
+        var table = routes.Table;
         var byDefault = definition.DefaultClass;
         if (request is { Class: null, Deadline: null, InputLocation: not null } && byDefault == TrafficClass.High)
         {
@@ -81,7 +81,7 @@ internal sealed class RequestPlanner(
             Request = request,
             Tenant = tenant,
             Definition = definition,
-            Table = table,
+            Routes = routes,
             ArrivedAt = now,
             Deadline = now + toDeadline,
             Class = trafficClass,
@@ -115,63 +115,82 @@ internal sealed class RequestPlanner(
     }
 
     /// <summary>
-    /// Decides from what is known now. Before a request is turned away or held for lack of money, the ledger is asked what there is
-    /// at this moment: what was known may be a second old, and the last cent is there to be spent.
+    /// Decides from what is known now, and keeps the decision for whoever asks why. Before a request is turned away or held for lack
+    /// of money, the ledger is asked what there is at this moment: what was known may be a second old, and the last cent is there to be spent.
     /// </summary>
-    /// <param name="plan">The request.</param>
-    /// <param name="isDryRun">Whether nothing will be reserved, so that only asking tells whether the budget covers the choice.</param>
-    public async ValueTask<Routed> DecideAsync(RequestPlan plan, bool isDryRun = false)
+    public ValueTask<Routed> DecideAsync(RequestPlan plan)
     {
-        var routed = Decide(plan, plan.Tenant.Known(clock.Now));
-        if (isDryRun && routed.Decision.HasRoute)
-        {
-            // Jobs reserve in the ledger itself: money on this silo's lease is of no use to them.
-            var cap = routed.Decision.ChargeCap;
-            plan.Refused = plan.Table.Candidates[routed.Decision.Chosen].Lane is Lane.Async or Lane.Batch ? cap : null;
-            routed = Decide(plan, await plan.Tenant.AskAffordableAsync(cap, plan.Refused));
-        }
-
-        if (routed.Decision.Outcome != DecisionOutcome.BudgetShort)
-        {
-            return routed;
-        }
+        var routed = Decide(plan, plan.Tenant.Known(clock.Now), isLast: false);
+        return routed.Decision.Outcome == DecisionOutcome.BudgetShort
+            ? AskAsync(plan, routed.Decision.Held is null ? routed.Decision.CapNeeded : routed.Quote.ChargeCap)
+            : new(routed);
 
         // Of one that is to be held, what counts is when its job's money comes.
-        var needed = routed.Decision.Held is { } job ? routed.Quotes[job].ChargeCap : routed.Decision.CapNeeded;
-        return Decide(plan, await plan.Tenant.AskAffordableAsync(needed, plan.Refused));
+        async ValueTask<Routed> AskAsync(RequestPlan plan, Money needed) =>
+            Decide(plan, await plan.Tenant.AskAffordableAsync(needed, plan.Refused), isLast: true);
     }
 
-    private Routed Decide(RequestPlan plan, Affordable affordable)
+    private Routed Decide(RequestPlan plan, Affordable affordable, bool isLast)
     {
         var now = clock.Now;
-        var table = plan.Table;
         plan.Route = plan.Route with { Now = now };
-        var candidates = table.Candidates;
-        var loads = new CandidateLoad[candidates.Length];
-        for (var i = 0; i < loads.Length; i++)
+        var candidates = plan.Table.Candidates;
+        Span<CandidateLoad> loads = stackalloc CandidateLoad[candidates.Length];
+        Span<Quote> quotes = stackalloc Quote[candidates.Length];
+        plan.Routes.ReadLoads(loads, plan.Class, now);
+        var tenant = TenantOf(plan, affordable);
+        var decision = Router.Decide(plan.Table, plan.Route, tenant, loads, quotes);
+        if (decision.Outcome == DecisionOutcome.BudgetShort && !isLast)
         {
-            loads[i] = endpoints.Get(candidates[i].Endpoint.Name).LoadFor(plan.Class, now, candidates[i].Status?.Version ?? 0);
+            return new(decision, null, decision.Held is { } held ? quotes[held] : default, null);
         }
 
-        var tenant = TenantRouting.From(plan.Definition, plan.Tenant.Pacing, affordable.Cap) with { Shortage = affordable.Shortage };
-        var quotes = new Quote[candidates.Length];
-        var decision = Router.Decide(table, plan.Route, tenant, loads, quotes);
-        return new(decision, tenant, loads, quotes);
+        if (!decision.HasRoute || log.Samples(now))
+        {
+            log.Add(new(plan.DecisionId, plan.Request.Tenant, plan.Table, plan.Route, tenant, loads, decision));
+        }
+
+        return (decision.Held ?? decision.Chosen) is >= 0 and var index
+            ? new(decision, candidates[index], quotes[index], null)
+            : new(decision, null, default, ProblemOf(plan, tenant, decision, quotes));
     }
 
-    /// <summary>Keeps a decision for whoever asks why.</summary>
-    public void Log(RequestPlan plan, Routed routed)
+    /// <summary>As <see cref="DecideAsync"/>, but only to explain it: as nothing is reserved, the ledger is asked whether the budget covers the choice.</summary>
+    public async ValueTask<Explanation> ExplainAsync(RequestPlan plan)
     {
-        if (!routed.Decision.HasRoute || log.Samples(plan.Route.Now))
+        var (decision, quotes, explanation) = DecideAndExplain(plan, plan.Tenant.Known(clock.Now));
+        if (decision.HasRoute)
         {
-            log.Add(new(plan.DecisionId, plan.Request.Tenant, plan.Table, plan.Route, routed.Tenant, routed.Loads, routed.Decision));
+            // Jobs reserve in the ledger itself: money on this silo's lease is of no use to them.
+            plan.Refused = plan.Table.Candidates[decision.Chosen].Lane is Lane.Async or Lane.Batch ? decision.ChargeCap : null;
+            (decision, quotes, explanation) = DecideAndExplain(plan, await plan.Tenant.AskAffordableAsync(decision.ChargeCap, plan.Refused));
         }
+
+        if (decision.Outcome == DecisionOutcome.BudgetShort)
+        {
+            var needed = decision.Held is { } job ? quotes[job].ChargeCap : decision.CapNeeded;
+            (_, _, explanation) = DecideAndExplain(plan, await plan.Tenant.AskAffordableAsync(needed, plan.Refused));
+        }
+
+        return explanation;
+    }
+
+    private (Decision Decision, Quote[] Quotes, Explanation Explanation) DecideAndExplain(RequestPlan plan, Affordable affordable)
+    {
+        var now = clock.Now;
+        plan.Route = plan.Route with { Now = now };
+        var loads = new CandidateLoad[plan.Table.Candidates.Length];
+        var quotes = new Quote[loads.Length];
+        plan.Routes.ReadLoads(loads, plan.Class, now);
+        var tenant = TenantOf(plan, affordable);
+        var decision = Router.Decide(plan.Table, plan.Route, tenant, loads, quotes);
+        return (decision, quotes, Explainer.Explain(plan.Table, plan.Route, tenant, decision, quotes, plan.Request.Tenant));
     }
 
     /// <summary>The refusal that a decision without a route means.</summary>
-    public static InferenceProblem ProblemOf(RequestPlan plan, Routed routed)
+    private static InferenceProblem ProblemOf(RequestPlan plan, in TenantRouting tenant, in Decision decision, ReadOnlySpan<Quote> quotes)
     {
-        var problem = Explainer.ProblemOf(plan.Table, plan.Route, routed.Tenant, routed.Decision, routed.Quotes)!;
+        var problem = Explainer.ProblemOf(plan.Table, plan.Route, tenant, decision, quotes)!;
         if (problem.Code == ProblemCode.NoCandidate && plan.Key is { MustBeJob: true })
         {
             return problem with { Message = $"{problem.Message} It may be a job already under its idempotency key: allow the async or batch lane." };
@@ -185,6 +204,9 @@ internal sealed class RequestPlanner(
 
     public static InferenceProblem Problem(ProblemCode code, string message, TimeSpan? retryAfter = null) =>
         new() { Code = code, Message = message, RetryAfter = retryAfter };
+
+    private static TenantRouting TenantOf(RequestPlan plan, Affordable affordable) =>
+        TenantRouting.From(plan.Definition, plan.Tenant.Pacing, affordable.Cap) with { Shortage = affordable.Shortage };
 
     private static int LanesFor(InferenceRequest request, Manner manner)
     {

@@ -13,35 +13,35 @@ internal sealed class RouteOutcomes(LatencyRecorder recorder, EndpointAccounts e
     private static readonly ProblemCode[] Codes = Enum.GetValues<ProblemCode>();
     private static readonly EndpointName[] ClassSeries = [.. Enum.GetNames<TrafficClass>().Select(name => new EndpointName(name))];
 
-    private readonly long[] _laneRequests = new long[Lanes];
-    private readonly long[] _laneAnswered = new long[Lanes];
-    private readonly long[] _laneCharged = new long[Lanes];
-    private readonly long[] _classRequests = new long[Classes];
-    private readonly long[] _classAnswered = new long[Classes];
-    private readonly long[] _classInTime = new long[Classes];
-    private readonly long[] _errors = new long[Classes * Codes.Length];
+    private readonly StripedCounters _laneRequests = new(Lanes);
+    private readonly StripedCounters _laneAnswered = new(Lanes);
+    private readonly StripedCounters _laneCharged = new(Lanes);
+    private readonly StripedCounters _classRequests = new(Classes);
+    private readonly StripedCounters _classAnswered = new(Classes);
+    private readonly StripedCounters _classInTime = new(Classes);
+    private readonly StripedCounters _errors = new(Classes * Codes.Length);
 
     // Latencies go through the same recorder type as the endpoints', one series per class, and are gathered when asked for.
     private readonly LatencyRecorder _latencies = new();
     private readonly QuantileSketch[] _sketches = [.. Enumerable.Range(0, Classes).Select(_ => new QuantileSketch())];
 
-    public void Arrived(TrafficClass trafficClass) => Interlocked.Increment(ref _classRequests[(int)trafficClass]);
+    public void Arrived(TrafficClass trafficClass) => _classRequests.Increment((int)trafficClass);
 
-    public void Sent(Lane lane) => Interlocked.Increment(ref _laneRequests[(int)lane]);
+    public void Sent(Lane lane) => _laneRequests.Increment((int)lane);
 
     public void Charged(Lane lane, TrafficClass trafficClass, Money charge, Money useCost)
     {
-        Interlocked.Add(ref _laneCharged[(int)lane], charge.Nanos);
+        _laneCharged.Add((int)lane, charge.Nanos);
         RouterTelemetry.Charged(lane, trafficClass, charge, useCost);
     }
 
     public void Answered(Lane lane, TrafficClass trafficClass, double milliseconds, bool inTime)
     {
-        Interlocked.Increment(ref _laneAnswered[(int)lane]);
-        Interlocked.Increment(ref _classAnswered[(int)trafficClass]);
+        _laneAnswered.Increment((int)lane);
+        _classAnswered.Increment((int)trafficClass);
         if (inTime)
         {
-            Interlocked.Increment(ref _classInTime[(int)trafficClass]);
+            _classInTime.Increment((int)trafficClass);
         }
 
         _latencies.Record(ClassSeries[(int)trafficClass], LatencyPhase.Service, 0, milliseconds);
@@ -50,7 +50,7 @@ internal sealed class RouteOutcomes(LatencyRecorder recorder, EndpointAccounts e
 
     public void Failed(Lane? lane, TrafficClass trafficClass, ProblemCode code)
     {
-        Interlocked.Increment(ref _errors[((int)trafficClass * Codes.Length) + (int)code]);
+        _errors.Increment(((int)trafficClass * Codes.Length) + (int)code);
         RouterTelemetry.Failed(lane, trafficClass, code);
     }
 
@@ -115,9 +115,9 @@ internal sealed class RouteOutcomes(LatencyRecorder recorder, EndpointAccounts e
             return new()
             {
                 Lanes = Enum.GetValues<Lane>().ToDictionary(lane => lane, lane => new LaneStatistics(
-                    Volatile.Read(ref _laneRequests[(int)lane]),
-                    Volatile.Read(ref _laneAnswered[(int)lane]),
-                    Money.FromNanos(Volatile.Read(ref _laneCharged[(int)lane])))),
+                    _laneRequests.Sum((int)lane),
+                    _laneAnswered.Sum((int)lane),
+                    Money.FromNanos(_laneCharged.Sum((int)lane)))),
                 Calibration = calibration.Bins(),
                 Classes = Enum.GetValues<TrafficClass>().ToDictionary(trafficClass => trafficClass, StatisticsOf),
             };
@@ -146,16 +146,16 @@ internal sealed class RouteOutcomes(LatencyRecorder recorder, EndpointAccounts e
         var errors = new Dictionary<ProblemCode, long>();
         foreach (var code in Codes)
         {
-            if (Volatile.Read(ref _errors[(index * Codes.Length) + (int)code]) is > 0 and var count)
+            if (_errors.Sum((index * Codes.Length) + (int)code) is > 0 and var count)
             {
                 errors[code] = count;
             }
         }
 
         return new(
-            Volatile.Read(ref _classRequests[index]),
-            Volatile.Read(ref _classAnswered[index]),
-            Volatile.Read(ref _classInTime[index]),
+            _classRequests.Sum(index),
+            _classAnswered.Sum(index),
+            _classInTime.Sum(index),
             _sketches[index].Quantile(0.5) / 1000,
             _sketches[index].Quantile(0.99) / 1000,
             errors);

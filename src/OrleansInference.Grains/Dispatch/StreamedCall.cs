@@ -16,7 +16,7 @@ internal sealed class StreamedCall(
     private bool _callerGaveUp = true;
     private bool _isWhole;
     private bool _isDisposed;
-    private RouteTaken _route = call.Route;
+    private RouteTaken _route = call.RouteAt(Money.Zero);
 
     public override InferenceProblem? Problem => null;
 

@@ -46,6 +46,7 @@ public static class OrleansInferenceSiloBuilderExtensions
             services.AddSingleton<RouteOutcomes>();
             services.AddSingleton<IRouteOutcomes>(provider => provider.GetRequiredService<RouteOutcomes>());
             services.AddSingleton<RequestPlanner>();
+            services.AddSingleton<CallLimits>();
             services.AddSingleton<ModelCaller>();
             services.AddSingleton<JobsInLine>();
             services.AddSingleton<AnswerStore>();

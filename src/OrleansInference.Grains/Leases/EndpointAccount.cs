@@ -28,16 +28,9 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
     private static readonly TimeSpan LeastRetry = TimeSpan.FromMilliseconds(20);
 
     private readonly SlotQueue _queue = new();
+    private readonly DemandTally _demand = new();
     private int _isAsking;
     private int _inFlight;
-    private int _arrivals;
-    private int _completions;
-    private int _predictions;
-    private int _throttled;
-    private int _failed;
-    private long _busyMs;
-    private long _useCost;
-    private long _charged;
     private int _failuresInRow;
     private long _openUntil;
     private volatile EnvironmentPool? _environments;
@@ -71,7 +64,7 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
     public async ValueTask<HeldLease?> AcquireAsync(TrafficClass trafficClass, int mostInUse, long deadline, long waitUntil, CancellationToken cancellationToken)
     {
         var now = Clock.Now;
-        Interlocked.Increment(ref _arrivals);
+        _demand.Arrived();
         if (_queue.CountUpTo(trafficClass) == 0 && TryTake(mostInUse, now) is { } free)
         {
             RefillSoon(free, now);
@@ -123,7 +116,7 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
     {
         held.Settle(1, 0);
         Interlocked.Decrement(ref _inFlight);
-        Count(end, busyMs, useCost, charged);
+        _demand.Ended(end, busyMs, useCost, charged);
         var now = Clock.Now;
         if (end == CallEnd.Failed && Interlocked.Increment(ref _failuresInRow) >= FailuresToOpen)
         {
@@ -152,7 +145,7 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
     public void JobBegan()
     {
         Touch(Clock.Now);
-        Interlocked.Increment(ref _arrivals);
+        _demand.Arrived();
     }
 
     /// <summary>A job of the async lane ended.</summary>
@@ -160,23 +153,12 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
     {
         Touch(Clock.Now);
         Jobs.Changed(-1);
-        Count(answered ? CallEnd.Answered : CallEnd.Failed, 0, Money.Zero, charged);
+        _demand.Ended(answered ? CallEnd.Answered : CallEnd.Failed, 0, Money.Zero, charged);
     }
 
     protected override async Task<LeaseGrant?> SendAsync(LeaseReport report)
     {
-        var demand = new EndpointDemand
-        {
-            Arrivals = Interlocked.Exchange(ref _arrivals, 0),
-            Completions = Interlocked.Exchange(ref _completions, 0),
-            Predictions = Interlocked.Exchange(ref _predictions, 0),
-            Throttled = Interlocked.Exchange(ref _throttled, 0),
-            Failed = Interlocked.Exchange(ref _failed, 0),
-            BusyMilliseconds = Interlocked.Exchange(ref _busyMs, 0),
-            Waiting = _queue.Count,
-            UseCost = Money.FromNanos(Interlocked.Exchange(ref _useCost, 0)),
-            Charged = Money.FromNanos(Interlocked.Exchange(ref _charged, 0)),
-        };
+        var demand = _demand.Take(_queue.Count);
         var told = _jobs is { } jobs ? jobs.Telling(demand.Arrivals - demand.Completions) : null;
         try
         {
@@ -189,14 +171,7 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
             told?.Undo();
 
             // Told with the next report. If the owner did get this one, its statistics count twice; slots and money do not.
-            Interlocked.Add(ref _arrivals, demand.Arrivals);
-            Interlocked.Add(ref _completions, demand.Completions);
-            Interlocked.Add(ref _predictions, demand.Predictions);
-            Interlocked.Add(ref _throttled, demand.Throttled);
-            Interlocked.Add(ref _failed, demand.Failed);
-            Interlocked.Add(ref _busyMs, demand.BusyMilliseconds);
-            Interlocked.Add(ref _useCost, demand.UseCost.Nanos);
-            Interlocked.Add(ref _charged, demand.Charged.Nanos);
+            _demand.PutBack(demand);
             throw;
         }
     }
@@ -222,26 +197,6 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
 
         Interlocked.Decrement(ref _inFlight);
         return null;
-    }
-
-    private void Count(CallEnd end, long busyMs, Money useCost, Money charged)
-    {
-        Interlocked.Increment(ref _completions);
-        Interlocked.Add(ref _busyMs, busyMs);
-        Interlocked.Add(ref _useCost, useCost.Nanos);
-        Interlocked.Add(ref _charged, charged.Nanos);
-        if (end == CallEnd.Answered)
-        {
-            Interlocked.Increment(ref _predictions);
-        }
-        else if (end == CallEnd.Throttled)
-        {
-            Interlocked.Increment(ref _throttled);
-        }
-        else if (end == CallEnd.Failed)
-        {
-            Interlocked.Increment(ref _failed);
-        }
     }
 
     /// <summary>Begins to ask at a beat; false if that is under way.</summary>

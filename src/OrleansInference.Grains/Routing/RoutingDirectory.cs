@@ -12,6 +12,7 @@ namespace OrleansInference.Routing;
 /// </summary>
 internal sealed partial class RoutingDirectory(
     IGrainFactory grains,
+    EndpointAccounts endpoints,
     LeaseHolderIdentity holder,
     LatencyRecorder recorder,
     RouterClock clock,
@@ -28,14 +29,13 @@ internal sealed partial class RoutingDirectory(
     private IRoutingObserver? _reference;
     private long _sequence;
 
-    /// <summary>The model's table; null if there is no such model.</summary>
-    public ValueTask<RoutingTable?> GetAsync(ModelName model)
+    /// <summary>The model's routes; null if there is no such model.</summary>
+    public ValueTask<ModelRoutes?> GetAsync(ModelName model, long now)
     {
-        var now = clock.Now;
-        if (_models.TryGetValue(model, out var entry) && entry.Table is { } table)
+        if (_models.TryGetValue(model, out var entry) && entry.Routes is { } routes)
         {
-            entry.UsedAt = now;
-            return new(table);
+            entry.Used(now);
+            return new(routes);
         }
 
         return _unknown.TryGetValue(model, out var until) && now < until ? default : LoadAsync(model);
@@ -83,7 +83,7 @@ internal sealed partial class RoutingDirectory(
     {
         try
         {
-            if (entry.Table is not null)
+            if (entry.Routes is not null)
             {
                 var deltas = recorder.Drain(entry.Endpoints);
                 if (!deltas.IsEmpty)
@@ -104,10 +104,10 @@ internal sealed partial class RoutingDirectory(
         }
     }
 
-    private async ValueTask<RoutingTable?> LoadAsync(ModelName model)
+    private async ValueTask<ModelRoutes?> LoadAsync(ModelName model)
     {
         var entry = _models.GetOrAdd(model, static _ => new());
-        entry.UsedAt = clock.Now;
+        entry.Used(clock.Now);
         Task loading;
         lock (entry)
         {
@@ -115,7 +115,7 @@ internal sealed partial class RoutingDirectory(
         }
 
         await loading;
-        return entry.Table;
+        return entry.Routes;
     }
 
     private async Task LoadOnceAsync(ModelName model, Entry entry)
@@ -124,7 +124,7 @@ internal sealed partial class RoutingDirectory(
         try
         {
             await SubscribeAsync(model, entry);
-            if (entry.Table is null && _unknown.Count < MaxUnknown)
+            if (entry.Routes is null && _unknown.Count < MaxUnknown)
             {
                 _unknown[model] = clock.Now + UnknownMs;
             }
@@ -136,7 +136,7 @@ internal sealed partial class RoutingDirectory(
                 entry.Loading = null;
             }
 
-            if (entry.Table is null)
+            if (entry.Routes is null)
             {
                 _models.TryRemove(KeyValuePair.Create(model, entry));
             }
@@ -163,12 +163,12 @@ internal sealed partial class RoutingDirectory(
         lock (entry)
         {
             // A pushed snapshot may be overtaken by a newer one.
-            if (entry.Table is { } table && (snapshot.Version == table.Version || (!isAnswer && snapshot.Version < table.Version)))
+            if (entry.Routes?.Table is { } table && (snapshot.Version == table.Version || (!isAnswer && snapshot.Version < table.Version)))
             {
                 return;
             }
 
-            entry.Set(RoutingTable.Build(snapshot));
+            entry.Set(new(RoutingTable.Build(snapshot), endpoints));
         }
     }
 
@@ -183,23 +183,33 @@ internal sealed partial class RoutingDirectory(
 
     private sealed class Entry
     {
-        private volatile RoutingTable? _table;
+        private const long UsedMs = 500;
+        private volatile ModelRoutes? _routes;
         private volatile EndpointName[] _endpoints = [];
 
         public Task? Loading { get; set; }
 
-        public RoutingTable? Table => _table;
+        public ModelRoutes? Routes => _routes;
 
         public EndpointName[] Endpoints => _endpoints;
 
-        public long UsedAt { get; set; }
+        public long UsedAt { get; private set; }
 
         public long RenewedAt { get; set; }
 
-        public void Set(RoutingTable? table)
+        public void Used(long now)
         {
-            _endpoints = table is null ? [] : [.. table.Candidates.Select(candidate => candidate.Endpoint.Name)];
-            _table = table;
+            // Seldom enough that the cores do not take the line from each other at every request.
+            if (now - UsedAt > UsedMs)
+            {
+                UsedAt = now;
+            }
+        }
+
+        public void Set(ModelRoutes? routes)
+        {
+            _endpoints = routes is null ? [] : [.. routes.Table.Candidates.Select(candidate => candidate.Endpoint.Name)];
+            _routes = routes;
         }
     }
 

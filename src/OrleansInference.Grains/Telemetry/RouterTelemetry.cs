@@ -13,6 +13,8 @@ public static class RouterTelemetry
     /// <summary>Name of the activity source.</summary>
     public const string ActivitySourceName = "OrleansInference";
 
+    private const double NanosPerDollar = 1e9;
+
     private static readonly Meter Meter = new(MeterName);
 
     private static readonly Counter<long> Requests = Meter.CreateCounter<long>("orleans_inference.requests", "{request}", "Requests and jobs by lane, class and outcome.");
@@ -27,12 +29,21 @@ public static class RouterTelemetry
 
     private static readonly Counter<long> BudgetAlerts = Meter.CreateCounter<long>("orleans_inference.budget_alerts", "{alert}", "Budget thresholds reached, by tenant, window and percent.");
 
+    // Indexed by value: an enum's own text is looked up anew each time.
+    private static readonly string[] Lanes = Enum.GetNames<Lane>();
+    private static readonly string[] Classes = Enum.GetNames<TrafficClass>();
+
     /// <summary>Traces of requests.</summary>
     internal static ActivitySource Activities { get; } = new(ActivitySourceName);
 
     internal static void Answered(Lane lane, TrafficClass trafficClass, double seconds)
     {
-        var tags = new TagList { { "lane", lane.ToString() }, { "class", trafficClass.ToString() } };
+        if (!Latency.Enabled && !Requests.Enabled)
+        {
+            return;
+        }
+
+        var tags = new TagList { { "lane", Lanes[(int)lane] }, { "class", Classes[(int)trafficClass] } };
         Latency.Record(seconds, tags);
         tags.Add("outcome", "answered");
         Requests.Add(1, tags);
@@ -49,14 +60,14 @@ public static class RouterTelemetry
 
     internal static void Charged(Lane lane, TrafficClass trafficClass, Money charge, Money useCost)
     {
-        if (charge > Money.Zero)
+        if (charge > Money.Zero && Charges.Enabled)
         {
-            Charges.Add((double)charge.ToDollars(), new TagList { { "lane", lane.ToString() }, { "class", trafficClass.ToString() } });
+            Charges.Add(charge.Nanos / NanosPerDollar, new TagList { { "lane", Lanes[(int)lane] }, { "class", Classes[(int)trafficClass] } });
         }
 
-        if (useCost > Money.Zero)
+        if (useCost > Money.Zero && Costs.Enabled)
         {
-            Costs.Add((double)useCost.ToDollars(), new TagList { { "lane", lane.ToString() } });
+            Costs.Add(useCost.Nanos / NanosPerDollar, new TagList { { "lane", Lanes[(int)lane] } });
         }
     }
 }

@@ -43,7 +43,7 @@ public sealed class LatencyStatistics
                 _sketches.Add(key, sketch = new());
             }
 
-            sketch.Merge(delta, now);
+            sketch.MergeValid(delta, now);
         }
 
         return true;

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Numerics;
 using System.Runtime.CompilerServices;
 
 namespace OrleansInference.Latency;
@@ -46,13 +47,37 @@ public sealed class QuantileSketch
     public void Merge(SketchDelta delta)
     {
         RequireValid(delta);
+        MergeValid(delta);
+    }
+
+    /// <summary>Adds every sample of a delta that <see cref="RequireValid"/> has passed.</summary>
+    internal void MergeValid(SketchDelta delta)
+    {
         var counts = delta.Counts.AsSpan();
-        for (var i = 0; i < counts.Length; i++)
+        if (counts.IsEmpty)
         {
-            if (counts[i] != 0)
-            {
-                AddCount(delta.FirstBucket + i, counts[i]);
-            }
+            return;
+        }
+
+        Cover(delta.FirstBucket, delta.FirstBucket + counts.Length - 1);
+        var into = _counts.AsSpan(delta.FirstBucket - _first, counts.Length);
+        var sums = Vector<long>.Zero;
+        var i = 0;
+        for (; i <= counts.Length - Vector<int>.Count; i += Vector<int>.Count)
+        {
+            Vector.Widen(new Vector<int>(counts[i..]), out var low, out var high);
+            var lower = into[i..];
+            var upper = into[(i + Vector<long>.Count)..];
+            (new Vector<long>(lower) + low).CopyTo(lower);
+            (new Vector<long>(upper) + high).CopyTo(upper);
+            sums += low + high;
+        }
+
+        Count += Vector.Sum(sums);
+        for (; i < counts.Length; i++)
+        {
+            into[i] += counts[i];
+            Count += counts[i];
         }
     }
 
@@ -161,12 +186,9 @@ public sealed class QuantileSketch
             throw new ArgumentException($"The sketch of {delta.Endpoint} has size class {delta.SizeClass} and phase {delta.Phase}; sender and receiver run different versions.", nameof(delta));
         }
 
-        foreach (var count in delta.Counts.AsSpan())
+        if (delta.Counts.AsSpan().IndexOfAnyInRange(int.MinValue, -1) >= 0)
         {
-            if (count < 0)
-            {
-                throw new ArgumentException($"The sketch of {delta.Endpoint} has a negative count.", nameof(delta));
-            }
+            throw new ArgumentException($"The sketch of {delta.Endpoint} has a negative count.", nameof(delta));
         }
     }
 
@@ -190,24 +212,32 @@ public sealed class QuantileSketch
         var i = bucket - _first;
         if ((uint)i >= (uint)_counts.Length)
         {
-            i = Grow(bucket);
+            Grow(bucket, bucket);
+            i = bucket - _first;
         }
 
         _counts[i] += count;
         Count += count;
     }
 
-    [MethodImpl(MethodImplOptions.NoInlining)]
-    private int Grow(int bucket)
+    private void Cover(int from, int to)
     {
-        var low = _counts.Length == 0 ? bucket : Math.Min(_first, bucket);
-        var high = _counts.Length == 0 ? bucket : Math.Max(_first + _counts.Length - 1, bucket);
+        if (from < _first || to >= _first + _counts.Length)
+        {
+            Grow(from, to);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void Grow(int from, int to)
+    {
+        var low = _counts.Length == 0 ? from : Math.Min(_first, from);
+        var high = _counts.Length == 0 ? to : Math.Max(_first + _counts.Length - 1, to);
         low = low / Chunk * Chunk;
         high = Math.Min(LatencyBuckets.Count, ((high / Chunk) + 1) * Chunk);
         var grown = new long[high - low];
         _counts.CopyTo(grown, _counts.Length == 0 ? 0 : _first - low);
         _counts = grown;
         _first = low;
-        return bucket - low;
     }
 }

@@ -34,7 +34,13 @@ public sealed class SlicedSketch
     {
         // Checked before the ring turns, so that a refused delta changes nothing.
         QuantileSketch.RequireValid(delta);
-        Current(now).Merge(delta);
+        MergeValid(delta, now);
+    }
+
+    /// <summary>Adds a silo's samples, which <see cref="QuantileSketch.RequireValid"/> has passed.</summary>
+    internal void MergeValid(SketchDelta delta, long now)
+    {
+        Current(now).MergeValid(delta);
     }
 
     /// <summary>Total weight of what is remembered, in samples.</summary>

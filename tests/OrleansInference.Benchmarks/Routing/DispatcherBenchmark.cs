@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Microsoft.Extensions.DependencyInjection;
+using OrleansInference.Audit;
 using OrleansInference.Benchmarks.Silos;
 using OrleansInference.Capacity;
 using OrleansInference.Dispatch;
@@ -16,7 +17,8 @@ internal static class DispatcherBenchmark
     {
         figures.Say("requests through the dispatcher, without the network");
         var aws = new InstantAws();
-        await using var silo = await BenchmarkSilo.StartAsync(aws: services => services.AddSingleton<IModelRuntime>(aws).AddSingleton<IEndpointControl>(aws));
+        var audit = new SummedAudit();
+        await using var silo = await BenchmarkSilo.StartAsync(aws: services => services.AddSingleton<IModelRuntime>(aws).AddSingleton<IEndpointControl>(aws).AddSingleton<IAuditLog>(audit));
         var reply = await silo.Grains.GetGrain<ICatalogGrain>(ICatalogGrain.Key).Apply(BenchmarkCatalog.Catalog);
         if (!reply.Problems.IsEmpty)
         {
@@ -68,7 +70,7 @@ internal static class DispatcherBenchmark
                 figures.Print("routing.dispatcher.scaling_2_threads", Rounds.Scaling(20_000, Loop), "x", null, Better.High);
             }
         });
-        figures.Say($"{waited} of them waited for a grain, {refused} were refused");
+        figures.Say($"{waited} of them waited for a grain, {refused} were refused; {audit.Charged} $ were charged");
         if (refused > Requests / 1000)
         {
             throw new InvalidOperationException($"{refused} requests were refused: the benchmark measures refusals.");

@@ -64,6 +64,31 @@ public sealed class QuantileSketchTests
         Assert.All(Probabilities, p => Assert.Equal(big.Quantile(p), merged.Quantile(p)));
     }
 
+    [Property(MaxTest = 200)]
+    public void Merging_a_delta_adds_each_of_its_counts(int seed)
+    {
+        // Deltas of any length and place: what is added many at a time must not miss or double those at the ends.
+        var random = new Random(seed);
+        var sketch = new QuantileSketch();
+        var expected = new long[LatencyBuckets.Count];
+        for (var part = 0; part < 8; part++)
+        {
+            var first = random.Next(LatencyBuckets.Count);
+            var counts = Enumerable.Range(0, 1 + random.Next(Math.Min(40, LatencyBuckets.Count - first))).Select(_ => random.Next(4) == 0 ? int.MaxValue : random.Next(3)).ToArray();
+            sketch.Merge(new SketchDelta { Endpoint = new("e"), Phase = LatencyPhase.Service, FirstBucket = first, Counts = [.. counts] });
+            for (var i = 0; i < counts.Length; i++)
+            {
+                expected[first + i] += counts[i];
+            }
+        }
+
+        Assert.Equal(expected.Sum(), sketch.Count);
+        var delta = sketch.ToDelta(new("e"), LatencyPhase.Service, 0);
+        var all = new long[LatencyBuckets.Count];
+        delta.Counts.Select(static count => (long)count).ToArray().CopyTo(all, delta.FirstBucket);
+        Assert.Equal(expected.Select(static count => Math.Min(count, int.MaxValue)), all);
+    }
+
     [Property(MaxTest = 50)]
     public void A_delta_brings_back_the_same_sketch(int seed)
     {

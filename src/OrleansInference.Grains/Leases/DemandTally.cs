@@ -1,0 +1,79 @@
+using OrleansInference.Telemetry;
+
+namespace OrleansInference.Leases;
+
+/// <summary>What an endpoint's grain is to be told of the calls on this silo since it was last told. Safe for concurrent use.</summary>
+internal sealed class DemandTally
+{
+    private const int Arrivals = 0;
+    private const int Completions = 1;
+    private const int Predictions = 2;
+    private const int Throttled = 3;
+    private const int Failed = 4;
+    private const int BusyMs = 5;
+    private const int UseCost = 6;
+    private const int Charged = 7;
+
+    private readonly StripedCounters _counters = new(8);
+
+    /// <summary>A request asks for a slot, or a job is on the lane.</summary>
+    public void Arrived() => _counters.Increment(Arrivals);
+
+    /// <summary>A call or job ended.</summary>
+    public void Ended(CallEnd end, long busyMs, Money useCost, Money charged)
+    {
+        _counters.Increment(Completions);
+        Add(BusyMs, busyMs);
+        Add(UseCost, useCost.Nanos);
+        Add(Charged, charged.Nanos);
+        switch (end)
+        {
+            case CallEnd.Answered:
+                _counters.Increment(Predictions);
+                break;
+            case CallEnd.Throttled:
+                _counters.Increment(Throttled);
+                break;
+            case CallEnd.Failed:
+                _counters.Increment(Failed);
+                break;
+            default:
+                break;
+        }
+    }
+
+    /// <summary>Takes out what was counted.</summary>
+    public EndpointDemand Take(int waiting) => new()
+    {
+        Arrivals = (int)_counters.Take(Arrivals),
+        Completions = (int)_counters.Take(Completions),
+        Predictions = (int)_counters.Take(Predictions),
+        Throttled = (int)_counters.Take(Throttled),
+        Failed = (int)_counters.Take(Failed),
+        BusyMilliseconds = _counters.Take(BusyMs),
+        Waiting = waiting,
+        UseCost = Money.FromNanos(_counters.Take(UseCost)),
+        Charged = Money.FromNanos(_counters.Take(Charged)),
+    };
+
+    /// <summary>Puts back what could not be told.</summary>
+    public void PutBack(EndpointDemand demand)
+    {
+        Add(Arrivals, demand.Arrivals);
+        Add(Completions, demand.Completions);
+        Add(Predictions, demand.Predictions);
+        Add(Throttled, demand.Throttled);
+        Add(Failed, demand.Failed);
+        Add(BusyMs, demand.BusyMilliseconds);
+        Add(UseCost, demand.UseCost.Nanos);
+        Add(Charged, demand.Charged.Nanos);
+    }
+
+    private void Add(int counter, long amount)
+    {
+        if (amount != 0)
+        {
+            _counters.Add(counter, amount);
+        }
+    }
+}
