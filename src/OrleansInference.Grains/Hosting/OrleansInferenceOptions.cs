@@ -12,6 +12,18 @@ public sealed class OrleansInferenceOptions
     /// <summary>SQS queue that receives the notifications of async endpoints; null: results are found by polling alone.</summary>
     public string? NotificationQueue { get; set; }
 
+    /// <summary>
+    /// Time between two looks for an async job's result at least; they become rarer as the wait grows. With a
+    /// <see cref="NotificationQueue"/> looking is the fallback, for notifications that were lost.
+    /// </summary>
+    public TimeSpan MinPollInterval { get; set; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>Time between two looks for an async job's result at most; at least <see cref="MinPollInterval"/>. The last look is at the deadline in any case.</summary>
+    public TimeSpan MaxPollInterval { get; set; } = TimeSpan.FromMinutes(1);
+
+    /// <summary>Time after which a batch job asks its window, should the window's word not have come.</summary>
+    public TimeSpan WindowPollInterval { get; set; } = TimeSpan.FromMinutes(5);
+
     /// <summary>Prefix of transform job names, so that several deployments can share an account; letters, digits and hyphens.</summary>
     public string TransformJobPrefix { get; set; } = "oi";
 

@@ -33,6 +33,9 @@ public static class OrleansInferenceSiloBuilderExtensions
                 .Validate(options => options.MaxHeldJobs is >= 0 and <= 100_000, "MaxHeldJobs must be 0 to 100,000.")
                 .Validate(options => options.LimitChange >= TimeSpan.FromSeconds(3) && options.LimitChange <= TimeSpan.FromSeconds(20), "LimitChange must be 3 to 20 seconds.")
                 .Validate(options => options.InlineWait >= TimeSpan.Zero, "InlineWait must not be negative.")
+                .Validate(options => options.MinPollInterval >= TimeSpan.FromMilliseconds(1), "MinPollInterval must be at least 1 ms.")
+                .Validate(options => options.MaxPollInterval >= options.MinPollInterval, "MaxPollInterval must be at least MinPollInterval.")
+                .Validate(options => options.WindowPollInterval >= TimeSpan.FromMilliseconds(1), "WindowPollInterval must be at least 1 ms.")
                 .ValidateOnStart();
             services.TryAddSingleton(_ => new RouterClock(TimeProvider.System));
             services.TryAddSingleton<IAuditLog>(_ => new MemoryAuditLog());

@@ -31,6 +31,9 @@ internal sealed partial class JobGrain(
     {
         RetentionMs = (long)options.Value.JobRetention.TotalMilliseconds,
         Notified = options.Value.NotificationQueue is not null,
+        CheckEveryMs = (long)options.Value.MinPollInterval.TotalMilliseconds,
+        CheckAtMostEveryMs = (long)options.Value.MaxPollInterval.TotalMilliseconds,
+        WindowCheckEveryMs = (long)options.Value.WindowPollInterval.TotalMilliseconds,
     };
 
     private JobAddress _address;

@@ -31,10 +31,11 @@ internal sealed class JobsWorld : IAsyncDisposable
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("oi-jobs-");
     private readonly bool _notify;
     private readonly TimeSpan _retention;
+    private readonly TimeSpan? _poll;
     private int _deleted;
     private TestCluster? _cluster;
 
-    private JobsWorld(bool notify, TimeSpan retention) => (_notify, _retention) = (notify, retention);
+    private JobsWorld(bool notify, TimeSpan retention, TimeSpan? poll) => (_notify, _retention, _poll) = (notify, retention, poll);
 
     public int MaxHeldJobs { get; private init; } = new OrleansInferenceOptions().MaxHeldJobs;
 
@@ -62,15 +63,27 @@ internal sealed class JobsWorld : IAsyncDisposable
 
     public IJobs Jobs => Services.GetRequiredService<IJobs>();
 
-    public static async Task<JobsWorld> StartAsync(bool notify = true, TimeSpan? retention = null, int? maxHeldJobs = null, CatalogDefinition? catalog = null)
+    /// <param name="notify">Whether the silos listen to notifications.</param>
+    /// <param name="retention">How long jobs are kept.</param>
+    /// <param name="maxHeldJobs">Most jobs of a tenant that wait for its budget.</param>
+    /// <param name="catalog">In place of <see cref="Catalog"/>.</param>
+    /// <param name="poll">Time between two looks for a result; the default of the options if null.</param>
+    /// <param name="publish">Whether the embedded AWS sends notifications; as <paramref name="notify"/> if null.</param>
+    public static async Task<JobsWorld> StartAsync(
+        bool notify = true,
+        TimeSpan? retention = null,
+        int? maxHeldJobs = null,
+        CatalogDefinition? catalog = null,
+        TimeSpan? poll = null,
+        bool? publish = null)
     {
         catalog ??= Catalog;
         var defaults = new OrleansInferenceOptions();
-        var world = new JobsWorld(notify, retention ?? defaults.JobRetention) { MaxHeldJobs = maxHeldJobs ?? defaults.MaxHeldJobs };
+        var world = new JobsWorld(notify, retention ?? defaults.JobRetention, poll) { MaxHeldJobs = maxHeldJobs ?? defaults.MaxHeldJobs };
         Worlds[world._id] = world;
         try
         {
-            world.Aws = await LocalAwsServer.StartAsync(new() { Clock = world.Clock, NotificationQueue = notify ? "completions" : null });
+            world.Aws = await LocalAwsServer.StartAsync(new() { Clock = world.Clock, NotificationQueue = publish ?? notify ? "completions" : null });
             await world.Aws.ApplyCatalogAsync(catalog);
             await world.StartClusterAsync();
             var reply = await world.Cluster.GrainFactory.GetGrain<ICatalogGrain>(ICatalogGrain.Key).Apply(catalog);
@@ -284,6 +297,7 @@ internal sealed class JobsWorld : IAsyncDisposable
                 options.JobRetention = world._retention;
                 options.InlineWait = TimeSpan.FromMinutes(30);
                 options.MaxHeldJobs = world.MaxHeldJobs;
+                (options.MinPollInterval, options.MaxPollInterval) = (world._poll ?? options.MinPollInterval, world._poll ?? options.MaxPollInterval);
             });
         }
 
