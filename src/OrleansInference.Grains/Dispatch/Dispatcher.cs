@@ -282,12 +282,13 @@ internal sealed partial class Dispatcher(
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private async ValueTask<TryResult> TryAsync(RequestPlan plan, Routed routed, Candidate candidate, MoneyReservation reservation, CancellationToken cancellationToken)
     {
+        var account = plan.Routes.AccountOf(candidate);
         HeldLease? slot = null;
         try
         {
             // Waiting so long that the deadline cannot be met helps nobody.
             var latest = plan.Deadline - (long)Math.Min(routed.Quote.ServiceMs / 2, (plan.Deadline - plan.Route.Now) / 2);
-            slot = await plan.Routes.AccountOf(candidate).AcquireAsync(plan.Class, candidate.SlotsFor(plan.Class), plan.Deadline, latest, cancellationToken);
+            slot = await account.AcquireAsync(plan.Class, candidate.SlotsFor(plan.Class), plan.Deadline, latest, cancellationToken);
         }
         finally
         {
@@ -303,6 +304,14 @@ internal sealed partial class Dispatcher(
             return new(InferenceOutcome.Refused(ProblemCode.Throttled, $"No slot of endpoint {candidate.Endpoint.Name} came free in time; come back in a moment.", ComeBack, plan.RouteOn(candidate, routed.Decision, reservation.Amount, Money.Zero)), true);
         }
 
+        // Asked last: the endpoint may have begun to fail while this waited, and a probe must not be held up by a wait.
+        if (account.Breaker.TryEnter(clock.Now) is not { } pass)
+        {
+            account.Release(slot, CallEnd.Unanswered, 0, Money.Zero, Money.Zero);
+            caller.Released(plan, candidate, reservation, ProblemCode.UpstreamUnavailable);
+            return new(InferenceOutcome.Refused(ProblemCode.UpstreamUnavailable, $"Endpoint {candidate.Endpoint.Name} has failed and is being tried with few requests; come back in a moment.", ComeBack, plan.RouteOn(candidate, routed.Decision, reservation.Amount, Money.Zero)), true);
+        }
+
         var call = new CallContext
         {
             Plan = plan,
@@ -310,6 +319,7 @@ internal sealed partial class Dispatcher(
             Candidate = candidate,
             Money = reservation,
             Slot = slot,
+            Pass = pass,
             LongestMs = Math.Max(1, Math.Min(routed.Decision.LongestCallMs, plan.Deadline - clock.Now)),
         };
 

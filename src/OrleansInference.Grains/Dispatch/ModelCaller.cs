@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using OrleansInference.Audit;
+using OrleansInference.Capacity;
 using OrleansInference.Hosting;
 using OrleansInference.Invocation;
 using OrleansInference.Latency;
@@ -184,6 +185,7 @@ internal sealed class ModelCaller(
         call.Money.Settle(charge);
         var ran = problem is null || charge > Money.Zero;
         var cost = ran ? ModelUse.OperatorCostOf(call.Plan.Table, call.Candidate, elapsed, call.Plan.Route.PayloadBytes + bytesOut) : Money.Zero;
+        call.Account.Breaker.Ended(call.Pass, VerdictOf(end, problem), now);
         call.Account.Release(call.Slot, end, (long)elapsed, cost, charge);
         if (call.Candidate.Lane == Lane.Serverless && ran)
         {
@@ -193,6 +195,15 @@ internal sealed class ModelCaller(
         outcomes.Charged(call.Candidate.Lane, call.Plan.Class, charge, cost);
         Write(call.Plan, call.Candidate, call.Money, charge, ran ? elapsed : 0, problem, now);
     }
+
+    // Who gave up or ran out of time, or was throttled, does not know whether the endpoint serves.
+    private static CallVerdict VerdictOf(CallEnd end, ProblemCode? problem) => end switch
+    {
+        CallEnd.Answered => CallVerdict.Healthy,
+        CallEnd.Failed => CallVerdict.Faulty,
+        CallEnd.Unanswered when problem is ProblemCode.ModelError or ProblemCode.InvalidRequest => CallVerdict.Healthy,
+        _ => CallVerdict.None,
+    };
 
     private void Write(RequestPlan plan, Candidate candidate, MoneyReservation money, Money charge, double serviceMs, ProblemCode? problem, long now)
     {
@@ -267,6 +278,9 @@ internal sealed class CallContext
     public required MoneyReservation Money { get; init; }
 
     public required HeldLease Slot { get; init; }
+
+    /// <summary>That the endpoint's breaker let it through.</summary>
+    public required CircuitPass Pass { get; init; }
 
     /// <summary>The longest the call may run, in router milliseconds: with it the charge cap was computed.</summary>
     public required long LongestMs { get; init; }

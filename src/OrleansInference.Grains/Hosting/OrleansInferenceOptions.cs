@@ -36,6 +36,9 @@ public sealed class OrleansInferenceOptions
     /// <summary>Tries of one in-line request on successive candidates, at least 1.</summary>
     public int MaxAttempts { get; set; } = 3;
 
+    /// <summary>Most requests at once that one silo lets through to an endpoint that has failed, to see whether it serves again; at least 1.</summary>
+    public int MaxProbes { get; set; } = 1;
+
     /// <summary>Most requests in flight on one silo; beyond it callers are asked to come back.</summary>
     public int MaxInFlight { get; set; } = 20_000;
 

@@ -28,6 +28,7 @@ public static class OrleansInferenceSiloBuilderExtensions
             services.AddOptions<OrleansInferenceOptions>()
                 .Configure(options => configure?.Invoke(options))
                 .Validate(options => options.MaxAttempts >= 1, "MaxAttempts must be at least 1.")
+                .Validate(options => options.MaxProbes >= 1, "MaxProbes must be at least 1.")
                 .Validate(options => options.MaxInFlight >= 1, "MaxInFlight must be at least 1.")
                 .Validate(options => options.MaxBodyBytes >= 1, "MaxBodyBytes must be at least 1.")
                 .Validate(options => options.MaxHeldJobs is >= 0 and <= 100_000, "MaxHeldJobs must be 0 to 100,000.")

@@ -1,9 +1,10 @@
+using OrleansInference.Capacity;
 using OrleansInference.Hosting;
 using OrleansInference.Routing;
 
 namespace OrleansInference.Leases;
 
-/// <summary>How a call on a slot ended, for the endpoint's statistics and this silo's breaker.</summary>
+/// <summary>How a call on a slot ended, for the endpoint's statistics.</summary>
 internal enum CallEnd
 {
     /// <summary>With a prediction.</summary>
@@ -20,10 +21,9 @@ internal enum CallEnd
 }
 
 /// <summary>An endpoint on this silo: its slots, who waits for them, and what is told to its grain.</summary>
-internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grain, LeaseHolderIdentity holder, RouterClock clock) : LeaseAccount(holder, clock)
+internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grain, LeaseHolderIdentity holder, RouterClock clock, CircuitBreakerOptions? breaker = null)
+    : LeaseAccount(holder, clock)
 {
-    private const int FailuresToOpen = 5;
-    private const long OpenMs = 5_000;
     private static readonly TimeSpan RetryPeriod = TimeSpan.FromMilliseconds(250);
     private static readonly TimeSpan LeastRetry = TimeSpan.FromMilliseconds(20);
 
@@ -31,12 +31,13 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
     private readonly DemandTally _demand = new();
     private int _isAsking;
     private int _inFlight;
-    private int _failuresInRow;
-    private long _openUntil;
     private volatile EnvironmentPool? _environments;
     private volatile JobFlow? _jobs;
 
     public EndpointName Endpoint { get; } = endpoint;
+
+    /// <summary>Keeps this silo's calls off the endpoint while it fails.</summary>
+    public CircuitBreaker Breaker { get; } = new(breaker ?? new());
 
     /// <summary>What the router should know of it now.</summary>
     /// <param name="trafficClass">The class that asks.</param>
@@ -47,7 +48,7 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
         InFlight = Volatile.Read(ref _inFlight),
         Waiting = _queue.CountUpTo(trafficClass),
         Available = (int)Math.Min(int.MaxValue, Available),
-        BreakerOpen = now < Volatile.Read(ref _openUntil),
+        BreakerOpen = Breaker.Blocks(now),
         WarmEnvironments = _environments?.WarmIdle(now) ?? 0,
         BacklogChange = _jobs?.UncountedAt(statusAt) ?? 0,
     };
@@ -117,18 +118,6 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
         held.Settle(1, 0);
         Interlocked.Decrement(ref _inFlight);
         _demand.Ended(end, busyMs, useCost, charged);
-        var now = Clock.Now;
-        if (end == CallEnd.Failed && Interlocked.Increment(ref _failuresInRow) >= FailuresToOpen)
-        {
-            // One failure less than needed: the first call after the pause decides.
-            Volatile.Write(ref _openUntil, now + OpenMs);
-            Volatile.Write(ref _failuresInRow, FailuresToOpen - 1);
-        }
-        else if (end is CallEnd.Answered or CallEnd.Unanswered)
-        {
-            Volatile.Write(ref _failuresInRow, 0);
-        }
-
         if (_queue.Count > 0)
         {
             Serve();
