@@ -1,5 +1,6 @@
 using OrleansInference.Benchmarks;
 using OrleansInference.Benchmarks.Budgets;
+using OrleansInference.Benchmarks.FrontDoor;
 using OrleansInference.Benchmarks.Routing;
 
 const string Usage = """
@@ -12,7 +13,8 @@ const string Usage = """
     suites:
       budgets   reserving and settling money: on a lease, through a tenant's account, straight from the grain;
                 storage writes under load; memory of idle tenants
-      routing   deciding over eight candidates; recording and merging latencies; a request's way through the dispatcher
+      routing   deciding over eight candidates; recording and merging latencies; a request's way through the dispatcher; the
+                HTTP front door beside a bare proxy (YARP) and, where Node is present, another gateway (Portkey)
 
     exit codes: 0 every figure is within its limit, 1 some are not, 2 wrong usage
     """;
@@ -20,6 +22,13 @@ const string Usage = """
 if (args is ["--help" or "-h" or "-?"])
 {
     Console.Out.WriteLine(Usage);
+    return 0;
+}
+
+if (args is ["peer", var role, var address, .. var rest])
+{
+    // What the suites run beside the router, in a process of its own.
+    await Peers.RunAsync(role, address, rest is [var backend] ? backend : null);
     return 0;
 }
 

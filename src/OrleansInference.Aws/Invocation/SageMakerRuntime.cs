@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Globalization;
 using System.Text.Json;
 using OrleansInference.Aws.ServiceEndpoints;
@@ -13,9 +14,12 @@ internal sealed class SageMakerRuntime(SignedTransport transport, Uri address, T
     private const int MaxAnswerBytes = 32 << 20;
 
     private const int MaxReceiptBytes = 256 << 10;
+    private const int MaxAddresses = 10_000;
     private const string Prefix = "X-Amzn-SageMaker-";
     private const string CustomAttributes = Prefix + "Custom-Attributes";
     private const string InvokedVariant = "x-Amzn-Invoked-Production-Variant";
+
+    private readonly ConcurrentDictionary<(string Endpoint, string Operation), Uri> _addresses = new();
 
     public async Task<ModelAnswer> InvokeAsync(ModelCall call, CancellationToken cancellationToken)
     {
@@ -115,8 +119,22 @@ internal sealed class SageMakerRuntime(SignedTransport transport, Uri address, T
         return request;
     }
 
-    private HttpRequestMessage Request(string endpointName, string operation) =>
-        new(HttpMethod.Post, ServiceAddresses.Below(address, $"/endpoints/{Uri.EscapeDataString(endpointName)}/{operation}"));
+    private HttpRequestMessage Request(string endpointName, string operation) => new(HttpMethod.Post, AddressOf(endpointName, operation));
+
+    private Uri AddressOf(string endpointName, string operation)
+    {
+        if (!_addresses.TryGetValue((endpointName, operation), out var known))
+        {
+            if (_addresses.Count >= MaxAddresses)
+            {
+                _addresses.Clear();
+            }
+
+            _addresses[(endpointName, operation)] = known = ServiceAddresses.Below(address, $"/endpoints/{Uri.EscapeDataString(endpointName)}/{operation}");
+        }
+
+        return known;
+    }
 
     private static void Add(HttpRequestMessage request, string name, string? value)
     {

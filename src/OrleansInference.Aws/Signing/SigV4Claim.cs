@@ -99,6 +99,14 @@ public sealed class SigV4Claim
         return false;
     }
 
+    private static ReadOnlySpan<char> LastPart(ref ReadOnlySpan<char> text)
+    {
+        var slash = text.LastIndexOf('/');
+        var part = text[(slash + 1)..];
+        text = text[..Math.Max(slash, 0)];
+        return part;
+    }
+
     private static bool IsWord([NotNullWhen(true)] string? payload) => payload is not null
         && (payload == PayloadHash.Unsigned || payload.StartsWith(PayloadHash.StreamingPrefix, StringComparison.Ordinal));
 
@@ -215,9 +223,13 @@ public sealed class SigV4Claim
 
     private SigV4Verification? ReadFields(string? credential, string? time)
     {
-        var scope = credential?.Split('/') ?? [];
-        if (scope is not [.. var key, var date, var region, var service, "aws4_request"] || key.Length == 0
-            || region.Length == 0 || service.Length == 0 || key.All(part => part.Length == 0))
+        // From the end, as an access key id may have slashes.
+        var rest = credential.AsSpan();
+        var isScope = LastPart(ref rest) is "aws4_request";
+        var service = LastPart(ref rest);
+        var region = LastPart(ref rest);
+        var date = LastPart(ref rest);
+        if (!isScope || service.IsEmpty || region.IsEmpty || rest.Trim('/').IsEmpty)
         {
             return Incomplete("The credential must be '<access key id>/<yyyyMMdd>/<region>/<service>/aws4_request'.");
         }
@@ -243,10 +255,10 @@ public sealed class SigV4Claim
             return Incomplete($"X-Amz-Content-Sha256 must be the body's SHA-256 in lower-case hex, or {PayloadHash.Unsigned}.");
         }
 
-        AccessKeyId = string.Join('/', key);
-        ScopeDate = date;
-        Region = region;
-        Service = service;
+        AccessKeyId = rest.ToString();
+        ScopeDate = date.ToString();
+        Region = region.ToString();
+        Service = service.ToString();
         Time = parsed;
         TimeText = time!;
         return null;

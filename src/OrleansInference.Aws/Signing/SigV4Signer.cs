@@ -1,3 +1,4 @@
+using System.Collections.Frozen;
 using System.Globalization;
 using System.Net.Http.Headers;
 using System.Text;
@@ -9,6 +10,16 @@ namespace OrleansInference.Aws.Signing;
 /// <param name="service">Signing name of the service.</param>
 public sealed class SigV4Signer(string region, string service)
 {
+    private static readonly FrozenSet<string> ChangingOnTheWay = FrozenSet.Create(
+        StringComparer.OrdinalIgnoreCase,
+        "Authorization", "Connection", "Content-Length", "Expect", "Keep-Alive", "Transfer-Encoding", "User-Agent", "traceparent", "tracestate", "baggage", "X-Amzn-Trace-Id");
+
+    private static readonly FrozenDictionary<string, string> UsualNames = new[]
+    {
+        "host", "content-type", "accept", "x-amz-date", "x-amz-content-sha256", "x-amz-security-token", "x-amz-target", "x-amzn-sagemaker-custom-attributes",
+        "x-amzn-sagemaker-inference-id", "x-amzn-sagemaker-accept", "x-amzn-sagemaker-target-model", "x-amzn-sagemaker-session-id",
+    }.ToFrozenDictionary(static name => name, StringComparer.OrdinalIgnoreCase);
+
     private readonly SigningKeys _keys = new(capacity: 16);
 
     /// <summary>
@@ -90,8 +101,28 @@ public sealed class SigV4Signer(string region, string service)
 
     private static string TimeText(DateTimeOffset now) => now.UtcDateTime.ToString(SigV4Claim.TimeFormat, CultureInfo.InvariantCulture);
 
-    private static string SignedHeaders(in SignedRequest request) =>
-        string.Join(';', request.Headers.Select(h => h.Key.ToLowerInvariant()).Distinct().Order(StringComparer.Ordinal));
+    private static string SignedHeaders(in SignedRequest request)
+    {
+        var names = new string[request.Headers.Count];
+        for (var i = 0; i < names.Length; i++)
+        {
+            names[i] = LowerCase(request.Headers[i].Key);
+        }
+
+        Array.Sort(names, StringComparer.Ordinal);
+        var distinct = 0;
+        for (var i = 0; i < names.Length; i++)
+        {
+            if (distinct == 0 || names[distinct - 1] != names[i])
+            {
+                names[distinct++] = names[i];
+            }
+        }
+
+        return string.Join(';', names.AsSpan(0, distinct));
+    }
+
+    private static string LowerCase(string name) => UsualNames.TryGetValue(name, out var lower) ? lower : name.ToLowerInvariant();
 
     private static void Set(HttpRequestHeaders headers, string name, string? value)
     {
@@ -106,16 +137,12 @@ public sealed class SigV4Signer(string region, string service)
     {
         foreach (var (name, values) in headers.NonValidated)
         {
-            if (!ChangesOnTheWay(name))
+            if (!ChangingOnTheWay.Contains(name))
             {
                 target.Add(new(name, values.ToString()));
             }
         }
     }
-
-    private static bool ChangesOnTheWay(string name) => name.ToUpperInvariant()
-        is "AUTHORIZATION" or "CONNECTION" or "CONTENT-LENGTH" or "EXPECT" or "KEEP-ALIVE" or "TRANSFER-ENCODING" or "USER-AGENT"
-        or "TRACEPARENT" or "TRACESTATE" or "BAGGAGE" or "X-AMZN-TRACE-ID";
 
     private string Scope(string time) => $"{time[..8]}/{region}/{service}/aws4_request";
 

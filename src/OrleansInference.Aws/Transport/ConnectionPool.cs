@@ -12,6 +12,9 @@ internal sealed class ConnectionPool : IDisposable
         AllowAutoRedirect = false,
         AutomaticDecompression = DecompressionMethods.None,
         UseCookies = false,
+
+        // What is added after signing would not be signed, and AWS reads no traceparent.
+        ActivityHeadersPropagator = null,
         ConnectTimeout = options.ConnectTimeout,
         MaxConnectionsPerServer = options.MaxConnections,
 

@@ -13,6 +13,7 @@ namespace OrleansInference.Audit;
 internal sealed class SqliteAuditLog : IAuditLog, IAsyncDisposable
 {
     private const int MaxBatch = 1024;
+    private static readonly TimeSpan Linger = TimeSpan.FromMilliseconds(20);
     private const int RecordBytes = 400;
     private static readonly TimeSpan RetryDelay = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan ClosingPatience = TimeSpan.FromSeconds(30);
@@ -162,16 +163,12 @@ internal sealed class SqliteAuditLog : IAuditLog, IAsyncDisposable
         var flushes = new List<TaskCompletionSource>();
         while (await _queue.Reader.WaitToReadAsync())
         {
-            while (batch.Count < MaxBatch && _queue.Reader.TryRead(out var item))
+            Gather(batch, flushes);
+            if (flushes.Count == 0 && batch.Count < MaxBatch)
             {
-                if (item.Record is { } record)
-                {
-                    batch.Add((record, 1));
-                }
-                else
-                {
-                    flushes.Add(item.Reached!);
-                }
+                // Nobody waits for these: with those that come meanwhile they share a commit, which is most of what writing costs.
+                await Task.Delay(Linger);
+                Gather(batch, flushes);
             }
 
             TakeFolded(batch);
@@ -189,6 +186,21 @@ internal sealed class SqliteAuditLog : IAuditLog, IAsyncDisposable
 
         TakeFolded(batch);
         await WriteAsync(batch);
+    }
+
+    private void Gather(List<(AuditRecord, long)> batch, List<TaskCompletionSource> flushes)
+    {
+        while (batch.Count < MaxBatch && _queue.Reader.TryRead(out var item))
+        {
+            if (item.Record is { } record)
+            {
+                batch.Add((record, 1));
+            }
+            else
+            {
+                flushes.Add(item.Reached!);
+            }
+        }
     }
 
     private void TakeFolded(List<(AuditRecord, long)> batch)

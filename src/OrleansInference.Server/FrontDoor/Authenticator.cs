@@ -37,7 +37,7 @@ internal sealed class Authenticator(KeyDirectory keys, AdminKey adminKey, FrontD
         }
 
         var body = await BodyReader.ReadAsync(request, bodyLimit, context.RequestAborted);
-        var verification = _verifier.Verify(claim, key.SecretAccessKey, signed, SHA256.HashData(body.Span), time.GetUtcNow());
+        var verification = Verify(claim, key.SecretAccessKey, signed, body.Span);
         return verification.IsValid ? (new(key.Tenant, false), body) : throw new RefusedException(Of(verification));
     }
 
@@ -47,6 +47,13 @@ internal sealed class Authenticator(KeyDirectory keys, AdminKey adminKey, FrontD
         var (caller, _) = await AuthenticateAsync(context, 64 << 10);
         RequestHeaders.RequireKnown(context.Request);
         return caller;
+    }
+
+    private SigV4Verification Verify(SigV4Claim claim, string secret, in SignedRequest signed, ReadOnlySpan<byte> body)
+    {
+        Span<byte> hash = stackalloc byte[SHA256.HashSizeInBytes];
+        SHA256.HashData(body, hash);
+        return _verifier.Verify(claim, secret, signed, hash, time.GetUtcNow());
     }
 
     private static string? ApiKeyOf(HttpRequest request)

@@ -9,7 +9,7 @@ internal sealed class FaultShield(RequestDelegate next, ILogger<FaultShield> log
 
     public async Task InvokeAsync(HttpContext context)
     {
-        context.TraceIdentifier = Activity.Current?.TraceId.ToHexString() is { } trace && trace != default(ActivityTraceId).ToHexString() ? trace : Guid.NewGuid().ToString("n");
+        context.TraceIdentifier = Activity.Current is { } activity && activity.TraceId != default ? activity.TraceId.ToHexString() : NewId();
         if (RefusalWriter.SpeaksSageMaker(context.Request))
         {
             context.Response.Headers["x-amzn-RequestId"] = context.TraceIdentifier;
@@ -27,6 +27,14 @@ internal sealed class FaultShield(RequestDelegate next, ILogger<FaultShield> log
         {
             await TranslateAsync(context, exception);
         }
+    }
+
+    // Only to find a request again, so chance need not be of the costly kind.
+    private static string NewId()
+    {
+        Span<byte> id = stackalloc byte[16];
+        Random.Shared.NextBytes(id);
+        return Convert.ToHexStringLower(id);
     }
 
     private static Refusal Unrouted(HttpContext context) => context.Response.StatusCode switch

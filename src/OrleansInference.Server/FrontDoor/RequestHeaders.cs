@@ -1,3 +1,4 @@
+using System.Collections.Frozen;
 using OrleansInference.Configuration;
 
 namespace OrleansInference.FrontDoor;
@@ -7,6 +8,8 @@ internal static class RequestHeaders
 {
     public const string InferenceId = Prefix + "Id";
     private const string Prefix = "X-Inference-";
+
+    private static readonly FrozenDictionary<string, string> ByField = RoutingFields.Names.ToFrozenDictionary(static field => field, NameOf, StringComparer.Ordinal);
 
     private static readonly string[] Known =
     [
@@ -20,14 +23,12 @@ internal static class RequestHeaders
         StringComparer.OrdinalIgnoreCase);
 
     /// <summary>The header of a field: <c>min-quality</c> is <c>X-Inference-Min-Quality</c>.</summary>
-    public static string Of(string field) => field == RoutingFields.IdempotencyKey
-        ? "Idempotency-Key"
-        : Prefix + string.Join('-', field.Split('-').Select(static word => char.ToUpperInvariant(word[0]) + word[1..]));
+    public static string Of(string field) => ByField[field];
 
     /// <summary>Adds a problem for each header of ours that does not exist.</summary>
     public static void FindUnknown(HttpRequest request, ICollection<string> problems)
     {
-        foreach (var name in request.Headers.Keys)
+        foreach (var (name, _) in request.Headers)
         {
             if (name.StartsWith(Prefix, StringComparison.OrdinalIgnoreCase) && !Known.Contains(name, StringComparer.OrdinalIgnoreCase) && !OfAnswers.Contains(name))
             {
@@ -45,4 +46,8 @@ internal static class RequestHeaders
         FindUnknown(request, problems);
         Refusal.Require(problems);
     }
+
+    private static string NameOf(string field) => field == RoutingFields.IdempotencyKey
+        ? "Idempotency-Key"
+        : Prefix + string.Join('-', field.Split('-').Select(static word => char.ToUpperInvariant(word[0]) + word[1..]));
 }

@@ -5,6 +5,8 @@ internal static class RouteHeaders
 {
     public const string JobId = "X-Inference-Job-Id";
     public const string Charge = "X-Inference-Charge";
+    private static readonly string[] Classes = Enum.GetNames<TrafficClass>();
+    private static readonly string[] Lanes = Enum.GetNames<Lane>();
 
     /// <summary>Marks the outcome of an earlier request with the same idempotency key.</summary>
     public static void WriteReplay(IHeaderDictionary headers, InferenceOutcome outcome)
@@ -23,8 +25,8 @@ internal static class RouteHeaders
         }
 
         headers["X-Inference-Decision-Id"] = route.DecisionId;
-        headers["X-Inference-Class"] = route.Class.ToString();
-        headers["X-Inference-Lane"] = route.Lane.ToString();
+        headers["X-Inference-Class"] = Classes[(int)route.Class];
+        headers["X-Inference-Lane"] = Lanes[(int)route.Lane];
         headers["X-Inference-Endpoint"] = route.Endpoint.Value;
         headers["X-Inference-Variant"] = route.Variant.Value;
         headers["X-Inference-Charge-Cap"] = route.ChargeCap.ToString();

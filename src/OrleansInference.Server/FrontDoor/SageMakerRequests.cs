@@ -23,17 +23,17 @@ internal static class SageMakerRequests
     /// <summary>InvokeEndpoint and its streaming form.</summary>
     public static InferenceRequest Invoke(HttpRequest request, ModelName model, TenantId tenant, ReadOnlyMemory<byte> body, bool streaming)
     {
-        Unsupported(request, "Target-Container-Hostname", "Enable-Explanations", "Inference-Component");
+        Unsupported(request, Prefix + "Target-Container-Hostname", Prefix + "Enable-Explanations", Prefix + "Inference-Component");
         return WithAttributes(request, new()
         {
             Tenant = tenant,
             Model = model,
             Body = body,
             ContentType = NotEmpty(request.ContentType) ?? "application/json",
-            Accept = NotEmpty(streaming ? Header(request, "Accept") : request.Headers.Accept.ToString()),
+            Accept = NotEmpty(streaming ? Header(request, Prefix + "Accept") : request.Headers.Accept.ToString()),
             InferenceId = InferenceId(request),
-            TargetModel = Header(request, "Target-Model"),
-            SessionId = Header(request, "Session-Id"),
+            TargetModel = Header(request, Prefix + "Target-Model"),
+            SessionId = Header(request, Prefix + "Session-Id"),
             Delivery = Delivery.Inline,
         });
     }
@@ -41,23 +41,23 @@ internal static class SageMakerRequests
     /// <summary>InvokeEndpointAsync. The input must lie below <c>s3://{bucket}/tenants/{tenant}/</c>: what another tenant stored is out of reach.</summary>
     public static InferenceRequest InvokeAsync(HttpRequest request, ModelName model, TenantId tenant, string bucket)
     {
-        Unsupported(request, "S3OutputPathExtension", "Filename");
-        var location = Header(request, "InputLocation");
+        Unsupported(request, Prefix + "S3OutputPathExtension", Prefix + "Filename");
+        var location = Header(request, Prefix + "InputLocation");
         var allowed = $"s3://{bucket}/tenants/{tenant}/";
         if (location is null || !IsBelow(location, allowed))
         {
             throw new RefusedException(Refusal.Invalid($"InputLocation: '{location}' is not an object of this tenant. Store the input below {allowed} and give its address."));
         }
 
-        var ttl = Seconds(request, "RequestTTLSeconds", 60, 21_600);
-        var timeout = Seconds(request, "InvocationTimeoutSeconds", 1, 3600);
+        var ttl = Seconds(request, Prefix + "RequestTTLSeconds", 60, 21_600);
+        var timeout = Seconds(request, Prefix + "InvocationTimeoutSeconds", 1, 3600);
         var result = WithAttributes(request, new()
         {
             Tenant = tenant,
             Model = model,
             InputLocation = location,
-            ContentType = Header(request, "Content-Type") ?? "application/json",
-            Accept = Header(request, "Accept"),
+            ContentType = Header(request, Prefix + "Content-Type") ?? "application/json",
+            Accept = Header(request, Prefix + "Accept"),
             InferenceId = InferenceId(request),
             Delivery = Delivery.Either,
         });
@@ -94,7 +94,7 @@ internal static class SageMakerRequests
         return result;
     }
 
-    private static string? InferenceId(HttpRequest request) => Header(request, "Inference-Id") switch
+    private static string? InferenceId(HttpRequest request) => Header(request, Prefix + "Inference-Id") switch
     {
         null => null,
         { Length: <= MaxInferenceIdLength } id when CustomAttributes.IsValid(id) => id,
@@ -103,7 +103,7 @@ internal static class SageMakerRequests
 
     private static double? Seconds(HttpRequest request, string name, int least, int most) => Header(request, name) is not { } text ? null
         : int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var seconds) && seconds >= least && seconds <= most ? seconds
-        : throw new RefusedException(Refusal.Invalid($"{Prefix}{name}: '{text}' is not a whole number of seconds from {least} to {most}."));
+        : throw new RefusedException(Refusal.Invalid($"{name}: '{text}' is not a whole number of seconds from {least} to {most}."));
 
     private static void Unsupported(HttpRequest request, params ReadOnlySpan<string> names)
     {
@@ -111,12 +111,12 @@ internal static class SageMakerRequests
         {
             if (Header(request, name) is not null)
             {
-                throw new RefusedException(Refusal.Invalid($"{Prefix}{name} is not supported by this router, which chooses the endpoint itself: leave it out."));
+                throw new RefusedException(Refusal.Invalid($"{name} is not supported by this router, which chooses the endpoint itself: leave it out."));
             }
         }
     }
 
-    private static string? Header(HttpRequest request, string name) => NotEmpty(request.Headers[Prefix + name].ToString());
+    private static string? Header(HttpRequest request, string name) => NotEmpty(request.Headers[name].ToString());
 
     private static string? NotEmpty(string? text) => string.IsNullOrEmpty(text) ? null : text;
 }

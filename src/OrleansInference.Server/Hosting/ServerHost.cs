@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using Microsoft.Extensions.Configuration.Json;
 using Microsoft.Extensions.Logging.Console;
 using OpenTelemetry;
 using OpenTelemetry.Metrics;
@@ -183,6 +184,7 @@ public sealed class ServerHost : IAsyncDisposable
     private static WebApplication Build(ServerSettings settings, DataFolder folder, RouterClock clock, LocalAwsServer? localAws, SqliteAuditLog audit, MasterKey masterKey, string adminKey)
     {
         var builder = WebApplication.CreateSlimBuilder();
+        KeepFilesUnwatched(builder.Configuration);
         ConfigureLogging(builder.Logging, settings);
         builder.WebHost.UseUrls([.. settings.Urls]).ConfigureKestrel(kestrel =>
         {
@@ -234,11 +236,30 @@ public sealed class ServerHost : IAsyncDisposable
         return application;
     }
 
+    // A file is watched through its folder with all that is below, and here that is what is stored. A change takes a restart in any case.
+    private static void KeepFilesUnwatched(ConfigurationManager configuration)
+    {
+        for (var i = 0; i < configuration.Sources.Count; i++)
+        {
+            if (configuration.Sources[i] is JsonConfigurationSource { ReloadOnChange: true } file)
+            {
+                file.ReloadOnChange = false;
+                configuration.Sources[i] = file;
+            }
+        }
+    }
+
     private static void ConfigureLogging(ILoggingBuilder logging, ServerSettings settings) => logging
         .ClearProviders()
         .AddSimpleConsole(console => console.SingleLine = true)
         .Services.Configure<ConsoleLoggerOptions>(console => console.LogToStandardErrorThreshold = LogLevel.Trace)
-        .Configure<LoggerFilterOptions>(filter => filter.MinLevel = settings.LogLevel);
+        .Configure<LoggerFilterOptions>(filter =>
+        {
+            filter.MinLevel = settings.LogLevel;
+
+            // It logs each request's begin and end, and makes an activity for each while it might.
+            filter.Rules.Add(new(null, "Microsoft.AspNetCore.Hosting.Diagnostics", settings.LogLevel <= LogLevel.Information ? settings.LogLevel : LogLevel.None, null));
+        });
 
     private static void AddTelemetry(IServiceCollection services, ServerSettings settings)
     {
@@ -247,11 +268,11 @@ public sealed class ServerHost : IAsyncDisposable
             .WithMetrics(static metrics => metrics
                 .AddMeter(RouterTelemetry.MeterName, "Microsoft.Orleans")
                 .AddView("orleans_inference.latency", new ExplicitBucketHistogramConfiguration { Boundaries = LatencyBoundaries })
-                .AddPrometheusExporter())
-            .WithTracing(static traces => traces.AddSource(RouterTelemetry.ActivitySourceName));
+                .AddPrometheusExporter());
         if (settings.OtlpEndpoint is { } endpoint)
         {
-            telemetry.UseOtlpExporter(OpenTelemetry.Exporter.OtlpExportProtocol.Grpc, endpoint);
+            // Without a place to send them, traces would be made for nobody.
+            telemetry.WithTracing(static traces => traces.AddSource(RouterTelemetry.ActivitySourceName)).UseOtlpExporter(OpenTelemetry.Exporter.OtlpExportProtocol.Grpc, endpoint);
         }
     }
 

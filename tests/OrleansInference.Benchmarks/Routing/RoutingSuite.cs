@@ -1,3 +1,5 @@
+using OrleansInference.Benchmarks.FrontDoor;
+
 namespace OrleansInference.Benchmarks.Routing;
 
 /// <summary>What a decision and its statistics cost a request.</summary>
@@ -8,5 +10,6 @@ internal static class RoutingSuite
         DecideBenchmark.Run(figures);
         StatisticsBenchmark.Run(figures);
         await DispatcherBenchmark.RunAsync(figures);
+        await FrontDoorBenchmark.RunAsync(figures);
     }
 }
