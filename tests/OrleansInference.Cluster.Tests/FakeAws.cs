@@ -29,6 +29,8 @@ internal sealed class FakeAws : IModelRuntime, IEndpointControl
 
     public int Calls => Volatile.Read(ref _calls);
 
+    public int InFlight(string endpoint) => _inFlight.GetValueOrDefault(endpoint);
+
     public int MostInFlight(string endpoint) => _mostInFlight.GetValueOrDefault(endpoint);
 
     public int Instances(string endpoint) => _instances.GetOrAdd(endpoint, 2);

@@ -42,6 +42,9 @@ internal sealed class RouterCluster : IAsyncDisposable
     /// <summary>What the router's own code logged as an error, on any silo.</summary>
     public ConcurrentQueue<string> Errors { get; } = new();
 
+    /// <summary>Whether routing snapshots that are pushed to the silos are lost on the way.</summary>
+    public bool LosesSnapshots { get; set; }
+
     public RouterClock Clock { get; private init; } = new(TimeProvider.System);
 
     public TimeSpan LimitChange { get; private init; } = new OrleansInferenceOptions().LimitChange;
@@ -162,6 +165,8 @@ internal sealed class RouterCluster : IAsyncDisposable
             siloBuilder.Services.AddSingleton<IAuditLog>(world.Audit);
             siloBuilder.Services.AddAwsClients(new() { Endpoint = world._stores!.Address, AccessKeyId = "test", SecretAccessKey = "test" });
             siloBuilder.Services.AddSingleton(world.Clock);
+            siloBuilder.AddOutgoingGrainCallFilter(context =>
+                world.LosesSnapshots && context.MethodName == nameof(IRoutingObserver.OnSnapshot) ? Task.CompletedTask : context.Invoke());
             siloBuilder.Configure<ReminderOptions>(options => options.MinimumReminderPeriod = TimeSpan.FromSeconds(1));
             world.Conflicts.Decorate(siloBuilder.Services);
             siloBuilder.AddOrleansInference(options => (options.JobRetention, options.LimitChange) = (world.Retention, world.LimitChange));

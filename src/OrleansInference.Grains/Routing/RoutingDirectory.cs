@@ -92,10 +92,10 @@ internal sealed partial class RoutingDirectory(
                 }
             }
 
-            if (now - entry.RenewedAt >= RenewMs || now < entry.RenewedAt)
-            {
-                await SubscribeAsync(model, entry);
-            }
+            // Each beat, so that a change whose push was lost is in force within two seconds all the same. Now and then for the whole: an
+            // answer without a snapshot does not tell a model that is as it was from one that is gone.
+            var isForWhole = now - entry.RenewedAt >= RenewMs || now < entry.RenewedAt;
+            await SubscribeAsync(model, entry, isForWhole ? 0 : entry.Routes?.Table.Version ?? 0);
         }
         catch (Exception exception)
         {
@@ -123,7 +123,7 @@ internal sealed partial class RoutingDirectory(
         await Task.Yield();
         try
         {
-            await SubscribeAsync(model, entry);
+            await SubscribeAsync(model, entry, 0);
             if (entry.Routes is null && _unknown.Count < MaxUnknown)
             {
                 _unknown[model] = clock.Now + UnknownMs;
@@ -143,10 +143,14 @@ internal sealed partial class RoutingDirectory(
         }
     }
 
-    // Asking for the whole snapshot each time repairs what a lost message left old.
-    private async Task SubscribeAsync(ModelName model, Entry entry)
+    private async Task SubscribeAsync(ModelName model, Entry entry, long knownVersion)
     {
-        var snapshot = await grains.GetGrain<IModelGrain>(model.Value).Subscribe(holder.Name, Reference(), 0);
+        var snapshot = await grains.GetGrain<IModelGrain>(model.Value).Subscribe(holder.Name, Reference(), knownVersion);
+        if (knownVersion != 0 && snapshot is null)
+        {
+            return;
+        }
+
         entry.RenewedAt = clock.Now;
         Take(model, entry, snapshot, isAnswer: true);
     }
