@@ -32,16 +32,18 @@ public sealed class EndpointAccountTests
 
         var second = Take(TrafficClass.High);
         Assert.False(second.IsCompleted);
-        Release(low[0]);
+        Release(low[0], TrafficClass.Low);
         await second;
         Assert.False(waiting.IsCompleted);
 
         // Four are in use: after one more end the waiting one would be the fourth again, after two it is the third.
-        Release(low[1]);
+        Release(low[1], TrafficClass.Low);
         Assert.False(waiting.IsCompleted);
-        Release(high);
+        Release(high, TrafficClass.High);
         await waiting;
-        Assert.Equal(LowerMost, _account.LoadFor(TrafficClass.Low, Now, 0).InFlight);
+        var load = _account.LoadFor(TrafficClass.Low, Now, 0);
+        Assert.Equal((LowerMost, 1), (load.InFlight, load.InFlightUrgent));
+        Assert.Equal(0, _account.LoadFor(TrafficClass.High, Now, 0).InFlightUrgent);
     }
 
     [Fact]
@@ -58,7 +60,7 @@ public sealed class EndpointAccountTests
         await cancel.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => waiting);
 
-        held.ForEach(Release);
+        held.ForEach(one => Release(one, TrafficClass.High));
         Assert.Equal(0, _account.LoadFor(TrafficClass.Low, Now, 0).InFlight);
         for (var i = 0; i < Slots; i++)
         {
@@ -72,5 +74,5 @@ public sealed class EndpointAccountTests
         .AcquireAsync(trafficClass, trafficClass == TrafficClass.High ? int.MaxValue : LowerMost, Now + 60_000, Now + 60_000, CancellationToken.None)
         .AsTask().WaitAsync(Patience) ?? throw new TimeoutException("No slot came.");
 
-    private void Release(HeldLease held) => _account.Release(held, CallEnd.Answered, 1, Money.Zero, Money.Zero);
+    private void Release(HeldLease held, TrafficClass trafficClass) => _account.Release(held, trafficClass, CallEnd.Answered, 1, Money.Zero, Money.Zero);
 }

@@ -36,7 +36,7 @@ public sealed class SlotOrderTests
             {
                 var ended = running[random.Next(running.Count)];
                 ended.State = State.Over;
-                account.Release((await ended.Slot)!, CallEnd.Answered, 1, Money.Zero, Money.Zero);
+                account.Release((await ended.Slot)!, ended.Class, CallEnd.Answered, 1, Money.Zero, Money.Zero);
             }
             else if (what == 4 && waiting.Count > 0)
             {
@@ -58,7 +58,7 @@ public sealed class SlotOrderTests
         while (calls.Find(call => call.State == State.Running) is { } last)
         {
             last.State = State.Over;
-            account.Release((await last.Slot)!, CallEnd.Answered, 1, Money.Zero, Money.Zero);
+            account.Release((await last.Slot)!, last.Class, CallEnd.Answered, 1, Money.Zero, Money.Zero);
             ServeSlowly(calls, slots, lowerMost);
             await AgreesAsync(account, calls, $"seed {seed}, at the end");
         }
@@ -91,6 +91,7 @@ public sealed class SlotOrderTests
         Assert.All(calls, call => Assert.True(call.State != State.Running || call.Slot.Result is not null, when));
         var load = account.LoadFor(TrafficClass.Low, 0, 0);
         Assert.Equal((calls.Count(call => call.State == State.Running), calls.Count(call => call.State == State.Waiting)), (load.InFlight, load.Waiting));
+        Assert.Equal(calls.Count(call => call.State == State.Running && call.Class < TrafficClass.Low), load.InFlightUrgent);
     }
 
     private enum State

@@ -307,7 +307,7 @@ internal sealed partial class Dispatcher(
         // Asked last: the endpoint may have begun to fail while this waited, and a probe must not be held up by a wait.
         if (account.Breaker.TryEnter(clock.Now) is not { } pass)
         {
-            account.Release(slot, CallEnd.Unanswered, 0, Money.Zero, Money.Zero);
+            account.Release(slot, plan.Class, CallEnd.Unanswered, 0, Money.Zero, Money.Zero);
             caller.Released(plan, candidate, reservation, ProblemCode.UpstreamUnavailable);
             return new(InferenceOutcome.Refused(ProblemCode.UpstreamUnavailable, $"Endpoint {candidate.Endpoint.Name} has failed and is being tried with few requests; come back in a moment.", ComeBack, plan.RouteOn(candidate, routed.Decision, reservation.Amount, Money.Zero)), true);
         }

@@ -186,7 +186,7 @@ internal sealed class ModelCaller(
         var ran = problem is null || charge > Money.Zero;
         var cost = ran ? ModelUse.OperatorCostOf(call.Plan.Table, call.Candidate, elapsed, call.Plan.Route.PayloadBytes + bytesOut) : Money.Zero;
         call.Account.Breaker.Ended(call.Pass, VerdictOf(end, problem), now);
-        call.Account.Release(call.Slot, end, (long)elapsed, cost, charge);
+        call.Account.Release(call.Slot, call.Plan.Class, end, (long)elapsed, cost, charge);
         if (call.Candidate.Lane == Lane.Serverless && ran)
         {
             call.Account.EnvironmentsOf(call.Candidate.Endpoint).End(now);

@@ -30,6 +30,7 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
     private readonly SlotQueue _queue = new();
     private readonly DemandTally _demand = new();
     private int _isAsking;
+    private readonly int[] _inFlightByClass = new int[Enum.GetValues<TrafficClass>().Length];
     private int _inFlight;
     private volatile EnvironmentPool? _environments;
     private volatile JobFlow? _jobs;
@@ -46,6 +47,7 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
     public CandidateLoad LoadFor(TrafficClass trafficClass, long now, long statusAt) => new()
     {
         InFlight = Volatile.Read(ref _inFlight),
+        InFlightUrgent = InFlightAbove(trafficClass),
         Waiting = _queue.CountUpTo(trafficClass),
         Available = (int)Math.Min(int.MaxValue, Available),
         BreakerOpen = Breaker.Blocks(now),
@@ -66,7 +68,7 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
     {
         var now = Clock.Now;
         _demand.Arrived();
-        if (_queue.CountUpTo(trafficClass) == 0 && TryTake(mostInUse, now) is { } free)
+        if (_queue.CountUpTo(trafficClass) == 0 && TryTake(trafficClass, mostInUse, now) is { } free)
         {
             RefillSoon(free, now);
             return free;
@@ -104,7 +106,7 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
             if (!_queue.Leave(waiter))
             {
                 (await waiter.Served.Task).Settle(1, 0);
-                Interlocked.Decrement(ref _inFlight);
+                Leave(trafficClass);
                 Serve();
             }
 
@@ -113,10 +115,10 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
     }
 
     /// <summary>Gives a slot back and counts what the call used.</summary>
-    public void Release(HeldLease held, CallEnd end, long busyMs, Money useCost, Money charged)
+    public void Release(HeldLease held, TrafficClass trafficClass, CallEnd end, long busyMs, Money useCost, Money charged)
     {
         held.Settle(1, 0);
-        Interlocked.Decrement(ref _inFlight);
+        Leave(trafficClass);
         _demand.Ended(end, busyMs, useCost, charged);
         if (_queue.Count > 0)
         {
@@ -173,14 +175,32 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
     {
         if (_queue.Count > 0)
         {
-            _queue.Serve(waiter => TryTake(waiter.MostInUse, Clock.Now));
+            _queue.Serve(waiter => TryTake(waiter.Class, waiter.MostInUse, Clock.Now));
         }
     }
 
-    private HeldLease? TryTake(int mostInUse, long now)
+    private int InFlightAbove(TrafficClass trafficClass)
+    {
+        var sum = 0;
+        for (var i = 0; i < (int)trafficClass; i++)
+        {
+            sum += Volatile.Read(ref _inFlightByClass[i]);
+        }
+
+        return sum;
+    }
+
+    private void Leave(TrafficClass trafficClass)
+    {
+        Interlocked.Decrement(ref _inFlightByClass[(int)trafficClass]);
+        Interlocked.Decrement(ref _inFlight);
+    }
+
+    private HeldLease? TryTake(TrafficClass trafficClass, int mostInUse, long now)
     {
         if (Interlocked.Increment(ref _inFlight) <= mostInUse && TryReserve(1, now) is { } held)
         {
+            Interlocked.Increment(ref _inFlightByClass[(int)trafficClass]);
             return held;
         }
 

@@ -6,6 +6,9 @@ public readonly record struct CandidateLoad
     /// <summary>Requests in flight from this silo.</summary>
     public int InFlight { get; init; }
 
+    /// <summary>Of <see cref="InFlight"/> those of a class more urgent than the request's.</summary>
+    public int InFlightUrgent { get; init; }
+
     /// <summary>Requests of the same or a more urgent class that wait on this silo for a slot.</summary>
     public int Waiting { get; init; }
 

@@ -8,6 +8,9 @@ namespace OrleansInference.Routing;
 /// </summary>
 internal static class Quoter
 {
+    /// <summary>Share of the slots that a class is served by however many the more urgent have, so that its wait stays finite.</summary>
+    private const double LeastServingShare = 0.01;
+
     public static void Fill(ref Quote quote, RoutingTable table, Candidate candidate, in RouteRequest request, in CandidateLoad load, TrafficClass trafficClass, int sizeClass, double pacing)
     {
         var toDeadline = request.Deadline - request.Now;
@@ -19,7 +22,7 @@ internal static class Quoter
                 OnInstances(ref quote, table.Options, candidate, request, load, trafficClass);
                 break;
             case Lane.Serverless:
-                Serverless(ref quote, table, candidate, request, load);
+                Serverless(ref quote, table, candidate, request, load, trafficClass);
                 break;
             case Lane.Async:
                 OnInstances(ref quote, table.Options, candidate, request, load, trafficClass);
@@ -88,7 +91,7 @@ internal static class Quoter
         quote.Load = (double)(inFlight + waiting + 1) / candidate.Slots;
         if (free <= 0)
         {
-            Queue(ref quote, candidate, ahead: Math.Min(1 - free, inFlight + waiting), moreIn);
+            Queue(ref quote, candidate, ServingSlots(candidate, load, inFlight, trafficClass), ahead: Math.Min(1 - free, inFlight + waiting), moreIn);
         }
 
         if (candidate.Lane == Lane.Realtime)
@@ -114,8 +117,19 @@ internal static class Quoter
         return load.Available > 0 ? Math.Max(load.Available, left) : left;
     }
 
+    /// <summary>
+    /// Slots that the request's class is served by in the long run. More urgent arrivals overtake those who wait, and go on taking as many slots
+    /// as they have now, and now and then by their square root more: in a queue with priorities the wait grows by 1 ÷ (1 - their utilisation)
+    /// (Cobham, Operations Research 2, 1954), and there are as many of them as a Poisson variable has.
+    /// </summary>
+    private static double ServingSlots(Candidate candidate, in CandidateLoad load, int inFlight, TrafficClass trafficClass)
+    {
+        var urgent = load.InFlight > 0 ? Math.Min(1, (double)load.InFlightUrgent / load.InFlight) * inFlight : 0;
+        return Math.Max(Math.Min(candidate.Slots, candidate.SlotsFor(trafficClass)) - urgent - Math.Sqrt(urgent), LeastServingShare * candidate.Slots);
+    }
+
     /// <summary>The wait for <paramref name="ahead"/> of the busy slots to come free, sooner if more instances come.</summary>
-    private static void Queue(ref Quote quote, Candidate candidate, int ahead, long moreIn)
+    private static void Queue(ref Quote quote, Candidate candidate, double slots, int ahead, long moreIn)
     {
         if (ahead <= 0)
         {
@@ -123,11 +137,11 @@ internal static class Quoter
         }
 
         var service = candidate.Overall.Mean;
-        var wait = ahead * service / candidate.Slots;
+        var wait = ahead * service / slots;
         if (moreIn > 0 && wait > moreIn)
         {
-            var left = ahead - (moreIn * candidate.Slots / service);
-            wait = moreIn + (left * service / (candidate.Slots + candidate.SlotsComing));
+            var left = ahead - (moreIn * slots / service);
+            wait = moreIn + (left * service / (slots + candidate.SlotsComing));
         }
 
         quote.WaitMs = wait;
@@ -141,7 +155,7 @@ internal static class Quoter
         return (candidate.ColdStart.Mean + options.IdleTailMs) * candidate.InstanceMsCost / sharers;
     }
 
-    private static void Serverless(ref Quote quote, RoutingTable table, Candidate candidate, in RouteRequest request, in CandidateLoad load)
+    private static void Serverless(ref Quote quote, RoutingTable table, Candidate candidate, in RouteRequest request, in CandidateLoad load, TrafficClass trafficClass)
     {
         var inFlight = Math.Max(candidate.InFlight, load.InFlight);
         var free = Free(candidate, load, inFlight, load.Waiting);
@@ -149,7 +163,7 @@ internal static class Quoter
         quote.Load = (double)(inFlight + load.Waiting + 1) / candidate.Slots;
         if (free <= 0)
         {
-            Queue(ref quote, candidate, ahead: Math.Min(1 - free, inFlight + load.Waiting), moreIn: 0);
+            Queue(ref quote, candidate, ServingSlots(candidate, load, inFlight, trafficClass), ahead: Math.Min(1 - free, inFlight + load.Waiting), moreIn: 0);
         }
 
         // Memory is billed while the environment starts, too.

@@ -144,12 +144,15 @@ public sealed class RouterPropertyTests
         Assert.Equal(given.Table.Candidates.Select(c => c.Endpoint.Name), explanation.Candidates.Select(c => c.Endpoint));
         Assert.Equal(decision.HasRoute ? 1 : 0, explanation.Candidates.Count(c => c.Chosen));
         Assert.All(explanation.Candidates, view => Assert.False(string.IsNullOrWhiteSpace(view.Reason)));
-        Assert.Equal(decision.HasRoute, explanation.Problem is null);
+
+        // A request is routed, refused, or held until there is money for it.
+        Assert.True(explanation.Held is null || decision.Held is not null, $"seed {seed}: {decision}");
+        Assert.Equal(decision.HasRoute || explanation.Held is not null, explanation.Problem is null);
         Assert.Equal("d-1", explanation.DecisionId);
         foreach (var (view, quote) in explanation.Candidates.Zip(quotes))
         {
             Assert.True(view.P50Seconds <= view.P99Seconds, $"seed {seed}: {view}");
-            Assert.Equal(view.Chosen, quote.Dropped == DropReason.None);
+            Assert.True(view.Chosen == (quote.Dropped == DropReason.None), $"seed {seed}: {view}; {quote}; {decision}");
             Assert.True(!decision.HasRoute || !view.Reason.StartsWith("not reached", StringComparison.Ordinal), $"seed {seed}: {view}");
             Assert.Equal((quote.ChargeCap, quote.ExpectedCharge, quote.ProbabilityInTime), (view.ChargeCap, view.ExpectedCharge, view.ProbabilityInTime));
             Assert.InRange(view.MarginalCost.Nanos - quote.MarginalCost, 0, 1);
@@ -162,7 +165,7 @@ public sealed class RouterPropertyTests
         if (explanation.Problem is { } problem)
         {
             Assert.False(string.IsNullOrWhiteSpace(problem.Message));
-            Assert.Equal(decision.RetryAfterMs > 0, problem.RetryAfter is not null);
+            Assert.True(decision.RetryAfterMs > 0 == problem.RetryAfter is not null, $"seed {seed}: {problem}; {decision}");
         }
     }
 

@@ -99,6 +99,7 @@ internal sealed class RoutingCase
         var load = new CandidateLoad
         {
             InFlight = random.Next(6),
+            InFlightUrgent = random.Next(4),
             Waiting = random.Next(2) * random.Next(6),
             Available = random.Next(3),
             BreakerOpen = random.Next(15) == 0,

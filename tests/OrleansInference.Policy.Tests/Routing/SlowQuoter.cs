@@ -55,6 +55,16 @@ internal sealed class SlowQuoter
     /// <summary>Slots it runs on, or will when the endpoint starts.</summary>
     public int Slots { get; }
 
+    /// <summary>Of them those that are not kept busy by more urgent requests, which are taken to grow by their usual spread; at least a hundredth.</summary>
+    public double Serving
+    {
+        get
+        {
+            var urgent = _load.InFlight == 0 ? 0 : InFlight * Math.Min(1.0, _load.InFlightUrgent / (double)_load.InFlight);
+            return Math.Max(Slots / 100.0, Limit - urgent - Math.Sqrt(urgent));
+        }
+    }
+
     /// <summary>Instances in service.</summary>
     public int InService { get; }
 
@@ -84,7 +94,8 @@ internal sealed class SlowQuoter
         {
             // One departure takes service ÷ slots; what is left of it when more instances come goes faster from there.
             var left = 1.0;
-            var perMs = Slots / _candidate.Overall.Mean;
+            // What the more urgent occupy goes on to their like.
+            var perMs = Serving / _candidate.Overall.Mean;
             if (MoreIn > 0 && now < MoreIn && _candidate.Lane != Lane.Serverless)
             {
                 var untilMore = (MoreIn - now) * perMs;
@@ -97,7 +108,7 @@ internal sealed class SlowQuoter
                 (left, now) = (left - untilMore, MoreIn);
             }
 
-            var pace = MoreIn > 0 && now >= MoreIn && _candidate.Lane != Lane.Serverless ? perMs * (Slots + Coming) / Slots : perMs;
+            var pace = MoreIn > 0 && now >= MoreIn && _candidate.Lane != Lane.Serverless ? (Serving + Coming) / _candidate.Overall.Mean : perMs;
             now += left / pace;
         }
 
@@ -131,6 +142,10 @@ internal sealed class SlowQuoter
         return (share, 4.5 * Math.Sqrt(((share * (1 - share)) + (1.0 / Draws)) / Draws));
     }
 
+    private int Limit => _candidate.Lane == Lane.Realtime && _class != TrafficClass.High
+        ? Math.Max(1, Slots - Math.Max(1, (int)Math.Ceiling(Math.Sqrt(Slots))))
+        : Slots;
+
     private int SlotsToComeFree()
     {
         if (Cold || _candidate.Lane == Lane.Batch)
@@ -139,9 +154,6 @@ internal sealed class SlowQuoter
         }
 
         // Line them up: who runs, who waits, then this one. It begins when so many have left that it fits beneath its limit: a lower class leaves the headroom, but always has one slot.
-        var limit = _candidate.Lane == Lane.Realtime && _class != TrafficClass.High
-            ? Math.Max(1, Slots - Math.Max(1, (int)Math.Ceiling(Math.Sqrt(Slots))))
-            : Slots;
         var before = InFlight + Waiting;
         if (_load.Available > 0)
         {
@@ -150,7 +162,7 @@ internal sealed class SlowQuoter
         }
 
         var ahead = 0;
-        while (before - ahead + 1 > limit && ahead < InFlight + Waiting)
+        while (before - ahead + 1 > Limit && ahead < InFlight + Waiting)
         {
             ahead++;
         }
