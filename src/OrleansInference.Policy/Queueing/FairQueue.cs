@@ -1,0 +1,317 @@
+namespace OrleansInference.Queueing;
+
+/// <summary>
+/// Who gets the next slot of an endpoint. Classes in strict order; inside a class the tenants share by weight (<see cref="FairShare"/>); inside a tenant the
+/// earliest deadline is first, then arrival. Lower classes leave the headroom to <see cref="TrafficClass.High"/>. Bounded in each class and for each tenant;
+/// refuses on arrival what could not make its deadline. Operations take logarithmic time and allocate nothing once the arrays have grown. Virtual time
+/// is all the state there is beside the tickets: after a restart those who wait ask again. Not thread-safe.
+/// </summary>
+/// <typeparam name="T">What the owner needs to answer a ticket.</typeparam>
+public sealed class FairQueue<T>
+{
+    private const int Classes = 3;
+    private const int MaxDebts = 1_000;
+
+    private readonly FairQueueOptions _options;
+    private readonly Dictionary<long, int> _ids = [];
+    private readonly TenantTable _tenants = new();
+    private readonly WorkTree _order = new();
+    private readonly FairShare[] _classes = new FairShare[Classes];
+    private Waiting[] _waiting = [];
+    private int[] _free = [];
+    private int _freeCount;
+    private long _sequence;
+
+    /// <summary>Begins empty, with no slots.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">A bound is below 1.</exception>
+    public FairQueue(FairQueueOptions? options = null)
+    {
+        _options = options ?? new();
+        ArgumentOutOfRangeException.ThrowIfLessThan(_options.MaxPerClass, 1, nameof(options));
+        ArgumentOutOfRangeException.ThrowIfLessThan(_options.MaxPerTenant, 1, nameof(options));
+        for (var i = 0; i < Classes; i++)
+        {
+            _classes[i] = new(_tenants, _order, Math.Max(MaxDebts, _options.MaxPerClass));
+        }
+    }
+
+    /// <summary>Slots that may be in use.</summary>
+    public int Slots { get; private set; }
+
+    /// <summary>Slots that lower classes leave to <see cref="TrafficClass.High"/>; they always have one.</summary>
+    public int Headroom { get; private set; }
+
+    /// <summary>How long a call takes on average, in milliseconds.</summary>
+    public double MeanServiceMs { get; private set; }
+
+    /// <summary>Tickets that wait.</summary>
+    public int Count => _ids.Count;
+
+    /// <summary>The earliest deadline of all that wait, Unix ms; <see cref="long.MaxValue"/> if none does: when to look for expired ones next.</summary>
+    public long EarliestDeadline
+    {
+        get
+        {
+            var earliest = long.MaxValue;
+            foreach (var fair in _classes)
+            {
+                earliest = Math.Min(earliest, fair.EarliestDeadline);
+            }
+
+            return earliest;
+        }
+    }
+
+    /// <summary>Tells what there is. Those who wait stay, also if the slots become fewer.</summary>
+    /// <param name="slots">Slots that may be in use, 0 or more. With 0 nothing is given out, and nothing is refused for its deadline.</param>
+    /// <param name="headroom">Slots that lower classes leave free, 0 or more.</param>
+    /// <param name="meanServiceMs">How long a call takes on average, in milliseconds, 0 or more.</param>
+    /// <exception cref="ArgumentOutOfRangeException">An argument is out of its range.</exception>
+    public void SetCapacity(int slots, int headroom, double meanServiceMs)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(slots);
+        ArgumentOutOfRangeException.ThrowIfNegative(headroom);
+        ArgumentOutOfRangeException.ThrowIfNegative(meanServiceMs);
+        (Slots, Headroom, MeanServiceMs) = (slots, headroom, meanServiceMs);
+    }
+
+    /// <summary>Lets a ticket wait, or says why not and when to come back.</summary>
+    /// <param name="ticket">The ticket.</param>
+    /// <param name="slotsInUse">Slots now in use.</param>
+    /// <param name="now">Unix ms.</param>
+    /// <exception cref="ArgumentException">The ticket's weight or class is out of range.</exception>
+    public EnqueueResult TryEnqueue(in Ticket<T> ticket, int slotsInUse, long now)
+    {
+        Check(ticket);
+        if (_ids.ContainsKey(ticket.Id))
+        {
+            return new(EnqueueVerdict.AlreadyWaiting);
+        }
+
+        var fair = _classes[(int)ticket.Class];
+        var tenant = _tenants.Find(ticket.Tenant);
+        var wait = WaitMs(tenant, ticket, slotsInUse);
+        var room = _options.MaxPerClass - fair.Count;
+        if (room <= 0)
+        {
+            return new(EnqueueVerdict.QueueFull, wait, DrainMs(ticket.Class));
+        }
+
+        if (fair.CountOf(tenant) >= Math.Min(room, _options.MaxPerTenant))
+        {
+            return new(EnqueueVerdict.TenantFull, wait, Math.Max(1, wait));
+        }
+
+        var slack = ticket.Deadline - now;
+        if (slack < wait || slack < 0)
+        {
+            return new(EnqueueVerdict.TooLate, wait, slack < 0 ? 0 : wait - slack);
+        }
+
+        var node = NewNode();
+        tenant = tenant >= 0 ? tenant : _tenants.Number(ticket.Tenant);
+        _waiting[node] = new() { Ticket = ticket, Tenant = tenant };
+        _ids.Add(ticket.Id, node);
+        fair.Add(tenant, ticket.Weight, node, ticket.Deadline, ++_sequence, Math.Max(1, ticket.ServiceMs));
+        return new(EnqueueVerdict.Queued, wait);
+    }
+
+    /// <summary>
+    /// Takes out the next ticket that may have a slot; false if there is none. Who is in front and may not take one yet, because of the headroom,
+    /// holds back the less urgent.
+    /// </summary>
+    /// <param name="slotsInUse">Slots now in use, without the one given out here.</param>
+    /// <param name="now">Unix ms.</param>
+    /// <param name="expired">Tickets whose deadline has passed are put here, in no order: they have left the queue and are to be answered.</param>
+    /// <param name="ticket">The ticket.</param>
+    public bool TryDequeue(int slotsInUse, long now, ICollection<Ticket<T>> expired, out Ticket<T> ticket)
+    {
+        Expire(now, expired);
+        foreach (var fair in _classes)
+        {
+            if (fair.Count == 0)
+            {
+                continue;
+            }
+
+            var node = fair.Front;
+            var tenant = _waiting[node].Tenant;
+            ticket = _waiting[node].Ticket;
+            if (slotsInUse >= Math.Min(SlotsFor(ticket.Class), ticket.Class == TrafficClass.High ? int.MaxValue : ticket.MostInUse))
+            {
+                break;
+            }
+
+            fair.Serve(tenant);
+            Free(node);
+            return true;
+        }
+
+        ticket = default;
+        return false;
+    }
+
+    /// <summary>Takes out a ticket, wherever it stands; false if it does not wait.</summary>
+    public bool Remove(long id, out Ticket<T> removed)
+    {
+        if (!_ids.TryGetValue(id, out var node))
+        {
+            removed = default;
+            return false;
+        }
+
+        removed = _waiting[node].Ticket;
+        RemoveNode(node);
+        return true;
+    }
+
+    /// <summary>Takes out the tickets whose deadline has passed.</summary>
+    /// <param name="now">Unix ms.</param>
+    /// <param name="expired">They are put here, in no order.</param>
+    /// <returns>How many they are.</returns>
+    public int Expire(long now, ICollection<Ticket<T>> expired)
+    {
+        ArgumentNullException.ThrowIfNull(expired);
+        var before = Count;
+        foreach (var fair in _classes)
+        {
+            while (fair.EarliestDeadline < now)
+            {
+                var node = fair.Earliest;
+                expired.Add(_waiting[node].Ticket);
+                RemoveNode(node);
+            }
+        }
+
+        return before - Count;
+    }
+
+    /// <summary>Whether a ticket waits.</summary>
+    public bool Contains(long id) => _ids.ContainsKey(id);
+
+    /// <summary>Tickets of a class that wait.</summary>
+    public int CountOf(TrafficClass trafficClass) => _classes[(int)trafficClass].Count;
+
+    /// <summary>Slot-milliseconds that the waiting tickets of a class are expected to take.</summary>
+    public long WorkOf(TrafficClass trafficClass) => _classes[(int)trafficClass].Work;
+
+    /// <summary>Tickets of a tenant that wait.</summary>
+    public TenantBacklog CountOf(TenantId tenant) => Backlog(tenant, _tenants.Find(tenant));
+
+    /// <summary>The tenants that have tickets waiting; for views.</summary>
+    public IReadOnlyList<TenantBacklog> Tenants()
+    {
+        var list = new List<TenantBacklog>(_tenants.Count);
+        foreach (var (tenant, number) in _tenants.Numbers)
+        {
+            if (Backlog(tenant, number) is { Total: > 0 } backlog)
+            {
+                list.Add(backlog);
+            }
+        }
+
+        return list;
+    }
+
+    /// <summary>
+    /// How long a ticket that came now would wait, in milliseconds: behind all that is more urgent, its tenant's earlier deadlines, and what the
+    /// fair share gives other tenants of its class until then. 0 if there are no slots, because then nobody knows.
+    /// </summary>
+    /// <exception cref="ArgumentException">The ticket's weight or class is out of range.</exception>
+    public long FairWait(in Ticket<T> ticket, int slotsInUse)
+    {
+        Check(ticket);
+        return WaitMs(_tenants.Find(ticket.Tenant), ticket, slotsInUse);
+    }
+
+    /// <summary>Tenants that the queue remembers: those who wait, and those whose last turn is not yet paid for.</summary>
+    internal int Remembered => _tenants.Count;
+
+    private static void Check(in Ticket<T> ticket)
+    {
+        if (!(ticket.Weight > 0) || !double.IsFinite(ticket.Weight))
+        {
+            throw new ArgumentException($"Ticket {ticket.Id}: the weight of '{ticket.Tenant}' is {ticket.Weight}; it must be greater than 0.", nameof(ticket));
+        }
+
+        if ((uint)ticket.Class >= Classes)
+        {
+            throw new ArgumentException($"Ticket {ticket.Id}: there is no class {ticket.Class}.", nameof(ticket));
+        }
+    }
+
+    private int SlotsFor(TrafficClass trafficClass) => trafficClass == TrafficClass.High ? Slots : Math.Min(Slots, Math.Max(1, Slots - Headroom));
+
+    private long WaitMs(int tenant, in Ticket<T> ticket, int slotsInUse)
+    {
+        var slots = SlotsFor(ticket.Class);
+        if (slots == 0)
+        {
+            return 0;
+        }
+
+        var ahead = _classes[(int)ticket.Class].WorkAhead(tenant, ticket.Weight, ticket.Deadline);
+        for (var i = 0; i < (int)ticket.Class; i++)
+        {
+            ahead += _classes[i].Work;
+        }
+
+        // The first of n busy slots comes free after about service/(n+1), each free one takes a ticket at once.
+        var free = Math.Max(0, slots - slotsInUse);
+        ahead = free == 0 ? ahead + (MeanServiceMs * slots / (slots + 1)) : Math.Max(0, ahead - ((free - 1) * MeanServiceMs));
+        return (long)Math.Min(long.MaxValue / 4, ahead / slots);
+    }
+
+    /// <summary>How long it takes to serve what waits in a class and the more urgent ones, in milliseconds.</summary>
+    private long DrainMs(TrafficClass trafficClass)
+    {
+        var work = 0L;
+        for (var i = 0; i <= (int)trafficClass; i++)
+        {
+            work += _classes[i].Work;
+        }
+
+        return Math.Max(1, work / Math.Max(1, SlotsFor(trafficClass)));
+    }
+
+    private TenantBacklog Backlog(TenantId tenant, int number) =>
+        new(tenant, _classes[0].CountOf(number), _classes[1].CountOf(number), _classes[2].CountOf(number));
+
+    private void RemoveNode(int node)
+    {
+        ref var waiting = ref _waiting[node];
+        _classes[(int)waiting.Ticket.Class].Remove(waiting.Tenant, node);
+        Free(node);
+    }
+
+    private int NewNode()
+    {
+        if (_freeCount == 0)
+        {
+            var size = Math.Max(16, 2 * _waiting.Length);
+            Array.Resize(ref _free, size);
+            for (var i = size - 1; i >= _waiting.Length; i--)
+            {
+                _free[_freeCount++] = i;
+            }
+
+            Array.Resize(ref _waiting, size);
+            _order.Grow(size);
+        }
+
+        return _free[--_freeCount];
+    }
+
+    private void Free(int node)
+    {
+        _ids.Remove(_waiting[node].Ticket.Id);
+        _waiting[node] = default;
+        _free[_freeCount++] = node;
+    }
+
+    private struct Waiting
+    {
+        public Ticket<T> Ticket;
+        public int Tenant;
+    }
+}

@@ -1,0 +1,218 @@
+namespace OrleansInference.Queueing;
+
+/// <summary>
+/// Whose turn it is within one class: start-time fair queueing (Goyal, Vin, Cheng, "Start-time Fair Queueing: A Scheduling Algorithm for Integrated
+/// Services Packet Switching Networks", SIGCOMM 1996). A tenant's turn has a start tag in virtual time; the least one is served, virtual time becomes
+/// that tag, and the tenant's next turn starts by the turn's work over its weight later. A tenant that comes anew starts at the present virtual time, so
+/// idleness earns nothing; one that leaves right after its turn and comes back starts where that turn ended, so leaving earns nothing either. Within a
+/// tenant the earliest deadline is first, then arrival; as the tag belongs to the tenant's turn and not to a ticket, tickets may come and go as they like.
+/// </summary>
+internal sealed class FairShare(TenantTable tenants, WorkTree tickets, int maxDebts)
+{
+    private readonly WorkTree _turns = new();
+    private readonly IndexedHeap _deadlines = new();
+    private readonly IndexedHeap _debts = new();
+    private readonly BacklogProfile _profile = new();
+    private Flow[] _flows = [];
+    private int _first = WorkTree.None;
+    private double _virtualMs;
+    private long _turn;
+
+    /// <summary>Tickets that wait.</summary>
+    public int Count { get; private set; }
+
+    /// <summary>Their work in slot-milliseconds.</summary>
+    public long Work { get; private set; }
+
+    /// <summary>The earliest deadline of all that wait; <see cref="long.MaxValue"/> if none does.</summary>
+    public long EarliestDeadline => _deadlines.Count == 0 ? long.MaxValue : (long)_deadlines.FirstKey;
+
+    /// <summary>The ticket with the earliest deadline; there must be one.</summary>
+    public int Earliest => _flows[_deadlines.First].Head;
+
+    /// <summary>The ticket whose turn it is; there must be one.</summary>
+    public int Front => _flows[_turns.First(_first)].Head;
+
+    /// <summary>How many tickets of a tenant wait.</summary>
+    public int CountOf(int tenant) => tenant >= 0 && tenant < _flows.Length ? _flows[tenant].Count : 0;
+
+    /// <summary>Adds a ticket.</summary>
+    public void Add(int tenant, double weight, int ticket, long deadline, long sequence, int work)
+    {
+        if (tenant >= _flows.Length)
+        {
+            Grow();
+        }
+
+        ref var flow = ref _flows[tenant];
+        if (flow.Count > 0)
+        {
+            _profile.Remove(flow.Work, flow.Units);
+        }
+        else if (_debts.Contains(tenant))
+        {
+            _debts.Remove(tenant);
+            flow.Start = Math.Max(flow.Start, _virtualMs);
+        }
+        else
+        {
+            tenants.Hold(tenant);
+            flow = new() { Root = WorkTree.None, Start = _virtualMs };
+        }
+
+        (flow.Weight, flow.Units) = (weight, BacklogProfile.UnitsOf(weight));
+        tickets.Insert(ref flow.Root, ticket, deadline, sequence, work);
+        flow.Count++;
+        flow.Work += work;
+        Count++;
+        Work += work;
+        _profile.Add(flow.Work, flow.Units);
+        if (flow.Count == 1)
+        {
+            flow.Head = ticket;
+            TakeTurn(tenant, flow.Start, work);
+            _deadlines.Set(tenant, deadline);
+        }
+        else if (deadline < tickets.Key(flow.Head))
+        {
+            Lead(tenant, ref flow, ticket);
+        }
+    }
+
+    /// <summary>Takes out the ticket whose turn it is, and its tenant pays for the turn.</summary>
+    public void Serve(int tenant)
+    {
+        ref var flow = ref _flows[tenant];
+        var work = tickets.Work(flow.Head);
+        _virtualMs = flow.Start;
+        flow.Start += work / flow.Weight;
+        _turns.Remove(ref _first, tenant);
+        if (flow.Count > 1)
+        {
+            // Its place comes before its head is known: Lead corrects the work.
+            TakeTurn(tenant, flow.Start, 0);
+        }
+
+        Take(tenant, ref flow, flow.Head);
+        while (_debts.Count > 0 && _debts.FirstKey <= _virtualMs)
+        {
+            Forgive();
+        }
+    }
+
+    /// <summary>Takes out a ticket that gets no turn.</summary>
+    public void Remove(int tenant, int ticket)
+    {
+        ref var flow = ref _flows[tenant];
+        if (flow.Count == 1)
+        {
+            _turns.Remove(ref _first, tenant);
+        }
+
+        Take(tenant, ref flow, ticket);
+    }
+
+    /// <summary>
+    /// The work that comes before a ticket that arrives now: of its tenant what has a deadline as early, and of the others what their share
+    /// gives them until then. An estimate, by about one ticket of each of them.
+    /// </summary>
+    public double WorkAhead(int tenant, double weight, long deadline)
+    {
+        var flow = tenant >= 0 && tenant < _flows.Length && (_flows[tenant].Count > 0 || _debts.Contains(tenant)) ? _flows[tenant] : default;
+        var isWaiting = flow.Count > 0;
+        var own = isWaiting ? tickets.WorkUpTo(flow.Root, deadline) : 0;
+        var start = Math.Max(flow.Start, _virtualMs) + (own / weight);
+        var firstTurns = _turns.WorkUpTo(_first, KeyOf(start)) - (isWaiting ? tickets.Work(flow.Head) : 0);
+        return own + Math.Max(firstTurns, _profile.Served(start - _virtualMs, flow.Work, flow.Units));
+    }
+
+    private void Take(int tenant, ref Flow flow, int ticket)
+    {
+        var work = tickets.Work(ticket);
+        _profile.Remove(flow.Work, flow.Units);
+        tickets.Remove(ref flow.Root, ticket);
+        flow.Count--;
+        flow.Work -= work;
+        Count--;
+        Work -= work;
+        if (flow.Count == 0)
+        {
+            _deadlines.Remove(tenant);
+            Leave(tenant, ref flow);
+            return;
+        }
+
+        _profile.Add(flow.Work, flow.Units);
+        if (ticket == flow.Head)
+        {
+            Lead(tenant, ref flow, tickets.First(flow.Root));
+        }
+    }
+
+    // A debt is kept until virtual time has passed it. When nobody waits there is nobody to owe it to, and virtual time begins anew.
+    private void Leave(int tenant, ref Flow flow)
+    {
+        if (Count > 0 && flow.Start > _virtualMs)
+        {
+            _debts.Set(tenant, flow.Start);
+            if (_debts.Count > maxDebts)
+            {
+                Forgive();
+            }
+
+            return;
+        }
+
+        flow = default;
+        tenants.Release(tenant);
+        if (Count == 0)
+        {
+            _virtualMs = 0;
+            while (_debts.Count > 0)
+            {
+                Forgive();
+            }
+        }
+    }
+
+    private void Forgive()
+    {
+        var tenant = _debts.First;
+        _debts.Remove(tenant);
+        _flows[tenant] = default;
+        tenants.Release(tenant);
+    }
+
+    private void TakeTurn(int tenant, double start, int work) => _turns.Insert(ref _first, tenant, KeyOf(start), ++_turn, work);
+
+    private void Lead(int tenant, ref Flow flow, int ticket)
+    {
+        flow.Head = ticket;
+        _turns.SetWork(_first, tenant, tickets.Work(ticket));
+        _deadlines.Set(tenant, tickets.Key(ticket));
+    }
+
+    private void Grow()
+    {
+        Array.Resize(ref _flows, tenants.Capacity);
+        _turns.Grow(tenants.Capacity);
+        _deadlines.Grow(tenants.Capacity);
+        _debts.Grow(tenants.Capacity);
+    }
+
+    // The bits of numbers that are not negative have the order of the numbers.
+    private static long KeyOf(double start) => BitConverter.DoubleToInt64Bits(start);
+
+    private struct Flow
+    {
+        public int Root;
+        public int Head;
+        public int Count;
+        public long Work;
+        public long Units;
+        public double Weight;
+
+        /// <summary>The start tag of its next turn; while nothing of it waits, where its last turn ended.</summary>
+        public double Start;
+    }
+}

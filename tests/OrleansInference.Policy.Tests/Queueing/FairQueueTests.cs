@@ -1,0 +1,178 @@
+using OrleansInference.Queueing;
+
+namespace OrleansInference.Tests.Queueing;
+
+public sealed class FairQueueTests
+{
+    private const long Now = 1_000_000;
+    private static readonly TenantId A = new("a");
+    private static readonly TenantId B = new("b");
+    private readonly List<Ticket<int>> _expired = [];
+    private long _id;
+
+    [Fact]
+    public void A_more_urgent_class_is_first_and_a_front_that_waits_for_headroom_holds_back_the_less_urgent_but_never_the_urgent()
+    {
+        var queue = Queue(slots: 4, headroom: 2);
+        Enqueue(queue, A, TrafficClass.Low);
+        Enqueue(queue, A, TrafficClass.Medium, mostInUse: 1);
+        Assert.Null(Dequeue(queue, inUse: 1));
+        Enqueue(queue, B, TrafficClass.High, mostInUse: 1);
+        Assert.Equal(TrafficClass.High, Dequeue(queue, inUse: 3)?.Class);
+        Assert.Null(Dequeue(queue, inUse: 1));
+        Assert.Equal(TrafficClass.Medium, Dequeue(queue, inUse: 0)?.Class);
+        Assert.Null(Dequeue(queue, inUse: 2));
+        Assert.Equal(TrafficClass.Low, Dequeue(queue, inUse: 1)?.Class);
+    }
+
+    [Fact]
+    public void Lower_classes_may_use_all_slots_without_headroom_and_always_one()
+    {
+        var queue = Queue(slots: 3, headroom: 0);
+        Enqueue(queue, A, TrafficClass.Low);
+        Assert.NotNull(Dequeue(queue, inUse: 2));
+        queue.SetCapacity(3, 5, 100);
+        Enqueue(queue, A, TrafficClass.Low);
+        Assert.Null(Dequeue(queue, inUse: 1));
+        Assert.NotNull(Dequeue(queue, inUse: 0));
+    }
+
+    [Fact]
+    public void A_tenant_at_a_hundred_times_its_share_delays_another_by_no_more_than_one_ticket()
+    {
+        var queue = Queue(slots: 1, headroom: 0);
+        for (var i = 0; i < 1_000; i++)
+        {
+            Enqueue(queue, A, TrafficClass.High);
+        }
+
+        Dequeue(queue);
+        var wait = queue.FairWait(New(B, TrafficClass.High), 1);
+        Assert.True(wait <= 200, $"a wait of {wait} ms");
+        Enqueue(queue, B, TrafficClass.High);
+        Enqueue(queue, B, TrafficClass.High);
+        var order = string.Concat(Enumerable.Range(0, 5).Select(_ => Dequeue(queue)!.Value.Tenant.Value));
+        Assert.Equal("babaa", order);
+    }
+
+    [Fact]
+    public void Idleness_saves_nothing_up_and_leaving_after_a_turn_pays_nothing_off()
+    {
+        var queue = Queue(slots: 1, headroom: 0);
+        for (var i = 0; i < 200; i++)
+        {
+            Enqueue(queue, A, TrafficClass.High);
+        }
+
+        for (var i = 0; i < 50; i++)
+        {
+            Dequeue(queue);
+        }
+
+        // B was away for fifty turns and gets every second one from now on, also when it comes back with one ticket at a time.
+        var turns = 0;
+        for (var i = 0; i < 100; i++)
+        {
+            if (queue.CountOf(B).Total == 0)
+            {
+                Enqueue(queue, B, TrafficClass.High);
+            }
+
+            turns += Dequeue(queue)!.Value.Tenant == B ? 1 : 0;
+        }
+
+        Assert.InRange(turns, 50, 51);
+    }
+
+    [Fact]
+    public void Whoever_fills_the_queue_leaves_room_for_who_comes_later_and_for_every_class()
+    {
+        var queue = new FairQueue<int>(new() { MaxPerClass = 100 });
+        EnqueueResult last = default;
+        for (var i = 0; i < 200; i++)
+        {
+            last = queue.TryEnqueue(New(A, TrafficClass.Low), 0, Now);
+        }
+
+        Assert.Equal(EnqueueVerdict.TenantFull, last.Verdict);
+        Assert.Equal(50, queue.CountOf(A).Low);
+        Assert.Equal(EnqueueVerdict.Queued, queue.TryEnqueue(New(B, TrafficClass.Low), 0, Now).Verdict);
+        for (var tenant = 0; tenant < 200; tenant++)
+        {
+            last = queue.TryEnqueue(New(new($"t{tenant}"), TrafficClass.Low), 0, Now);
+        }
+
+        Assert.Equal(EnqueueVerdict.QueueFull, last.Verdict);
+        Assert.Equal(100, queue.CountOf(TrafficClass.Low));
+        Assert.Equal(EnqueueVerdict.Queued, queue.TryEnqueue(New(A, TrafficClass.High), 0, Now).Verdict);
+    }
+
+    [Fact]
+    public void What_cannot_make_its_deadline_is_refused_with_when_its_wait_would_be_short_enough()
+    {
+        var queue = Queue(slots: 2, headroom: 0);
+        for (var i = 0; i < 20; i++)
+        {
+            Enqueue(queue, A, TrafficClass.High);
+        }
+
+        // Twenty tickets of 100 ms on two slots, and a third of 100 ms until the first slot is free.
+        var late = queue.TryEnqueue(New(A, TrafficClass.High) with { Deadline = Now + 10_400 - 10_000 }, 2, Now);
+        Assert.Equal(new(EnqueueVerdict.Queued, 33, 0), late);
+        late = queue.TryEnqueue(New(A, TrafficClass.High, after: 20_000) with { ServiceMs = 10 }, 2, Now);
+        Assert.Equal(EnqueueVerdict.Queued, late.Verdict);
+        late = queue.TryEnqueue(New(B, TrafficClass.Medium) with { Deadline = Now + 1_000 }, 2, Now);
+        Assert.Equal((EnqueueVerdict.TooLate, late.WaitMs - 1_000), (late.Verdict, late.RetryAfterMs));
+        Assert.InRange(late.WaitMs, 1_080, 1_100);
+        Assert.Equal(22, queue.Count);
+
+        // The same is not too late for a tenant whose share is served first.
+        Assert.Equal(EnqueueVerdict.Queued, queue.TryEnqueue(New(B, TrafficClass.High) with { Deadline = Now + 200 }, 2, Now).Verdict);
+    }
+
+    [Fact]
+    public void A_free_slot_refuses_nobody_and_no_slots_at_all_refuse_only_what_is_over()
+    {
+        var queue = Queue(slots: 2, headroom: 0);
+        Assert.Equal(new(EnqueueVerdict.Queued, 0, 0), queue.TryEnqueue(New(A, TrafficClass.High) with { Deadline = Now }, 1, Now));
+        Assert.Equal(EnqueueVerdict.TooLate, queue.TryEnqueue(New(A, TrafficClass.High) with { Deadline = Now - 1 }, 0, Now).Verdict);
+        queue.SetCapacity(0, 0, 100);
+        Assert.Equal(EnqueueVerdict.Queued, queue.TryEnqueue(New(A, TrafficClass.Low) with { Deadline = Now + 1 }, 0, Now).Verdict);
+        Assert.Null(Dequeue(queue));
+    }
+
+    [Fact]
+    public void What_has_expired_is_reported_once_and_gone()
+    {
+        var queue = Queue(slots: 1, headroom: 0);
+        queue.SetCapacity(1, 0, 0);
+        for (var i = 0; i < 10; i++)
+        {
+            Assert.Equal(EnqueueVerdict.Queued, queue.TryEnqueue(New(i % 2 == 0 ? A : B, TrafficClass.Medium) with { Deadline = Now + i, ServiceMs = 0 }, 0, Now).Verdict);
+        }
+
+        Assert.Equal(Now, queue.EarliestDeadline);
+        Assert.Equal(4, queue.Expire(Now + 4, _expired));
+        Assert.True(queue.TryDequeue(0, Now + 6, _expired, out var next));
+        Assert.Equal((Now + 6, 6), (next.Deadline, _expired.Count));
+        Assert.Equal(6, _expired.Select(t => t.Id).Distinct().Count());
+        Assert.Equal(3, queue.Count);
+        Assert.Equal(3, queue.Expire(Now + 100, _expired));
+        Assert.Equal((0, 0), (queue.Count, queue.Remembered));
+    }
+
+    private static FairQueue<int> Queue(int slots, int headroom)
+    {
+        var queue = new FairQueue<int>();
+        queue.SetCapacity(slots, headroom, 100);
+        return queue;
+    }
+
+    private Ticket<int> New(TenantId tenant, TrafficClass trafficClass, long after = 10_000_000, int mostInUse = int.MaxValue) =>
+        new() { Id = ++_id, Tenant = tenant, Class = trafficClass, Deadline = Now + after, ServiceMs = 100, MostInUse = mostInUse };
+
+    private void Enqueue(FairQueue<int> queue, TenantId tenant, TrafficClass trafficClass, int mostInUse = int.MaxValue) =>
+        Assert.Equal(EnqueueVerdict.Queued, queue.TryEnqueue(New(tenant, trafficClass, mostInUse: mostInUse), 0, Now).Verdict);
+
+    private Ticket<int>? Dequeue(FairQueue<int> queue, int inUse = 0) => queue.TryDequeue(inUse, Now, _expired, out var ticket) ? ticket : null;
+}
