@@ -1,5 +1,6 @@
 using OrleansInference.Benchmarks;
 using OrleansInference.Benchmarks.Budgets;
+using OrleansInference.Benchmarks.Capacity;
 using OrleansInference.Benchmarks.FrontDoor;
 using OrleansInference.Benchmarks.Routing;
 
@@ -13,6 +14,8 @@ const string Usage = """
     suites:
       budgets   reserving and settling money: on a lease, through a tenant's account, straight from the grain;
                 storage writes under load; memory of idle tenants
+      capacity  the queue of an endpoint with 100,000 tickets; a slot taken and given back on a lease; what a tenant at a hundred times
+                its share does to the others' waits
       routing   deciding over eight candidates; recording and merging latencies; a request's way through the dispatcher; the
                 HTTP front door beside a bare proxy (YARP) and, where Node is present, another gateway (Portkey)
 
@@ -41,12 +44,13 @@ if (args is not [var suite])
 Func<Figures, Task>? run = suite switch
 {
     "budgets" => BudgetSuite.RunAsync,
+    "capacity" => CapacitySuite.RunAsync,
     "routing" => RoutingSuite.RunAsync,
     _ => null,
 };
 if (run is null)
 {
-    Console.Error.WriteLine($"There is no suite '{suite}': there are 'budgets' and 'routing'. See --help.");
+    Console.Error.WriteLine($"There is no suite '{suite}': there are 'budgets', 'capacity' and 'routing'. See --help.");
     return 2;
 }
 
