@@ -109,6 +109,26 @@ public sealed record RoutingSnapshot
 
     /// <summary>Operator's cost of one GB through a serverless endpoint.</summary>
     [Id(7)] public Money ServerlessPerGigabyteTransferred { get; init; }
+
+    /// <summary>Names the activation that published it; null from a release before it was told.</summary>
+    [Id(8)] public string? Activation { get; init; }
+
+    /// <summary>By silo the sequence of the last report that is in <see cref="Latency"/>.</summary>
+    [Id(9)] public ImmutableDictionary<string, long> Reported { get; init; } = ImmutableDictionary<string, long>.Empty;
+}
+
+/// <summary>Latency statistics as a silo holds them from a snapshot, for a model's grain that lost its own.</summary>
+[GenerateSerializer, Immutable, Alias("oi.LatencyRecovery")]
+public sealed record LatencyRecovery
+{
+    /// <summary>Version of the snapshot.</summary>
+    [Id(0)] public required long Version { get; init; }
+
+    /// <summary>Its sketches.</summary>
+    [Id(1)] public ImmutableArray<SketchDelta> Latency { get; init; } = [];
+
+    /// <summary>By silo the sequence of the last report in them.</summary>
+    [Id(2)] public ImmutableDictionary<string, long> Reported { get; init; } = ImmutableDictionary<string, long>.Empty;
 }
 
 /// <summary>A silo's ear for snapshots.</summary>
@@ -195,6 +215,9 @@ public interface IModelGrain : IGrainWithStringKey
 
     /// <summary>Merges what a silo measured.</summary>
     [Alias("Report")] Task Report(LatencyReport report);
+
+    /// <summary>Offers the statistics of a snapshot that an earlier activation published: they are taken in place of what this one read from storage if they are newer.</summary>
+    [Alias("Recover")] Task Recover(LatencyRecovery recovery);
 
     /// <summary>Takes an endpoint's capacity and publishes it.</summary>
     [Alias("SetStatus")] Task SetStatus(EndpointStatus status);

@@ -20,6 +20,9 @@ public sealed record ModelGrainState
 
     /// <summary>The recent past of the latency statistics; written now and then.</summary>
     public ImmutableArray<SketchDelta> Latency { get; init; } = [];
+
+    /// <summary>By silo the last report in <see cref="Latency"/>.</summary>
+    public ImmutableDictionary<string, long> Reported { get; init; } = ImmutableDictionary<string, long>.Empty;
 }
 
 /// <summary>Owns a model's configuration and latency statistics, and publishes routing snapshots to the silos that route it.</summary>
@@ -32,12 +35,13 @@ internal sealed partial class ModelGrain(
     public static readonly TimeSpan SubscriptionLife = TimeSpan.FromSeconds(60);
 
     private const int MaxSubscribers = 4096;
-    private const string StoredHolder = "stored";
+    private const long HeardMs = 600_000;
     private static readonly TimeSpan Beat = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan SavePeriod = TimeSpan.FromMinutes(1);
 
     private readonly Dictionary<string, (IRoutingObserver Observer, long Until)> _subscribers = [];
     private readonly Dictionary<EndpointName, EndpointStatus> _status = [];
+    private readonly string _activation = Guid.NewGuid().ToString("n");
     private LatencyStatistics _latency = new();
     private ModelConfiguration? _configuration;
     private RoutingSnapshot? _snapshot;
@@ -63,6 +67,22 @@ internal sealed partial class ModelGrain(
         }
 
         return Task.CompletedTask;
+    }
+
+    public override async Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
+    {
+        if (_isUnsaved && !HasFailed)
+        {
+            try
+            {
+                await PersistAsync().WaitAsync(cancellationToken);
+            }
+            catch (Exception exception)
+            {
+                // The silos hold the last snapshot and offer it to the next activation.
+                LogNotSaved(exception, this.GetPrimaryKeyString());
+            }
+        }
     }
 
     public async Task Configure(ModelConfiguration configuration)
@@ -133,10 +153,23 @@ internal sealed partial class ModelGrain(
         {
             var names = Names();
             var known = report with { Deltas = [.. report.Deltas.Where(delta => names.Contains(delta.Endpoint))] };
-            if (_latency.Merge(known, Clock.Now) && !known.Deltas.IsEmpty)
+            if (_latency.Merge(known, Clock.Now))
             {
                 _isStale = _isUnsaved = true;
             }
+        }
+
+        return Task.CompletedTask;
+    }
+
+    public Task Recover(LatencyRecovery recovery)
+    {
+        ArgumentNullException.ThrowIfNull(recovery);
+        RequireAlive();
+        if (_configuration?.Model is { } model && _latency.Recover(recovery, Clock.Now))
+        {
+            _latency.Retain(model);
+            _isStale = _isUnsaved = true;
         }
 
         return Task.CompletedTask;
@@ -187,6 +220,7 @@ internal sealed partial class ModelGrain(
         Version = _version,
         Status = [.. _status.Values],
         Latency = _configuration is null ? [] : _latency.Publish(Clock.Now),
+        Reported = _latency.Reported(Clock.Now - HeardMs),
     };
 
     private HashSet<EndpointName> Names() => _configuration?.Model is { } model
@@ -197,12 +231,12 @@ internal sealed partial class ModelGrain(
     {
         try
         {
-            _latency.Merge(new() { Holder = StoredHolder, Sequence = 1, Deltas = Stored.Latency }, Clock.Now);
+            _latency = new(new() { Version = Stored.Version, Latency = Stored.Latency, Reported = Stored.Reported }, Clock.Now);
         }
         catch (ArgumentException exception)
         {
             // Another release laid the buckets out differently; the priors hold until there are new samples.
-            _latency = new();
+            _latency = new(new() { Version = Stored.Version }, Clock.Now);
             LogNotRestored(exception, this.GetPrimaryKeyString());
         }
 
@@ -224,6 +258,8 @@ internal sealed partial class ModelGrain(
             Deadlines = _configuration.Deadlines,
             TargetProbability = _configuration.TargetProbability,
             ServerlessPerGigabyteTransferred = _configuration.ServerlessPerGigabyteTransferred,
+            Activation = _activation,
+            Reported = _latency.Reported(Clock.Now - HeardMs),
         };
     }
 
@@ -268,6 +304,9 @@ internal sealed partial class ModelGrain(
             }
         },
         new GrainTimerCreationOptions(ToTimer(Beat), ToTimer(Beat)) { Interleave = true });
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The latency statistics of model {Model} could not be stored.")]
+    private partial void LogNotSaved(Exception exception, string model);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Stored latency statistics of model {Model} cannot be used.")]
     private partial void LogNotRestored(Exception exception, string model);

@@ -85,11 +85,7 @@ internal sealed partial class RoutingDirectory(
         {
             if (entry.Routes is not null)
             {
-                var deltas = recorder.Drain(entry.Endpoints);
-                if (!deltas.IsEmpty)
-                {
-                    await grains.GetGrain<IModelGrain>(model.Value).Report(new() { Holder = holder.Name, Sequence = Interlocked.Increment(ref _sequence), Deltas = deltas });
-                }
+                await ReportAsync(model, entry);
             }
 
             // Each beat, so that a change whose push was lost is in force within two seconds all the same. Now and then for the whole: an
@@ -99,14 +95,36 @@ internal sealed partial class RoutingDirectory(
         }
         catch (Exception exception)
         {
-            // The table in hand serves on; samples of one beat may be lost.
+            // The table in hand serves on, and what was measured is told with the next beat.
             LogBeatFailed(exception, model);
+        }
+    }
+
+    private async Task ReportAsync(ModelName model, Entry entry)
+    {
+        var grain = grains.GetGrain<IModelGrain>(model.Value);
+        var deltas = recorder.Drain(entry.Endpoints);
+        if (!deltas.IsEmpty)
+        {
+            entry.Reports.Add(new() { Holder = holder.Name, Sequence = Interlocked.Increment(ref _sequence), Deltas = deltas });
+        }
+
+        if (entry.Reports.Recovery is { } recovery)
+        {
+            await grain.Recover(recovery);
+            entry.Reports.Recovered(recovery);
+        }
+
+        foreach (var report in entry.Reports.ToSend())
+        {
+            await grain.Report(report);
+            entry.Reports.Sent(report);
         }
     }
 
     private async ValueTask<ModelRoutes?> LoadAsync(ModelName model)
     {
-        var entry = _models.GetOrAdd(model, static _ => new());
+        var entry = _models.GetOrAdd(model, static (_, holder) => new(holder), holder.Name);
         entry.Used(clock.Now);
         Task loading;
         lock (entry)
@@ -172,6 +190,7 @@ internal sealed partial class RoutingDirectory(
                 return;
             }
 
+            entry.Reports.Took(snapshot, entry.Routes?.Table.Snapshot);
             entry.Set(new(RoutingTable.Build(snapshot), endpoints));
         }
     }
@@ -185,11 +204,13 @@ internal sealed partial class RoutingDirectory(
         }
     }
 
-    private sealed class Entry
+    private sealed class Entry(string holder)
     {
         private const long UsedMs = 500;
         private volatile ModelRoutes? _routes;
         private volatile EndpointName[] _endpoints = [];
+
+        public UnmergedReports Reports { get; } = new(holder);
 
         public Task? Loading { get; set; }
 
