@@ -24,6 +24,9 @@ internal sealed class FakeAws : IModelRuntime, IEndpointControl
     /// <summary>What every call waits for before it answers.</summary>
     public Task Gate { get; set; } = Task.CompletedTask;
 
+    /// <summary>What a call waits for beside <see cref="Gate"/>.</summary>
+    public Func<ModelCall, Task> Hold { get; set; } = static _ => Task.CompletedTask;
+
     /// <summary>What a call answers.</summary>
     public byte[] Answer { get; set; } = "{\"generated_text\":\"yes\"}"u8.ToArray();
 
@@ -48,6 +51,7 @@ internal sealed class FakeAws : IModelRuntime, IEndpointControl
             }
 
             await Gate.WaitAsync(cancellationToken);
+            await Hold(call).WaitAsync(cancellationToken);
             await Task.Delay(Service, cancellationToken);
             return new() { Body = Answer, ContentType = "application/json", CustomAttributes = "input-tokens=10;output-tokens=5", InvokedProductionVariant = "AllTraffic" };
         }

@@ -209,7 +209,7 @@ public sealed class IdempotencyTests
 
     private static async Task<RouterCluster> StartAsync(short silos = 3, double speed = 1, TimeSpan? retention = null)
     {
-        var world = await RouterCluster.StartAsync(silos, speed, retention);
+        var world = await RouterCluster.StartAsync(silos, speed, options: options => options.JobRetention = retention ?? options.JobRetention);
         await world.ApplyAsync(SampleCatalog.Create(Money.FromDollars(10)));
         return world;
     }

@@ -44,7 +44,7 @@ public sealed class LimitTests
     public async Task A_lowered_limit_holds_everywhere_within_the_stated_seconds(int limitChange)
     {
         var time = new FakeTimeProvider(DateTimeOffset.UtcNow);
-        await using var world = await RouterCluster.StartAsync(clock: new(time), limitChange: TimeSpan.FromSeconds(limitChange));
+        await using var world = await RouterCluster.StartAsync(clock: new(time), options: options => options.LimitChange = TimeSpan.FromSeconds(limitChange));
         await world.ApplyAsync(SampleCatalog.Create(Price * 100_000));
         var tenant = world.Grains.GetGrain<ITenantGrain>(SampleCatalog.Poor.Value);
         foreach (var dispatcher in world.Dispatchers())

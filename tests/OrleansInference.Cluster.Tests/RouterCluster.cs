@@ -47,18 +47,14 @@ internal sealed class RouterCluster : IAsyncDisposable
 
     public RouterClock Clock { get; private init; } = new(TimeProvider.System);
 
-    public TimeSpan LimitChange { get; private init; } = new OrleansInferenceOptions().LimitChange;
+    public Action<OrleansInferenceOptions> Options { get; private init; } = static _ => { };
 
-    public TimeSpan Retention { get; private init; } = new OrleansInferenceOptions().JobRetention;
-
-    public static async Task<RouterCluster> StartAsync(short silos = 3, double speed = 1, TimeSpan? retention = null, RouterClock? clock = null, TimeSpan? limitChange = null)
+    public static async Task<RouterCluster> StartAsync(short silos = 3, double speed = 1, RouterClock? clock = null, Action<OrleansInferenceOptions>? options = null)
     {
-        var defaults = new OrleansInferenceOptions();
         var world = new RouterCluster
         {
             Clock = clock ?? new(TimeProvider.System, speed),
-            Retention = retention ?? defaults.JobRetention,
-            LimitChange = limitChange ?? defaults.LimitChange,
+            Options = options ?? (static _ => { }),
         };
         world._stores = await LocalAwsServer.StartAsync(new(), TestContext.Current.CancellationToken);
         await world.DeployAsync(silos);
@@ -169,7 +165,7 @@ internal sealed class RouterCluster : IAsyncDisposable
                 world.LosesSnapshots && context.MethodName == nameof(IRoutingObserver.OnSnapshot) ? Task.CompletedTask : context.Invoke());
             siloBuilder.Configure<ReminderOptions>(options => options.MinimumReminderPeriod = TimeSpan.FromSeconds(1));
             world.Conflicts.Decorate(siloBuilder.Services);
-            siloBuilder.AddOrleansInference(options => (options.JobRetention, options.LimitChange) = (world.Retention, world.LimitChange));
+            siloBuilder.AddOrleansInference(world.Options);
         }
     }
 }

@@ -76,6 +76,9 @@ public sealed record Explanation
 
     /// <summary>What the tenant's low-budget policy does with it in place of a refusal: whether and until when it is held as a job; null if it is not.</summary>
     [Id(9)] public string? Held { get; init; }
+
+    /// <summary>Of a logged decision: whether deciding again from what was logged gave the same decision. Anything but true is a defect. Null for a dry run.</summary>
+    [Id(10)] public bool? Replayed { get; init; }
 }
 
 /// <summary>The dispatcher of a silo, for callers that are not on one. A stateless worker; any key.</summary>

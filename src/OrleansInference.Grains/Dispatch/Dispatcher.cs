@@ -16,6 +16,7 @@ internal sealed partial class Dispatcher(
     RequestPlanner planner,
     KeyedRequests keys,
     ModelCaller caller,
+    Hedger hedger,
     JobsInLine jobsInLine,
     EndpointAccounts endpoints,
     RouteOutcomes outcomes,
@@ -269,7 +270,7 @@ internal sealed partial class Dispatcher(
             }
 
             last = result.Outcome;
-            attempt++;
+            attempt += result.Tries;
             plan.Route = plan.Route with { Attempt = attempt, Excluded = plan.Route.Excluded | (1UL << candidate.Index) };
         }
 
@@ -300,7 +301,7 @@ internal sealed partial class Dispatcher(
 
         if (slot is null)
         {
-            outcomes.Kept(routed.Decision.ProbabilityInTime, false);
+            outcomes.Kept(candidate.Lane, routed.Decision, false);
             return new(InferenceOutcome.Refused(ProblemCode.Throttled, $"No slot of endpoint {candidate.Endpoint.Name} came free in time; come back in a moment.", ComeBack, plan.RouteOn(candidate, routed.Decision, reservation.Amount, Money.Zero)), true);
         }
 
@@ -312,19 +313,9 @@ internal sealed partial class Dispatcher(
             return new(InferenceOutcome.Refused(ProblemCode.UpstreamUnavailable, $"Endpoint {candidate.Endpoint.Name} has failed and is being tried with few requests; come back in a moment.", ComeBack, plan.RouteOn(candidate, routed.Decision, reservation.Amount, Money.Zero)), true);
         }
 
-        var call = new CallContext
-        {
-            Plan = plan,
-            Decision = routed.Decision,
-            Candidate = candidate,
-            Money = reservation,
-            Slot = slot,
-            Pass = pass,
-            LongestMs = Math.Max(1, Math.Min(routed.Decision.LongestCallMs, plan.Deadline - clock.Now)),
-        };
-
-        return await (plan.Route.Streaming
-            ? caller.StreamAsync(call, cancellationToken)
+        var call = new CallContext(plan, routed.Decision, candidate, reservation, slot, pass, clock.Now);
+        return await (plan.Route.Streaming ? caller.StreamAsync(call, cancellationToken)
+            : hedger.MayHedge(call) ? hedger.CallAsync(call, cancellationToken)
             : caller.CallAsync(call, cancellationToken));
     }
 

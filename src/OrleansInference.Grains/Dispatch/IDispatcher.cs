@@ -54,6 +54,12 @@ public sealed record DispatchStatistics
     /// <summary>Of the requests that were quoted a probability of being in time, how many were: from the least likely up.</summary>
     public ImmutableArray<CalibrationBin> Calibration { get; init; } = [];
 
+    /// <summary>The same by lane.</summary>
+    public IReadOnlyDictionary<Lane, ImmutableArray<CalibrationBin>> CalibrationByLane { get; init; } = ImmutableDictionary<Lane, ImmutableArray<CalibrationBin>>.Empty;
+
+    /// <summary>The same by class.</summary>
+    public IReadOnlyDictionary<TrafficClass, ImmutableArray<CalibrationBin>> CalibrationByClass { get; init; } = ImmutableDictionary<TrafficClass, ImmutableArray<CalibrationBin>>.Empty;
+
     /// <summary>By class.</summary>
     public required IReadOnlyDictionary<TrafficClass, ClassStatistics> Classes { get; init; }
 }

@@ -13,7 +13,9 @@ namespace OrleansInference.Dispatch;
 /// <param name="Outcome">The answer or the problem.</param>
 /// <param name="MayTryAnother">Whether nothing ran, so that another candidate may be tried.</param>
 /// <param name="Stream">The stream, if one was asked for and has begun; it settles when it is disposed.</param>
-internal readonly record struct TryResult(InferenceOutcome Outcome, bool MayTryAnother, StreamedCall? Stream = null);
+/// <param name="IsOther">That another call for the same request decides its outcome: this one is charged nothing.</param>
+/// <param name="Tries">Calls that were made.</param>
+internal readonly record struct TryResult(InferenceOutcome Outcome, bool MayTryAnother, StreamedCall? Stream = null, bool IsOther = false, int Tries = 1);
 
 /// <summary>One try: money and slot in hand, call, settle, measure, write the audit record. Each is done once, however the call ends.</summary>
 internal sealed class ModelCaller(
@@ -24,6 +26,9 @@ internal sealed class ModelCaller(
     IAuditLog audit,
     RouterClock clock)
 {
+    // Nobody sees it: the request's outcome is the other call's.
+    private static readonly InferenceOutcome Overtaken = InferenceOutcome.Refused(ProblemCode.Cancelled, "Another call for the same request decides its outcome.");
+
     /// <summary>Calls the candidate.</summary>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     public async ValueTask<TryResult> CallAsync(CallContext call, CancellationToken cancellationToken)
@@ -41,6 +46,13 @@ internal sealed class ModelCaller(
         }
 
         var elapsed = Elapsed(call);
+        if (call.Race is { } race && !race.TryWin())
+        {
+            Measure(call, elapsed);
+            End(call, CallEnd.Answered, Money.Zero, elapsed, answer.Body.Length, ProblemCode.Cancelled, clock.Now);
+            return new(Overtaken, false, IsOther: true);
+        }
+
         var charge = ChargeOf(call, elapsed, answer.CustomAttributes, answer.Body.Length);
         var outcome = new InferenceOutcome
         {
@@ -85,7 +97,7 @@ internal sealed class ModelCaller(
         call.SentAt = clock.TimeProvider.GetTimestamp();
         var now = clock.Now;
         call.IsCold = call.Candidate.Lane == Lane.Serverless && !call.Account.EnvironmentsOf(call.Candidate.Endpoint).Begin(now);
-        recorder.Record(call.Candidate.Endpoint.Name, LatencyPhase.QueueWait, 0, Math.Max(0, now - call.Plan.ArrivedAt));
+        recorder.Record(call.Candidate.Endpoint.Name, LatencyPhase.QueueWait, 0, Math.Max(0, now - call.Plan.Route.Now));
     }
 
     /// <summary>Settles an answer and says what it cost.</summary>
@@ -105,7 +117,7 @@ internal sealed class ModelCaller(
         Measure(call, elapsed);
         var now = clock.Now;
         outcomes.Answered(call.Candidate.Lane, call.Plan.Class, now - call.Plan.ArrivedAt, now <= call.Plan.Deadline);
-        outcomes.Kept(call.Decision.ProbabilityInTime, now <= call.Plan.Deadline);
+        outcomes.Kept(call.Candidate.Lane, call.Decision, now <= call.Plan.Deadline);
         End(call, CallEnd.Answered, charge, elapsed, bytesOut, null, now);
     }
 
@@ -154,12 +166,16 @@ internal sealed class ModelCaller(
                 break;
         }
 
-        var charge = ran ? ModelUse.OfFailure(call.Candidate.Tariff, call.Plan.Route, call.Money.Amount, elapsed, attributes, relayed) : Money.Zero;
+        var isOther = call.Race is { } race && !race.TryFail();
+        var charge = ran && !isOther ? ModelUse.OfFailure(call.Candidate.Tariff, call.Plan.Route, call.Money.Amount, elapsed, attributes, relayed) : Money.Zero;
         if (problem.Code == ProblemCode.DeadlineExceeded)
         {
             // It takes at least so long: without this the statistics would only know the calls that were fast enough.
             Measure(call, elapsed);
-            outcomes.Kept(call.Decision.ProbabilityInTime, false);
+            if (!isOther)
+            {
+                outcomes.Kept(call.Candidate.Lane, call.Decision, false);
+            }
         }
 
         // Under an idempotency key what is charged is final, and durable before it is told.
@@ -170,7 +186,7 @@ internal sealed class ModelCaller(
         }
 
         End(call, end, charge, elapsed, relayed, problem.Code, clock.Now);
-        return new(new() { Problem = problem, Route = call.RouteAt(charge) }, mayTryAnother);
+        return new(new() { Problem = problem, Route = call.RouteAt(charge) }, mayTryAnother, IsOther: isOther);
     }
 
     /// <summary>Gives back the money of a call that came to nothing before it was sent.</summary>
@@ -217,7 +233,7 @@ internal sealed class ModelCaller(
         {
             Kind = charge > Money.Zero ? AuditKind.Settle : AuditKind.Release,
             Tenant = plan.Request.Tenant,
-            Request = plan.DecisionId,
+            Request = plan.HedgeOf ?? plan.DecisionId,
             Decision = plan.DecisionId,
             Model = plan.Request.Model,
             Class = plan.Class,
@@ -267,29 +283,39 @@ internal sealed class ModelCaller(
 }
 
 /// <summary>Everything one try holds.</summary>
-internal sealed class CallContext
+/// <param name="plan">The request.</param>
+/// <param name="decision">What was decided.</param>
+/// <param name="candidate">Where it goes.</param>
+/// <param name="money">Its reservation.</param>
+/// <param name="slot">Its slot.</param>
+/// <param name="pass">That the endpoint's breaker let it through.</param>
+/// <param name="now">The moment at which all of it was in hand.</param>
+internal sealed class CallContext(RequestPlan plan, in Decision decision, Candidate candidate, MoneyReservation money, HeldLease slot, CircuitPass pass, long now)
 {
-    public required RequestPlan Plan { get; init; }
+    public RequestPlan Plan { get; } = plan;
 
-    public required Decision Decision { get; init; }
+    public Decision Decision { get; } = decision;
 
-    public required Candidate Candidate { get; init; }
+    public Candidate Candidate { get; } = candidate;
 
-    public required MoneyReservation Money { get; init; }
+    public MoneyReservation Money { get; } = money;
 
-    public required HeldLease Slot { get; init; }
+    public HeldLease Slot { get; } = slot;
 
     /// <summary>That the endpoint's breaker let it through.</summary>
-    public required CircuitPass Pass { get; init; }
+    public CircuitPass Pass { get; } = pass;
 
-    /// <summary>The longest the call may run, in router milliseconds: with it the charge cap was computed.</summary>
-    public required long LongestMs { get; init; }
+    /// <summary>The longest the call may run, in router milliseconds, at least 1: with it the charge cap was computed.</summary>
+    public long LongestMs { get; } = Math.Max(1, Math.Min(decision.LongestCallMs, plan.Deadline - now));
 
     /// <summary>This silo's account of the candidate's endpoint.</summary>
     public EndpointAccount Account => Plan.Routes.AccountOf(Candidate);
 
     /// <summary>The route, at what the call is charged.</summary>
     public RouteTaken RouteAt(Money charge) => Plan.RouteOn(Candidate, Decision, Money.Amount, charge);
+
+    /// <summary>Set if another call for the same request may run beside it.</summary>
+    public HedgeRace? Race { get; set; }
 
     public long SentAt { get; set; }
 

@@ -45,6 +45,24 @@ internal sealed class RequestPlan
         Charge = charge,
     };
 
+    /// <summary>Of a second try beside a first: the request's id, which is the first's decision.</summary>
+    public string? HedgeOf { get; init; }
+
+    /// <summary>A plan for a second try beside this one, with a decision of its own.</summary>
+    public RequestPlan Hedge(in RouteRequest route) => new()
+    {
+        Request = Request,
+        Tenant = Tenant,
+        Definition = Definition,
+        Routes = Routes,
+        ArrivedAt = ArrivedAt,
+        Deadline = Deadline,
+        Class = Class,
+        Route = route,
+        DecisionId = DecisionId + "-hedge",
+        HedgeOf = DecisionId,
+    };
+
     /// <summary>Whether it was accepted as a job.</summary>
     public bool IsJob { get; set; }
 

@@ -130,6 +130,9 @@ internal sealed class RequestPlanner(
             Decide(plan, await plan.Tenant.AskAffordableAsync(needed, plan.Refused), isLast: true);
     }
 
+    /// <summary>As <see cref="DecideAsync"/> for a second try, which is left be unless what is known allows it: that is no refusal to be kept.</summary>
+    public Routed DecideHedge(RequestPlan plan) => Decide(plan, plan.Tenant.Known(clock.Now), isLast: false);
+
     private Routed Decide(RequestPlan plan, Affordable affordable, bool isLast)
     {
         var now = clock.Now;
@@ -145,7 +148,7 @@ internal sealed class RequestPlanner(
             return new(decision, null, decision.Held is { } held ? quotes[held] : default, null);
         }
 
-        if (!decision.HasRoute || log.Samples(now))
+        if (plan.HedgeOf is not null ? decision.HasRoute : !decision.HasRoute || log.Samples(now))
         {
             log.Add(new(plan.DecisionId, plan.Request.Tenant, plan.Table, plan.Route, tenant, loads, decision));
         }

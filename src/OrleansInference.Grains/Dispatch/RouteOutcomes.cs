@@ -99,8 +99,8 @@ internal sealed class RouteOutcomes(LatencyRecorder recorder, EndpointAccounts e
     public void Measured(ModelName model, EndpointName endpoint, LatencyPhase phase, int sizeClass, double milliseconds) =>
         recorder.Record(endpoint, phase, sizeClass, milliseconds);
 
-    /// <summary>A request that was quoted <paramref name="predicted"/> did or did not answer in time, by the lane's doing.</summary>
-    public void Kept(double predicted, bool inTime) => calibration.Record(predicted, inTime);
+    /// <summary>A request did or did not answer in time, by the lane's doing, as its decision predicted.</summary>
+    public void Kept(Lane lane, in Decision decision, bool inTime) => Kept(lane, decision.Class, decision.ProbabilityInTime, inTime);
 
     /// <summary>The counts so far.</summary>
     public DispatchStatistics ToStatistics()
@@ -119,6 +119,8 @@ internal sealed class RouteOutcomes(LatencyRecorder recorder, EndpointAccounts e
                     _laneAnswered.Sum((int)lane),
                     Money.FromNanos(_laneCharged.Sum((int)lane)))),
                 Calibration = calibration.Bins(),
+                CalibrationByLane = Enum.GetValues<Lane>().ToDictionary(static lane => lane, lane => calibration.Bins(lane: lane)),
+                CalibrationByClass = Enum.GetValues<TrafficClass>().ToDictionary(static trafficClass => trafficClass, trafficClass => calibration.Bins(trafficClass: trafficClass)),
                 Classes = Enum.GetValues<TrafficClass>().ToDictionary(trafficClass => trafficClass, StatisticsOf),
             };
         }
@@ -136,8 +138,14 @@ internal sealed class RouteOutcomes(LatencyRecorder recorder, EndpointAccounts e
 
         if (view.State is JobState.Succeeded or JobState.Expired || endedAt >= deadline)
         {
-            Kept(view.Route.ProbabilityInTime, view.State == JobState.Succeeded && endedAt <= deadline);
+            Kept(view.Route.Lane, view.Route.Class, view.Route.ProbabilityInTime, view.State == JobState.Succeeded && endedAt <= deadline);
         }
+    }
+
+    private void Kept(Lane lane, TrafficClass trafficClass, double predicted, bool inTime)
+    {
+        calibration.Record(lane, trafficClass, predicted, inTime);
+        RouterTelemetry.Kept(lane, trafficClass, predicted, inTime);
     }
 
     private ClassStatistics StatisticsOf(TrafficClass trafficClass)

@@ -36,6 +36,15 @@ public sealed class OrleansInferenceOptions
     /// <summary>Tries of one in-line request on successive candidates, at least 1.</summary>
     public int MaxAttempts { get; set; } = 3;
 
+    /// <summary>
+    /// When a real-time call deserves a second try on another endpoint beside the first: once this share of such calls would have been
+    /// answered and it has become unlikely to make its deadline, 0.5..1; 0: never. The first answer counts, and alone is charged.
+    /// </summary>
+    public double HedgeQuantile { get; set; }
+
+    /// <summary>Most second tries as a share of the real-time calls, 0..1.</summary>
+    public double MaxHedgeShare { get; set; } = 0.05;
+
     /// <summary>Most requests at once that one silo lets through to an endpoint that has failed, to see whether it serves again; at least 1.</summary>
     public int MaxProbes { get; set; } = 1;
 

@@ -29,6 +29,8 @@ public static class OrleansInferenceSiloBuilderExtensions
                 .Configure(options => configure?.Invoke(options))
                 .Validate(options => options.MaxAttempts >= 1, "MaxAttempts must be at least 1.")
                 .Validate(options => options.MaxProbes >= 1, "MaxProbes must be at least 1.")
+                .Validate(options => options.HedgeQuantile is 0 or (>= Hedging.LeastQuantile and <= 1), "HedgeQuantile must be 0 or 0.5 to 1.")
+                .Validate(options => options.MaxHedgeShare is >= 0 and <= 1, "MaxHedgeShare must be 0 to 1.")
                 .Validate(options => options.MaxInFlight >= 1, "MaxInFlight must be at least 1.")
                 .Validate(options => options.MaxBodyBytes >= 1, "MaxBodyBytes must be at least 1.")
                 .Validate(options => options.MaxHeldJobs is >= 0 and <= 100_000, "MaxHeldJobs must be 0 to 100,000.")
@@ -52,6 +54,7 @@ public static class OrleansInferenceSiloBuilderExtensions
             services.AddSingleton<RequestPlanner>();
             services.AddSingleton<CallLimits>();
             services.AddSingleton<ModelCaller>();
+            services.AddSingleton<Hedger>();
             services.AddSingleton<JobsInLine>();
             services.AddSingleton<AnswerStore>();
             services.AddSingleton<KeyedRequests>();

@@ -68,9 +68,8 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
     {
         var now = Clock.Now;
         _demand.Arrived();
-        if (_queue.CountUpTo(trafficClass) == 0 && TryTake(trafficClass, mostInUse, now) is { } free)
+        if (TakeFree(trafficClass, mostInUse, now) is { } free)
         {
-            RefillSoon(free, now);
             return free;
         }
 
@@ -112,6 +111,24 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
 
             throw;
         }
+    }
+
+    /// <summary>A slot that is free, asking the endpoint's grain once if this silo has none; null if there is none, or somebody waits.</summary>
+    public async ValueTask<HeldLease?> TryAcquireAsync(TrafficClass trafficClass, int mostInUse)
+    {
+        var slot = TakeFree(trafficClass, mostInUse, Clock.Now);
+        if (slot is null && _queue.Count == 0 && Available <= 0 && Volatile.Read(ref _inFlight) < mostInUse)
+        {
+            await RefillOnceAsync(static () => 1);
+            slot = TakeFree(trafficClass, mostInUse, Clock.Now);
+        }
+
+        if (slot is not null)
+        {
+            _demand.Arrived();
+        }
+
+        return slot;
     }
 
     /// <summary>Gives a slot back and counts what the call used.</summary>
@@ -194,6 +211,17 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
     {
         Interlocked.Decrement(ref _inFlightByClass[(int)trafficClass]);
         Interlocked.Decrement(ref _inFlight);
+    }
+
+    private HeldLease? TakeFree(TrafficClass trafficClass, int mostInUse, long now)
+    {
+        if (_queue.CountUpTo(trafficClass) > 0 || TryTake(trafficClass, mostInUse, now) is not { } free)
+        {
+            return null;
+        }
+
+        RefillSoon(free, now);
+        return free;
     }
 
     private HeldLease? TryTake(TrafficClass trafficClass, int mostInUse, long now)

@@ -72,7 +72,11 @@ internal sealed class TenantAccount(TenantId tenant, ITenantGrain grain, LeaseHo
     }
 
     /// <summary>Reserves a charge cap: from the lease, else by asking the tenant's grain for as much.</summary>
-    public ValueTask<MoneyReply> ReserveAsync(Money amount)
+    public ValueTask<MoneyReply> ReserveAsync(Money amount) =>
+        TryReserveHere(amount) is { } reservation ? new(new MoneyReply(reservation, 0)) : AskAsync(amount);
+
+    /// <summary>Reserves a charge cap from the lease; null if it does not have as much.</summary>
+    public MoneyReservation? TryReserveHere(Money amount)
     {
         var now = Clock.Now;
         if (_lease is { Tenant: not null, Grant: null })
@@ -80,16 +84,16 @@ internal sealed class TenantAccount(TenantId tenant, ITenantGrain grain, LeaseHo
             Touch(now);
             var unlimited = Current;
             unlimited.BeginUnlimited();
-            return new(new MoneyReply(new(unlimited, amount, now, false), 0));
+            return new(unlimited, amount, now, false);
         }
 
         if (TryReserve(amount.Nanos, now) is { } held)
         {
             RefillSoon(held, now);
-            return new(new MoneyReply(new(held, amount, now, true), 0));
+            return new(held, amount, now, true);
         }
 
-        return AskAsync(amount);
+        return null;
     }
 
     /// <summary>A report is a write to storage: what a busy lease tells when it is refilled need not be told by the beat as well.</summary>

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
 using OrleansInference.Budgets;
+using OrleansInference.Routing;
 
 namespace OrleansInference.Telemetry;
 
@@ -29,6 +30,10 @@ public static class RouterTelemetry
 
     private static readonly Counter<long> BudgetAlerts = Meter.CreateCounter<long>("orleans_inference.budget_alerts", "{alert}", "Budget thresholds reached, by tenant, window and percent.");
 
+    private static readonly Counter<long> Quotes = Meter.CreateCounter<long>("orleans_inference.quotes", "{request}", "Requests by lane, class, the probability of being in time that they were quoted (the lower edge of its bin), and whether they were.");
+
+    private static readonly Counter<long> Hedges = Meter.CreateCounter<long>("orleans_inference.hedges", "{try}", "Second tries beside a first, by class and whether theirs was the answer.");
+
     // Indexed by value: an enum's own text is looked up anew each time.
     private static readonly string[] Lanes = Enum.GetNames<Lane>();
     private static readonly string[] Classes = Enum.GetNames<TrafficClass>();
@@ -48,6 +53,17 @@ public static class RouterTelemetry
         tags.Add("outcome", "answered");
         Requests.Add(1, tags);
     }
+
+    internal static void Kept(Lane lane, TrafficClass trafficClass, double predicted, bool inTime)
+    {
+        if (Quotes.Enabled)
+        {
+            Quotes.Add(1, new TagList { { "lane", Lanes[(int)lane] }, { "class", Classes[(int)trafficClass] }, { "quoted", Calibration.FloorOf(predicted) }, { "outcome", inTime ? "in_time" : "late" } });
+        }
+    }
+
+    internal static void Hedged(TrafficClass trafficClass, bool hasWon) =>
+        Hedges.Add(1, new TagList { { "class", Classes[(int)trafficClass] }, { "outcome", hasWon ? "won" : "lost" } });
 
     internal static void BudgetReached(BudgetAlert alert) =>
         BudgetAlerts.Add(1, new TagList { { "tenant", alert.Tenant.Value }, { "window", alert.Window.Kind.ToString() }, { "percent", alert.Percent } });

@@ -32,11 +32,11 @@ public sealed class DecisionRecord
     /// <summary>Decides again from what was kept; equals <see cref="Decision"/>.</summary>
     public Decision Replay() => Router.Decide(_table, _request, _tenant, _loads, new Quote[_table.Candidates.Length]);
 
-    /// <summary>The explanation.</summary>
+    /// <summary>Decides again and explains that; says whether it is what was decided.</summary>
     public Explanation Explain()
     {
         var quotes = new Quote[_table.Candidates.Length];
         var decision = Router.Decide(_table, _request, _tenant, _loads, quotes);
-        return Explainer.Explain(_table, _request, _tenant, decision, quotes, TenantId, DecisionId);
+        return Explainer.Explain(_table, _request, _tenant, decision, quotes, TenantId, DecisionId) with { Replayed = decision == Decision };
     }
 }

@@ -32,6 +32,15 @@ public sealed record ServerSettings
     /// <summary>Most requests in flight.</summary>
     public int MaxInFlight { get; init; } = 20_000;
 
+    /// <summary>Tries of one in-line request on successive candidates; 1..10.</summary>
+    public int MaxAttempts { get; init; } = 3;
+
+    /// <summary>When a real-time call deserves a second try on another endpoint beside the first: once this share of such calls would have been answered, 0.5..1; 0: never.</summary>
+    public double HedgeQuantile { get; init; }
+
+    /// <summary>Most second tries beside a first as a share of the real-time calls; 0..1.</summary>
+    public double MaxHedgeShare { get; init; } = 0.05;
+
     /// <summary>Most jobs of one tenant that wait for its budget at once; 0..100,000.</summary>
     public int MaxHeldJobs { get; init; } = 1_000;
 

@@ -2,6 +2,7 @@ using System.Globalization;
 using OrleansInference.Aws;
 using OrleansInference.FrontDoor;
 using OrleansInference.Keys;
+using OrleansInference.Routing;
 
 namespace OrleansInference.Configuration;
 
@@ -13,7 +14,7 @@ public static class SettingsReader
     /// <summary>The name of every setting.</summary>
     internal static readonly IReadOnlySet<string> Known = new HashSet<string>(
         [
-            "Urls", "DataFolder", "Catalog", "Speed", "AdminKey", "MasterKey", "MaxBodyBytes", "PayloadBucket", "MaxInFlight", "MaxHeldJobs", "LimitChangeSeconds", "JobRetention", "InlineWait", "AuditRetentionDays", "AuditMaxBytes",
+            "Urls", "DataFolder", "Catalog", "Speed", "AdminKey", "MasterKey", "MaxBodyBytes", "PayloadBucket", "MaxInFlight", "MaxAttempts", "HedgeQuantile", "MaxHedgeShare", "MaxHeldJobs", "LimitChangeSeconds", "JobRetention", "InlineWait", "AuditRetentionDays", "AuditMaxBytes",
             "KeyCacheLifetime", "SiloPort", "GatewayPort", "LocalAwsPort", "Seed", "OtlpEndpoint", "ShutdownTimeout", "LogLevel", "NotificationQueue",
             "Aws:Mode", "Aws:Region", "Aws:Endpoint", "Aws:RuntimeEndpoint", "Aws:ControlPlaneEndpoint", "Aws:S3Endpoint", "Aws:SqsEndpoint",
             "Aws:AccessKeyId", "Aws:SecretAccessKey", "Aws:SessionToken",
@@ -68,6 +69,9 @@ public static class SettingsReader
             MaxBodyBytes = (long)values.Number("MaxBodyBytes", 1, 1 << 30, defaults.MaxBodyBytes),
             PayloadBucket = values.Text("PayloadBucket", IsBucket, "a bucket's name has 3 to 63 lower-case letters, digits, hyphens and dots") ?? defaults.PayloadBucket,
             MaxInFlight = (int)values.Number("MaxInFlight", 1, 1_000_000, defaults.MaxInFlight),
+            MaxAttempts = (int)values.Number("MaxAttempts", 1, 10, defaults.MaxAttempts),
+            HedgeQuantile = values.NumberOrZero("HedgeQuantile", Hedging.LeastQuantile, 1, defaults.HedgeQuantile),
+            MaxHedgeShare = values.Number("MaxHedgeShare", 0, 1, defaults.MaxHedgeShare),
             MaxHeldJobs = (int)values.Number("MaxHeldJobs", 0, 100_000, defaults.MaxHeldJobs),
             LimitChangeSeconds = values.Number("LimitChangeSeconds", 3, 20, defaults.LimitChangeSeconds),
             JobRetention = values.Span("JobRetention", defaults.JobRetention),
@@ -178,6 +182,9 @@ internal sealed class SettingValues(SettingsLayers layers, List<string> problems
         problems.Add(string.Create(CultureInfo.InvariantCulture, $"{found.Source}: '{found.Text}' is not a number from {least} to {most}."));
         return otherwise;
     }
+
+    public double NumberOrZero(string key, double least, double most, double otherwise) =>
+        Find(key) is { } found && double.TryParse(found.Text, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) && value == 0 ? 0 : Number(key, least, most, otherwise);
 
     public int Port(string key) => (int)Number(key, 0, 65_535, 0);
 

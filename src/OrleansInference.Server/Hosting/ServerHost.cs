@@ -223,6 +223,9 @@ public sealed class ServerHost : IAsyncDisposable
                 options.PayloadBucket = settings.PayloadBucket;
                 options.MaxBodyBytes = settings.MaxBodyBytes;
                 options.MaxInFlight = settings.MaxInFlight;
+                options.MaxAttempts = settings.MaxAttempts;
+                options.HedgeQuantile = settings.HedgeQuantile;
+                options.MaxHedgeShare = settings.MaxHedgeShare;
                 options.MaxHeldJobs = settings.MaxHeldJobs;
                 options.LimitChange = TimeSpan.FromSeconds(settings.LimitChangeSeconds);
                 options.JobRetention = settings.JobRetention;

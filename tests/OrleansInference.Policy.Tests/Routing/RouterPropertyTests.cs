@@ -178,6 +178,7 @@ public sealed class RouterPropertyTests
         Array.Clear(given.Loads);
 
         Assert.Equal(decision, record.Replay());
+        Assert.True(record.Explain().Replayed);
         Assert.Equal(
             Explainer.Explain(given.Table, given.Request, given.Tenant, decision, quotes, new("t")).Candidates.Select(c => c.Reason),
             record.Explain().Candidates.Select(c => c.Reason));

@@ -157,7 +157,7 @@ internal sealed class VirtualFleet
         });
     }
 
-    private void End(Call call, bool inTime) => Calibration.Record(call.Decision.ProbabilityInTime, inTime && _now <= call.Deadline);
+    private void End(Call call, bool inTime) => Calibration.Record(call.Candidate.Lane, call.Decision.Class, call.Decision.ProbabilityInTime, inTime && _now <= call.Deadline);
 
     private RoutingTable Publish()
     {

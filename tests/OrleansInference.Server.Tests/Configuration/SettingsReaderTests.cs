@@ -177,6 +177,23 @@ public sealed class SettingsReaderTests : IDisposable
     }
 
     [Fact]
+    public void Tries_and_second_tries_can_be_set_within_their_range()
+    {
+        var problems = Problems(Write("config.json", """{ "OrleansInference": { "MaxAttempts": 0, "HedgeQuantile": 0.4, "MaxHedgeShare": 1.5 } }"""));
+        Has(problems, "MaxAttempts", "0");
+        Has(problems, "HedgeQuantile", "0.4");
+        Has(problems, "MaxHedgeShare", "1.5");
+        var settings = SettingsReader.Read(
+            Write("tries.json", """{ "OrleansInference": { "MaxAttempts": 2, "HedgeQuantile": 0.95, "MaxHedgeShare": 0.1 } }"""),
+            new Dictionary<string, string?> { ["DataFolder"] = In("tries"), ["Urls"] = "http://127.0.0.1:0", ["SiloPort"] = "0", ["GatewayPort"] = "0" });
+        Assert.Equal((2, 0.95, 0.1), (settings.MaxAttempts, settings.HedgeQuantile, settings.MaxHedgeShare));
+        var off = SettingsReader.Read(
+            Write("off.json", """{ "OrleansInference": { "HedgeQuantile": 0 } }"""),
+            new Dictionary<string, string?> { ["DataFolder"] = In("off"), ["Urls"] = "http://127.0.0.1:0", ["SiloPort"] = "0", ["GatewayPort"] = "0" });
+        Assert.Equal(0, off.HedgeQuantile);
+    }
+
+    [Fact]
     public void A_misspelt_section_or_setting_is_named_with_the_one_that_may_be_meant()
     {
         var config = Write("config.json", """{ "OrleansInferance": { "Speed": 2 }, "Logging": {}, "OrleansInference": { "Catlog": "x", "Aws": { "Regoin": "eu" } } }""");
