@@ -46,6 +46,7 @@ internal sealed partial class EndpointGrain(
     private EndpointConfiguration? _configuration;
     private Escrow _escrow = new(EscrowOptions.Slots(60_000));
     private CapacityPlan _plan = new();
+    private EndpointDemand _heard = new();
     private CapacityCost _cost = new();
     private EndpointDescription? _described;
     private EndpointStatus? _status;
@@ -203,6 +204,13 @@ internal sealed partial class EndpointGrain(
         }
 
         _waiting[holder] = (demand.Waiting, now);
+        _heard = !IsManaged ? _heard : _heard with
+        {
+            Arrivals = _heard.Arrivals + demand.Arrivals,
+            Completions = _heard.Completions + demand.Completions,
+            Throttled = _heard.Throttled + demand.Throttled,
+            BusyMilliseconds = _heard.BusyMilliseconds + demand.BusyMilliseconds,
+        };
         _cost = _cost.Add(demand.UseCost, demand.Charged, demand.Predictions);
         if (_configuration!.Endpoint.Lane == Lane.Async && demand.Arrivals + demand.Completions > 0)
         {
@@ -267,10 +275,9 @@ internal sealed partial class EndpointGrain(
             LogMissing(endpoint.Name, endpoint.TargetName);
         }
 
-        if (described is not null && _plan.ToState() == new CapacityPlanState())
+        if (described is not null && _plan.IsNew)
         {
-            // What the operator started the endpoint with is where the plan begins: it is not scaled in at first sight.
-            _plan = new(new() { Desired = described.DesiredInstanceCount });
+            _plan.Begin(described.DesiredInstanceCount);
         }
 
         _isMissing = described is null;
@@ -290,7 +297,19 @@ internal sealed partial class EndpointGrain(
         }
 
         var now = Clock.Now;
-        var decision = _plan.Observe(endpoint, new() { Now = now, InService = described.CurrentInstanceCount, InFlight = InFlight, Waiting = Waiting(now) });
+        var decision = _plan.Observe(endpoint, new()
+        {
+            Now = now,
+            InService = described.CurrentInstanceCount,
+            Reported = described.DesiredInstanceCount,
+            InFlight = InFlight,
+            Waiting = Waiting(now),
+            Arrivals = _heard.Arrivals,
+            Completions = _heard.Completions,
+            Throttled = _heard.Throttled,
+            BusyMs = _heard.BusyMilliseconds,
+        });
+        _heard = new();
         if (decision.HasChanged)
         {
             _lastChange = decision.Reason;

@@ -1,137 +1,291 @@
-using System.Text.Json.Serialization;
+using System.Globalization;
 
 namespace OrleansInference.Capacity;
 
-/// <summary>What a capacity decision is made from.</summary>
-public readonly record struct CapacityObservation
-{
-    /// <summary>Unix ms.</summary>
-    public required long Now { get; init; }
-
-    /// <summary>Instances in service.</summary>
-    public int InService { get; init; }
-
-    /// <summary>Requests in flight on slots.</summary>
-    public int InFlight { get; init; }
-
-    /// <summary>Requests that wait for a slot, and the backlog of the async lane.</summary>
-    public int Waiting { get; init; }
-}
-
-/// <summary>Instances wanted and why.</summary>
-/// <param name="Desired">Instances.</param>
-/// <param name="Reason">In words.</param>
-/// <param name="HasChanged">Whether it differs from before.</param>
-public readonly record struct CapacityDecision(int Desired, string Reason, bool HasChanged);
-
-/// <summary>A <see cref="CapacityPlan"/> as it is stored.</summary>
-public sealed record CapacityPlanState
-{
-    /// <summary>Instances wanted.</summary>
-    [JsonPropertyName("desired")] public int Desired { get; init; }
-
-    /// <summary>Unix ms of the last change.</summary>
-    [JsonPropertyName("changedAt")] public long ChangedAt { get; init; }
-
-    /// <summary>Smoothed slots in use.</summary>
-    [JsonPropertyName("busy")] public double Busy { get; init; }
-
-    /// <summary>Unix ms of the last observation.</summary>
-    [JsonPropertyName("at")] public long At { get; init; }
-
-    /// <summary>The most instances needed since <see cref="IdleSince"/>.</summary>
-    [JsonPropertyName("peak")] public int Peak { get; init; }
-
-    /// <summary>Unix ms since when fewer than the wanted instances are needed; 0 if all are.</summary>
-    [JsonPropertyName("idleSince")] public long IdleSince { get; init; }
-}
-
 /// <summary>
-/// How many instances an endpoint should have: enough that the busy slots and those waiting fit at a target utilisation.
-/// Out at once but at most doubling per step; in only when an instance was not needed for a whole idle tail, as a start
-/// costs more than a short idle time. Zero, where the operator allows it, ends with the first request that waits. Not
-/// thread-safe.
+/// How many instances an endpoint should have. What is asked for now serves only when it has been provisioned, so the plan looks that far ahead
+/// (<see cref="DemandForecast"/>), staffs for a short wait then (<see cref="Staffing"/>), adds what a queue needs to be worked off, and keeps what is no
+/// longer needed for as long as that is worth its price (<see cref="ScaleIn"/>). Work that may wait, all of the async lane, is not staffed for a wait
+/// but worked off in its time, and without any the lane goes down to zero where the operator allows it. Changes have a least time between them and a largest
+/// step, and what others change is a new beginning. Not thread-safe.
 /// </summary>
 public sealed class CapacityPlan
 {
-    /// <summary>Share of the slots that should be busy: the rest is what keeps queues from forming.</summary>
-    public const double TargetUtilisation = 0.7;
-
-    /// <summary>How long an instance must have been unneeded before it is released, in milliseconds; what SageMaker's own scale-in waits.</summary>
-    public const long IdleTailMs = 300_000;
-
-    /// <summary>The least time between two changes, in milliseconds.</summary>
+    /// <summary>The least time between a change and more instances, in milliseconds.</summary>
     public const long CooldownMs = 10_000;
 
-    // Load follows within half a minute when it falls and at once when it rises.
-    private const double FadeMs = 30_000;
+    /// <summary>The least time between a change and fewer instances, in milliseconds.</summary>
+    public const long ReleaseCooldownMs = 60_000;
 
+    /// <summary>An idle instance is kept at least about this long, in milliseconds: releasing takes time too.</summary>
+    public const long LeastBreakEvenMs = 60_000;
+
+    /// <summary>Starts that take longer than this are not waited out longer, in milliseconds.</summary>
+    public const long MostBreakEvenMs = 900_000;
+
+    /// <summary>How long the plan leaves alone what somebody else has changed, in milliseconds; doubled for each time that it happens again, up to an hour.</summary>
+    public const long AdoptionMs = 300_000;
+
+    private const long LongestLeadMs = 3_600_000;
+    private const long LongestAdoptionMs = 3_600_000;
+    private const int LeastStep = 4;
+    private const int MostDoublings = 3;
+    private const double FadeMs = 60_000;
+    private const double LeadShare = 0.3;
+
+    // A trace of load that has faded is no load.
+    private const double LeastBusy = 0.05;
+
+    private readonly DemandForecast _forecast;
+    private readonly ScaleIn _scaleIn;
+    private readonly IdleLevels _idle;
     private CapacityPlanState _state;
 
-    /// <summary>Begins with the operator's least, or with what was stored.</summary>
-    public CapacityPlan(CapacityPlanState? state = null) => _state = state ?? new();
+    /// <summary>Begins with nothing, or with what was stored.</summary>
+    public CapacityPlan(CapacityPlanState? state = null)
+    {
+        _state = state ?? new();
+        _forecast = new(_state.Forecast);
+        _scaleIn = new(_state.IdleTimes);
+        _idle = new(_state.Idle);
+    }
 
     /// <summary>Instances wanted now.</summary>
     public int Desired => _state.Desired;
 
+    /// <summary>Unix ms of the last change; 0 if there was none.</summary>
+    public long ChangedAt => _state.ChangedAt;
+
+    /// <summary>How many times instances were wanted again soon after their release.</summary>
+    public int Flaps => _state.Flaps;
+
+    /// <summary>Whether nothing has been decided or observed.</summary>
+    public bool IsNew => _state is { Desired: 0, ChangedAt: 0, At: 0 };
+
+    /// <summary>What the last observation led to expect.</summary>
+    public CapacityOutlook Outlook { get; private set; }
+
     /// <summary>The plan as it is to be stored.</summary>
-    public CapacityPlanState ToState() => _state;
+    public CapacityPlanState ToState() => _state with { Forecast = _forecast.ToState(), IdleTimes = _scaleIn.ToState(), Idle = _idle.ToState() };
+
+    /// <summary>Begins with what the endpoint was started with: it is not scaled in at first sight.</summary>
+    /// <param name="instances">Instances wanted there.</param>
+    public void Begin(int instances) => _state = _state with { Desired = Math.Max(0, instances) };
+
+    /// <summary>Takes a change that somebody else made as the new beginning, and leaves it alone for a while.</summary>
+    /// <param name="now">Unix ms.</param>
+    /// <param name="instances">Instances that they want.</param>
+    public void Adopt(long now, int instances)
+    {
+        var isAgain = _state.AdoptedAt > 0 && now - _state.AdoptedAt <= LongestAdoptionMs;
+        _state = _state with { Desired = Math.Max(0, instances), ChangedAt = now, AdoptedAt = now, Adoptions = isAgain ? Math.Min(16, _state.Adoptions + 1) : 1 };
+        _idle.Restart(now);
+    }
 
     /// <summary>Decides anew.</summary>
-    /// <param name="endpoint">Bounds and concurrency.</param>
+    /// <param name="endpoint">Bounds, concurrency, and what is believed of its times.</param>
     /// <param name="observed">What is going on.</param>
     public CapacityDecision Observe(EndpointDefinition endpoint, in CapacityObservation observed)
     {
         ArgumentNullException.ThrowIfNull(endpoint);
-        var elapsed = Math.Max(0, observed.Now - _state.At);
-        var busy = Math.Max(observed.InFlight, observed.InFlight + ((_state.Busy - observed.InFlight) * Math.Exp(-elapsed / FadeMs)));
-        var needed = Needed(endpoint, observed, busy);
+        var isFirst = _state.At == 0;
+        Take(endpoint, observed);
+        var (needed, why) = Need(endpoint, observed);
         var before = _state.Desired;
-        var isIdle = needed < before;
-        var idleSince = !isIdle ? 0 : _state.IdleSince == 0 ? observed.Now : _state.IdleSince;
-        _state = _state with
+        var keep = KeepMs();
+        Outlook = Outlook with { Instances = needed, KeepMs = keep };
+        _idle.Forget(observed.Now, before, ScaleIn.LongestMs, _scaleIn.Learn);
+        _idle.Observe(observed.Now, needed, before, _scaleIn.Learn);
+        if (isFirst && before > needed)
         {
-            Busy = busy,
-            At = observed.Now,
-            IdleSince = idleSince,
-            Peak = !isIdle ? 0 : _state.IdleSince == 0 ? needed : Math.Max(_state.Peak, needed),
-        };
-
-        var least = Math.Min(endpoint.MinInstances, endpoint.MaxInstances);
-        if (before < least || before > endpoint.MaxInstances)
-        {
-            return Change(Math.Clamp(before, least, endpoint.MaxInstances), $"the bounds are {endpoint.MinInstances} to {endpoint.MaxInstances}", observed.Now);
+            // Nothing is known of how long they have been idle.
+            _idle.Restart(observed.Now);
         }
 
-        if (observed.Now - _state.ChangedAt < CooldownMs && _state.ChangedAt <= observed.Now && before > 0)
+        return observed.Hold is { } hold ? new(before, hold, false) : Decide(endpoint, observed, needed, why, keep);
+    }
+
+    private CapacityDecision Decide(EndpointDefinition endpoint, in CapacityObservation observed, int needed, string why, long keep)
+    {
+        var before = _state.Desired;
+        var (least, most) = Bounds(endpoint);
+        var sinceChange = _state.ChangedAt <= observed.Now ? observed.Now - _state.ChangedAt : long.MaxValue;
+        if (IsAdopted(observed.Now) && !(observed.Waiting > 0 && needed > before && sinceChange >= ReleaseCooldownMs))
         {
-            return new(before, "changed a moment ago", false);
+            return new(before, "somebody else changed it a while ago", false);
+        }
+
+        if (before < least || before > most)
+        {
+            return Change(Math.Clamp(before, least, most), $"the bounds are {least} to {most}", observed.Now);
         }
 
         if (needed > before)
         {
-            return Change(
-                Math.Min(needed, Math.Max(1, before * 2)),
-                before == 0 ? $"{observed.Waiting} requests wait and nothing is in service" : $"{busy:0.#} busy slots and {observed.Waiting} waiting need {needed} instances at {TargetUtilisation:P0} utilisation",
-                observed.Now);
+            if (sinceChange < CooldownMs && before > 0)
+            {
+                return new(before, "changed a moment ago", false);
+            }
+
+            if (_state.ReleasedAt > 0 && observed.Now - _state.ReleasedAt < keep)
+            {
+                // It was released too soon, as the idle time that ends with it teaches.
+                _state = _state with { Flaps = _state.Flaps + 1 };
+            }
+
+            return Change((int)Math.Min(needed, MostAfter(before, sinceChange)), why, observed.Now);
         }
 
-        return isIdle && observed.Now - idleSince >= IdleTailMs
-            ? Change(_state.Peak, $"{before - _state.Peak} of {before} instances were not needed for {IdleTailMs / 1000} s", observed.Now)
-            : new(before, isIdle ? "waits out the idle tail" : "fits the load", false);
+        var kept = Math.Max(needed, _idle.Kept(observed.Now, before, keep));
+        if (kept >= before)
+        {
+            return new(before, needed < before ? Text($"{before - needed} of {before} instances are idle and kept up to {keep / 1000} s") : "fits the load", false);
+        }
+
+        if (sinceChange < ReleaseCooldownMs)
+        {
+            return new(before, "changed a moment ago", false);
+        }
+
+        var desired = Math.Max(kept, before - Math.Max(1, before / 2));
+        _state = _state with { ReleasedAt = observed.Now };
+        return Change(desired, Text($"{before - desired} of {before} instances were not needed for {keep / 1000} s, as long as keeping them is worth a start of {Outlook.LeadMs / 1000} s"), observed.Now);
     }
 
-    private static int Needed(EndpointDefinition endpoint, in CapacityObservation observed, double busy)
+    private void Take(EndpointDefinition endpoint, in CapacityObservation observed)
     {
-        // A trace of load that has faded is no load.
-        var slots = (busy < 0.05 ? 0 : busy / TargetUtilisation) + observed.Waiting;
-        var instances = Math.Ceiling(slots / Math.Max(1, endpoint.ConcurrencyPerInstance));
-        return (int)Math.Clamp(instances, Math.Min(endpoint.MinInstances, endpoint.MaxInstances), endpoint.MaxInstances);
+        var elapsed = Math.Max(0, observed.Now - _state.At);
+        var (inUse, _) = Split(endpoint, observed);
+
+        // Jobs of the async lane take no slot of ours: what they take is seen by how many run (Little's law).
+        var busyMs = endpoint.Lane == Lane.Async && observed.BusyMs == 0 ? (elapsed <= DemandForecast.GapMs ? inUse * (double)elapsed : 0) : observed.BusyMs;
+        _forecast.Observe(observed.Now, observed.Arrivals, Math.Max(0, observed.Completions - observed.Throttled), busyMs);
+        var fade = _state.At == 0 ? 0 : Math.Exp(-elapsed / FadeMs);
+        _state = _state with { Busy = (_state.Busy * fade) + (inUse * (1 - fade)), At = Math.Max(_state.At, observed.Now) };
+        Provision(observed);
+        var deferrable = endpoint.Lane == Lane.Async ? observed.Waiting : observed.Deferrable;
+        _state = _state with { DrainBy = deferrable <= 0 ? 0 : _state.DrainBy <= observed.Now ? observed.Now + Math.Max(1, observed.DrainMs) : _state.DrainBy };
     }
+
+    /// <summary>Measures how long instances take from being wanted until they serve.</summary>
+    private void Provision(in CapacityObservation observed)
+    {
+        var wanted = observed.Reported ?? _state.Desired;
+        if (_state.GrowingSince > 0 && observed.InService >= _state.GrowingTo)
+        {
+            var took = Math.Clamp(observed.Now - _state.GrowingSince, 1, LongestLeadMs);
+            _state = _state with { LeadMs = _state.LeadMs <= 0 ? took : _state.LeadMs + (LeadShare * (took - _state.LeadMs)), GrowingSince = 0, GrowingTo = 0 };
+        }
+
+        if (wanted <= observed.InService)
+        {
+            _state = _state with { GrowingSince = 0, GrowingTo = 0 };
+        }
+        else if (_state.GrowingSince == 0 || _state.GrowingTo > wanted)
+        {
+            _state = _state with { GrowingSince = _state.GrowingSince == 0 ? observed.Now : _state.GrowingSince, GrowingTo = wanted };
+        }
+    }
+
+    private (int Instances, string Why) Need(EndpointDefinition endpoint, in CapacityObservation observed)
+    {
+        var lead = LeadMs(endpoint, observed.Now);
+        _forecast.Promise(2 * lead);
+        var ahead = Higher(_forecast.At(lead), _forecast.At(2 * lead));
+        var perInstance = Math.Max(1, endpoint.ConcurrencyPerInstance);
+        var (least, most) = Bounds(endpoint);
+        var mostSlots = (int)Math.Min(int.MaxValue, (long)most * perInstance);
+        var (inUse, queue) = Split(endpoint, observed);
+        var service = _forecast.ServiceMs(endpoint.Prior, endpoint.Lane == Lane.Async ? inUse : 0);
+        var busy = _state.Busy < LeastBusy ? 0 : _state.Busy;
+        var isAsync = endpoint.Lane == Lane.Async;
+        var mean = Math.Max(ahead.Rate * service / 1000, busy);
+        var deferrable = isAsync ? queue : Math.Min(queue, observed.Deferrable);
+        var staffed = isAsync ? mean : Staffing.Slots(Math.Max(ahead.HighRate * service / 1000, busy), ahead.Peakedness, WaitTarget.Default, mostSlots);
+        var slots = staffed
+            + ToWorkOff((queue - deferrable) * service, lead * 2, lead, (observed.InService * perInstance) - mean)
+            + ToWorkOff(deferrable * service, Math.Max(_state.DrainBy - observed.Now, observed.DrainMs / 4), lead, (observed.InService * perInstance) - mean);
+        if (isAsync && observed.Waiting == 0 && (ahead.Rate * lead / 1000) < Math.Log(2))
+        {
+            // Nobody waits, and likelier than not nobody will have come by the time that an instance could serve.
+            slots = 0;
+        }
+
+        Outlook = new()
+        {
+            LeadMs = lead,
+            Rate = ahead.Rate,
+            HighRate = ahead.HighRate,
+            ServiceMs = service,
+            Peakedness = ahead.Peakedness,
+            SeasonSkill = _forecast.SeasonSkill,
+            Slots = (int)Math.Min(mostSlots, Math.Ceiling(slots)),
+        };
+        var instances = (int)Math.Clamp(Math.Ceiling(Math.Min(slots, mostSlots) / perInstance), least, most);
+        return (instances, Why(observed, queue, instances, isAsync));
+    }
+
+    // While a change is made no other can be begun: what is asked for now has to do until the next one serves (a periodic review, as of stock with a lead time).
+    private static ArrivalForecast Higher(ArrivalForecast soon, ArrivalForecast later) => later.Rate > soon.Rate ? later : soon;
+
+    private string Why(in CapacityObservation observed, double queue, int instances, bool isAsync)
+    {
+        var o = Outlook;
+        return observed is { InService: 0, Waiting: > 0 }
+            ? Text($"{observed.Waiting} requests wait and nothing is in service")
+            : Text($"{o.Rate:0.##} to {o.HighRate:0.##} requests/s of {o.ServiceMs / 1000:0.##} s expected within {2 * o.LeadMs / 1000} s and {queue} waiting need {o.Slots} slots{(isAsync ? "" : Text($" at peakedness {o.Peakedness:0.#}"))}: {instances} instances");
+    }
+
+    /// <summary>Slots above those that the load takes, so that work is done in time though new ones come only after <paramref name="lead"/>.</summary>
+    private static double ToWorkOff(double work, double within, double lead, double spare)
+    {
+        if (work <= 0)
+        {
+            return 0;
+        }
+
+        var free = Math.Max(0, spare);
+        var alone = work / within;
+        return alone <= free ? alone : free + ((work - (free * within)) / Math.Max(within - lead, within / 4));
+    }
+
+    // At most doubling per cooldown; a change that lasts minutes lets no second one begin, so after it what was not asked for meanwhile may be made up for.
+    private static long MostAfter(int before, long sinceChange) =>
+        Math.Max(before + LeastStep, (long)before << (int)Math.Clamp(sinceChange / CooldownMs, 1, MostDoublings));
+
+    private static (int InUse, int Queue) Split(EndpointDefinition endpoint, in CapacityObservation observed)
+    {
+        if (endpoint.Lane != Lane.Async)
+        {
+            return (observed.InFlight, observed.Waiting);
+        }
+
+        var running = (int)Math.Min(observed.Waiting, (long)observed.InService * endpoint.ConcurrencyPerInstance);
+        return (running, observed.Waiting - running);
+    }
+
+    private static (int Least, int Most) Bounds(EndpointDefinition endpoint) => (Math.Min(endpoint.MinInstances, endpoint.MaxInstances), endpoint.MaxInstances);
+
+    private long LeadMs(EndpointDefinition endpoint, long now)
+    {
+        var lead = _state.LeadMs > 0 ? _state.LeadMs : endpoint.Prior.ColdStartSeconds * 1000;
+
+        // What is on its way already and has not come teaches as well.
+        var growing = _state.GrowingSince > 0 ? now - _state.GrowingSince : 0;
+        return (long)Math.Clamp(Math.Max(lead, growing), 1_000, LongestLeadMs);
+    }
+
+    // A start is billed from the moment that the instance serves, so its price is the work that comes late meanwhile: an instance's, for as long as it lasts.
+    private long KeepMs() => _scaleIn.KeepMs(Math.Clamp(Outlook.LeadMs, LeastBreakEvenMs, MostBreakEvenMs));
+
+    private bool IsAdopted(long now) =>
+        _state.AdoptedAt > 0 && now - _state.AdoptedAt < Math.Min(LongestAdoptionMs, AdoptionMs << Math.Clamp(_state.Adoptions - 1, 0, 4));
 
     private CapacityDecision Change(int desired, string reason, long now)
     {
-        _state = _state with { Desired = desired, ChangedAt = now, IdleSince = 0, Peak = 0 };
+        _state = _state with { Desired = desired, ChangedAt = now };
         return new(desired, reason, true);
     }
+
+    private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 }
