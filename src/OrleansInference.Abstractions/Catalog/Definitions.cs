@@ -68,6 +68,9 @@ public sealed record LatencyPrior
 
     /// <summary>Seconds from nothing warm to the first answer's start (instance provisioning, or a serverless start).</summary>
     [Id(2)] public double ColdStartSeconds { get; init; }
+
+    /// <summary>For a model on a shared endpoint: seconds to load it into an instance's memory.</summary>
+    [Id(3)] public double ModelLoadSeconds { get; init; }
 }
 
 /// <summary>How an endpoint behaves when it is simulated by the embedded AWS. Ignored on real AWS.</summary>
@@ -94,6 +97,9 @@ public sealed record SimulatedModel
 
     /// <summary>Share of requests, 0..1, that the model fails with an error of its own.</summary>
     [Id(6)] public double ErrorRate { get; init; }
+
+    /// <summary>For a model on a shared endpoint: seconds to load it into an instance's memory.</summary>
+    [Id(7)] public double LoadSeconds { get; init; }
 }
 
 /// <summary>Where a variant runs: a lane, an instance type, capacity bounds, concurrency and price.</summary>
@@ -151,8 +157,23 @@ public sealed record EndpointDefinition
     /// <summary>When true no new request is sent here; calls under way end normally.</summary>
     [Id(16)] public bool Draining { get; init; }
 
+    /// <summary>
+    /// The shared endpoint of <see cref="CatalogDefinition.SharedEndpoints"/> whose instances serve this, a SageMaker multi-model endpoint; null: it has instances of
+    /// its own. What describes the instances and their limits is taken from there.
+    /// </summary>
+    [Id(17)] public EndpointName? Shared { get; init; }
+
+    /// <summary>On a shared endpoint: the model's archive there, as SageMaker's <c>TargetModel</c> names it.</summary>
+    [Id(18)] public string? TargetModel { get; init; }
+
+    /// <summary>Of a shared endpoint: how many models one instance holds in memory at once, at least 1; beyond it the one that was not used for longest is unloaded. 0 elsewhere.</summary>
+    [Id(19)] public int LoadedModels { get; init; }
+
     /// <summary>The name that SageMaker knows: <see cref="Target"/>, else <see cref="Name"/>.</summary>
     [JsonIgnore] public string TargetName => Target ?? Name.Value;
+
+    /// <summary>Whose slots and instances it uses: the shared endpoint's, else its own.</summary>
+    [JsonIgnore] public EndpointName SlotsName => Shared ?? Name;
 }
 
 /// <summary>One build of a model.</summary>
@@ -329,4 +350,7 @@ public sealed record CatalogDefinition
 
     /// <summary>Probability of meeting the deadline, 0..1 exclusive, that a route must reach.</summary>
     [Id(7)] public double TargetProbability { get; init; } = 0.99;
+
+    /// <summary>Instances that serve several models: real-time endpoints that variants name as <see cref="EndpointDefinition.Shared"/>.</summary>
+    [Id(8)] public ImmutableArray<EndpointDefinition> SharedEndpoints { get; init; } = [];
 }

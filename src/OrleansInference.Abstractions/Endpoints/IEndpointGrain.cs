@@ -6,7 +6,7 @@ namespace OrleansInference;
 [GenerateSerializer, Immutable, Alias("oi.EndpointConfiguration")]
 public sealed record EndpointConfiguration
 {
-    /// <summary>The model it serves.</summary>
+    /// <summary>The model it serves; of a shared endpoint the first of <see cref="Models"/>.</summary>
     [Id(0)] public required ModelName Model { get; init; }
 
     /// <summary>The variant it serves.</summary>
@@ -17,6 +17,9 @@ public sealed record EndpointConfiguration
 
     /// <summary>Operator's cost of one instance-second (for serverless: of one execution-second).</summary>
     [Id(3)] public Money InstanceSecondCost { get; init; }
+
+    /// <summary>Of a shared endpoint: every model it serves. Empty elsewhere.</summary>
+    [Id(4)] public ImmutableArray<ModelName> Models { get; init; } = [];
 }
 
 /// <summary>What a silo tells an endpoint with each slot lease report.</summary>
@@ -49,6 +52,9 @@ public sealed record EndpointDemand
 
     /// <summary>Of the completions those that gave a prediction.</summary>
     [Id(8)] public int Predictions { get; init; }
+
+    /// <summary>Of a shared endpoint: the models that were used since the last report.</summary>
+    [Id(9)] public ImmutableArray<ModelUsed> Used { get; init; } = [];
 }
 
 /// <summary>An endpoint as it stands.</summary>

@@ -41,6 +41,18 @@ public sealed record CandidateView
 
     /// <summary>What was minimised, in nano-dollars: marginal cost + pacing × charge + congestion price.</summary>
     [Id(11)] public double Score { get; init; }
+
+    /// <summary>Expected wait for a slot, in seconds; for the batch lane for the window and the records ahead.</summary>
+    [Id(12)] public double WaitSeconds { get; init; }
+
+    /// <summary>Expected start of an instance, environment or job, in seconds.</summary>
+    [Id(13)] public double ColdStartSeconds { get; init; }
+
+    /// <summary>Expected load of the model into the memory of a shared endpoint, in seconds.</summary>
+    [Id(14)] public double ModelLoadSeconds { get; init; }
+
+    /// <summary>Expected service time, in seconds.</summary>
+    [Id(15)] public double ServiceSeconds { get; init; }
 }
 
 /// <summary>A decision with every candidate and why it lost.</summary>

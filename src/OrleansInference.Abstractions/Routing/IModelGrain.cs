@@ -14,6 +14,9 @@ public enum LatencyPhase
 
     /// <summary>The model's own time, warm.</summary>
     Service = 2,
+
+    /// <summary>On a shared endpoint: from send until a model that was not in memory began to serve.</summary>
+    ModelLoad = 3,
 }
 
 /// <summary>Counts of a quantile sketch that one silo gathered since its last delta.</summary>
@@ -80,7 +83,16 @@ public sealed record EndpointStatus
 
     /// <summary>Counts up with each change; at least the Unix ms of the moment that it describes.</summary>
     [Id(8)] public long Version { get; init; }
+
+    /// <summary>Of a shared endpoint: the models believed to be in memory, the last used first.</summary>
+    [Id(9)] public ImmutableArray<ModelUsed> Loaded { get; init; } = [];
 }
+
+/// <summary>When a model of a shared endpoint was last used.</summary>
+/// <param name="TargetModel">The model.</param>
+/// <param name="At">Unix ms.</param>
+[GenerateSerializer, Immutable, Alias("oi.ModelUsed")]
+public readonly record struct ModelUsed([property: Id(0)] string TargetModel, [property: Id(1)] long At);
 
 /// <summary>Everything a silo needs to route a model's requests. Immutable; swapped whole.</summary>
 [GenerateSerializer, Immutable, Alias("oi.RoutingSnapshot")]

@@ -48,6 +48,7 @@ internal sealed partial class EndpointGrain(
     private CapacityPlan _plan = new();
     private EndpointDemand _heard = new();
     private CapacityCost _cost = new();
+    private readonly ModelResidency _residency = new();
     private EndpointDescription? _described;
     private EndpointStatus? _status;
     private string _lastChange = "";
@@ -198,6 +199,11 @@ internal sealed partial class EndpointGrain(
 
     private void Hear(string holder, EndpointDemand demand, long now)
     {
+        if (!demand.Used.IsDefaultOrEmpty && _configuration!.Endpoint.LoadedModels > 0)
+        {
+            _residency.Merge(demand.Used);
+        }
+
         foreach (var silent in _waiting.Where(entry => entry.Value.At < now - _escrow.Options.LeaseMs).Select(entry => entry.Key).ToArray())
         {
             _waiting.Remove(silent);
@@ -342,14 +348,28 @@ internal sealed partial class EndpointGrain(
         Backlog = Waiting(now),
         MoreAt = _moreAt,
         Version = _statusVersion,
+        Loaded = LoadedModels(),
     };
+
+    private ImmutableArray<ModelUsed> LoadedModels()
+    {
+        if (_configuration!.Endpoint.LoadedModels == 0)
+        {
+            return [];
+        }
+
+        _residency.Capacity = _configuration.Endpoint.LoadedModels;
+        return _residency.Loaded();
+    }
 
     private Task TellModelAsync(long now)
     {
         // The time makes versions count up across activations.
         _statusVersion = Math.Max(_statusVersion + 1, now);
         _status = CurrentStatus(now);
-        return GrainFactory.GetGrain<IModelGrain>(_configuration!.Model.Value).SetStatus(_status);
+        return _configuration!.Models.IsDefaultOrEmpty
+            ? GrainFactory.GetGrain<IModelGrain>(_configuration.Model.Value).SetStatus(_status)
+            : Task.WhenAll(_configuration.Models.Select(model => GrainFactory.GetGrain<IModelGrain>(model.Value).SetStatus(_status)));
     }
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Endpoint {Endpoint} should have {Instances} instances: {Reason}.")]

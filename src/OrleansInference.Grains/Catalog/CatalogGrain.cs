@@ -79,7 +79,7 @@ internal sealed partial class CatalogGrain(
         await this.RegisterOrUpdateReminder(Distribution, RepairPeriod, RepairPeriod);
         var before = storage.State;
         var models = catalog.Models.Select(model => model.Name).ToHashSet();
-        var endpoints = Endpoints(catalog).Select(configuration => configuration.Endpoint.Name).ToHashSet();
+        var endpoints = CatalogPricing.ResolveEndpoints(catalog).Select(configuration => configuration.Endpoint.Name).ToHashSet();
         var tenants = catalog.Tenants.Select(tenant => tenant.Id).ToHashSet();
         storage.State = new()
         {
@@ -87,7 +87,7 @@ internal sealed partial class CatalogGrain(
             Version = before.Version + 1,
             Distributed = before.Distributed,
             RemovedModels = [.. before.RemovedModels.Union(before.Catalog.Models.Select(model => model.Name)).Where(name => !models.Contains(name))],
-            RemovedEndpoints = [.. before.RemovedEndpoints.UnionBy(Endpoints(before.Catalog), configuration => configuration.Endpoint.Name).Where(configuration => !endpoints.Contains(configuration.Endpoint.Name))],
+            RemovedEndpoints = [.. before.RemovedEndpoints.UnionBy(CatalogPricing.ResolveEndpoints(before.Catalog), configuration => configuration.Endpoint.Name).Where(configuration => !endpoints.Contains(configuration.Endpoint.Name))],
             RemovedTenants = [.. before.RemovedTenants.Union(before.Catalog.Tenants.Select(tenant => tenant.Id)).Where(id => !tenants.Contains(id))],
         };
         await WriteAsync();
@@ -102,7 +102,7 @@ internal sealed partial class CatalogGrain(
         {
             // Endpoints first: a snapshot that names one should find it ready.
             await Task.WhenAll(
-                [.. Endpoints(state.Catalog).Select(configuration => GrainFactory.GetGrain<IEndpointGrain>(configuration.Endpoint.Name.Value).Configure(configuration)),
+                [.. CatalogPricing.ResolveEndpoints(state.Catalog).Select(configuration => GrainFactory.GetGrain<IEndpointGrain>(configuration.Endpoint.Name.Value).Configure(configuration)),
                 .. state.Catalog.Tenants.Select(tenant => GrainFactory.GetGrain<ITenantGrain>(tenant.Id.Value).Configure(tenant)),
                 .. state.RemovedTenants.Select(id => GrainFactory.GetGrain<ITenantGrain>(id.Value).Remove())]);
             await Task.WhenAll(
@@ -122,18 +122,6 @@ internal sealed partial class CatalogGrain(
     // Calls under way end, and the instances are left to the operator.
     private static EndpointConfiguration Drained(EndpointConfiguration configuration) =>
         configuration with { Endpoint = configuration.Endpoint with { Draining = true } };
-
-    private static IEnumerable<EndpointConfiguration> Endpoints(CatalogDefinition catalog) =>
-        from configuration in CatalogPricing.Resolve(catalog)
-        from variant in configuration.Model!.Variants
-        from endpoint in variant.Endpoints
-        select new EndpointConfiguration
-        {
-            Model = configuration.Model!.Name,
-            Variant = variant.Name,
-            Endpoint = endpoint,
-            InstanceSecondCost = configuration.InstanceSecondCosts.GetValueOrDefault(endpoint.Name),
-        };
 
     private async Task WriteAsync()
     {

@@ -96,7 +96,15 @@ internal sealed class ModelCaller(
         outcomes.Sent(call.Candidate.Lane);
         call.SentAt = clock.TimeProvider.GetTimestamp();
         var now = clock.Now;
-        call.IsCold = call.Candidate.Lane == Lane.Serverless && !call.Account.EnvironmentsOf(call.Candidate.Endpoint).Begin(now);
+        if (call.Candidate.Lane == Lane.Serverless)
+        {
+            call.IsCold = !call.Account.EnvironmentsOf(call.Candidate.Endpoint).Begin(now);
+        }
+        else if (call.Plan.Routes.ResidentOnShared(call.Candidate) is { } model)
+        {
+            call.IsCold = !model.IsLoaded;
+        }
+
         recorder.Record(call.Candidate.Endpoint.Name, LatencyPhase.QueueWait, 0, Math.Max(0, now - call.Plan.Route.Now));
     }
 
@@ -203,9 +211,18 @@ internal sealed class ModelCaller(
         var cost = ran ? ModelUse.OperatorCostOf(call.Plan.Table, call.Candidate, elapsed, call.Plan.Route.PayloadBytes + bytesOut) : Money.Zero;
         call.Account.Breaker.Ended(call.Pass, VerdictOf(end, problem), now);
         call.Account.Release(call.Slot, call.Plan.Class, end, (long)elapsed, cost, charge);
-        if (call.Candidate.Lane == Lane.Serverless && ran)
+        if (ran)
         {
-            call.Account.EnvironmentsOf(call.Candidate.Endpoint).End(now);
+            if (call.Candidate.Lane == Lane.Serverless)
+            {
+                call.Account.EnvironmentsOf(call.Candidate.Endpoint).End(now);
+            }
+
+            // A call that ran into its limit may have done so while the model was loading.
+            if (end == CallEnd.Answered || problem == ProblemCode.ModelError)
+            {
+                call.Plan.Routes.ResidentOnShared(call.Candidate)?.Used(now);
+            }
         }
 
         outcomes.Charged(call.Candidate.Lane, call.Plan.Class, charge, cost);
@@ -255,7 +272,7 @@ internal sealed class ModelCaller(
     {
         if (call.IsCold)
         {
-            recorder.Record(call.Candidate.Endpoint.Name, LatencyPhase.ColdStart, 0, Math.Max(0, elapsed - call.Candidate.Service(call.Decision.SizeClass).Mean));
+            recorder.Record(call.Candidate.Endpoint.Name, call.Candidate.Lane == Lane.Serverless ? LatencyPhase.ColdStart : LatencyPhase.ModelLoad, 0, Math.Max(0, elapsed - call.Candidate.Service(call.Decision.SizeClass).Mean));
         }
         else
         {
@@ -276,7 +293,7 @@ internal sealed class ModelCaller(
             Accept = request.Accept,
             CustomAttributes = request.CustomAttributes,
             InferenceId = request.InferenceId,
-            TargetModel = request.TargetModel,
+            TargetModel = call.Candidate.Endpoint.TargetModel ?? request.TargetModel,
             SessionId = request.SessionId,
         };
     }

@@ -40,6 +40,9 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
     /// <summary>Keeps this silo's calls off the endpoint while it fails.</summary>
     public CircuitBreaker Breaker { get; } = new(breaker ?? new());
 
+    /// <summary>Of a shared endpoint: the models believed to be in memory.</summary>
+    public ModelResidency Residency { get; } = new();
+
     /// <summary>What the router should know of it now.</summary>
     /// <param name="trafficClass">The class that asks.</param>
     /// <param name="now">The moment.</param>
@@ -166,7 +169,7 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
 
     protected override async Task<LeaseGrant?> SendAsync(LeaseReport report)
     {
-        var demand = _demand.Take(_queue.Count);
+        var demand = _demand.Take(_queue.Count) with { Used = Residency.TakeUsed() };
         var told = _jobs is { } jobs ? jobs.Telling(demand.Arrivals - demand.Completions) : null;
         try
         {

@@ -200,7 +200,7 @@ internal sealed partial class ModelGrain(
         }
         else
         {
-            _isStale |= (before.InFlight, before.Backlog, before.MoreAt) != (status.InFlight, status.Backlog, status.MoreAt);
+            _isStale |= (before.InFlight, before.Backlog, before.MoreAt) != (status.InFlight, status.Backlog, status.MoreAt) || !before.Loaded.SequenceEqual(status.Loaded);
         }
 
         return Task.CompletedTask;
@@ -224,7 +224,7 @@ internal sealed partial class ModelGrain(
     };
 
     private HashSet<EndpointName> Names() => _configuration?.Model is { } model
-        ? [.. model.Variants.SelectMany(variant => variant.Endpoints).Select(endpoint => endpoint.Name)]
+        ? [.. model.Variants.SelectMany(variant => variant.Endpoints).SelectMany(static endpoint => (EndpointName[])[endpoint.Name, endpoint.SlotsName])]
         : [];
 
     private void Restore()

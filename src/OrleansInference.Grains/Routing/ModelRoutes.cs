@@ -1,23 +1,62 @@
+using OrleansInference.Capacity;
 using OrleansInference.Leases;
 
 namespace OrleansInference.Routing;
 
 /// <summary>A model's routing table with this silo's accounts of its endpoints. Immutable; swapped whole.</summary>
-internal sealed class ModelRoutes(RoutingTable table, EndpointAccounts accounts)
+internal sealed class ModelRoutes
 {
-    private readonly EndpointAccount[] _accounts = [.. table.Candidates.Select(candidate => accounts.Get(candidate.Endpoint.Name))];
+    private readonly EndpointAccount[] _accounts;
+    private readonly ModelResidency.Entry?[]? _residents;
 
-    public RoutingTable Table => table;
+    public ModelRoutes(RoutingTable table, EndpointAccounts accounts)
+    {
+        Table = table;
+        _accounts = [.. table.Candidates.Select(candidate => accounts.Get(candidate.Endpoint.SlotsName))];
+        if (table.Candidates.Any(static candidate => candidate.Endpoint.TargetModel is not null))
+        {
+            _residents = [.. table.Candidates.Select(ResidentOf)];
+        }
+    }
+
+    public RoutingTable Table { get; }
 
     /// <summary>This silo's account of a candidate's endpoint.</summary>
     public EndpointAccount AccountOf(Candidate candidate) => _accounts[candidate.Index];
+
+    /// <summary>The candidate's model in the memory of its shared endpoint; null if it has instances of its own.</summary>
+    public ModelResidency.Entry? ResidentOnShared(Candidate candidate) => _residents?[candidate.Index];
 
     /// <summary>What this silo knows of each candidate now, by index.</summary>
     public void ReadLoads(Span<CandidateLoad> loads, TrafficClass trafficClass, long now)
     {
         for (var i = 0; i < _accounts.Length; i++)
         {
-            loads[i] = _accounts[i].LoadFor(trafficClass, now, table.Candidates[i].Status?.Version ?? 0);
+            loads[i] = _accounts[i].LoadFor(trafficClass, now, Table.Candidates[i].Status?.Version ?? 0);
         }
+
+        if (_residents is not null)
+        {
+            for (var i = 0; i < _residents.Length; i++)
+            {
+                if (_residents[i] is { IsLoaded: false })
+                {
+                    loads[i] = loads[i] with { ModelMissing = true };
+                }
+            }
+        }
+    }
+
+    private ModelResidency.Entry? ResidentOf(Candidate candidate)
+    {
+        if (candidate.Endpoint.TargetModel is not { } target)
+        {
+            return null;
+        }
+
+        var residency = AccountOf(candidate).Residency;
+        residency.Capacity = Math.Max(1, candidate.Endpoint.LoadedModels);
+        residency.Merge(candidate.Status?.Loaded ?? []);
+        return residency.Of(target);
     }
 }

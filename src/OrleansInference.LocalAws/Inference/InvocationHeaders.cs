@@ -24,7 +24,7 @@ internal static class InvocationHeaders
         var id = request.Header("X-Amzn-SageMaker-Inference-Id");
         return id is { Length: 0 or > MaxInferenceId }
             ? throw Invalid($"InferenceId must have 1 to {MaxInferenceId} characters.")
-            : new(operation, id, custom);
+            : new(operation, id, custom, request.Header("X-Amzn-SageMaker-Target-Model"));
     }
 
     /// <summary>Writes what the answer says of the invocation.</summary>

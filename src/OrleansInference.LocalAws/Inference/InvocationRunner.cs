@@ -5,7 +5,7 @@ using OrleansInference.LocalAws.Wire;
 namespace OrleansInference.LocalAws.Inference;
 
 /// <summary>What is told of an invocation in the log.</summary>
-internal readonly record struct InvocationLabel(string Operation, string? InferenceId, string? CustomAttributes);
+internal readonly record struct InvocationLabel(string Operation, string? InferenceId, string? CustomAttributes, string? TargetModel = null);
 
 /// <summary>Runs invocations on endpoints. A container that has begun goes on to its end, whether its caller waits or not.</summary>
 internal sealed class InvocationRunner(InvocationLog log, RouterClock clock, CancellationToken stopping)
@@ -23,7 +23,7 @@ internal sealed class InvocationRunner(InvocationLog log, RouterClock clock, Can
         SimulatedEndpoint endpoint, InvocationLabel label, Func<CancellationToken, Task<ReadOnlyMemory<byte>>> readInput, TimeSpan waitLimit, TimeSpan serviceLimit, CancellationToken cancellationToken)
     {
         var entry = await EnterAsync(endpoint, label, waitLimit, cancellationToken);
-        return await ServeAsync(endpoint, entry, readInput, serviceLimit).WaitAsync(cancellationToken);
+        return await ServeAsync(endpoint, label.TargetModel, entry, readInput, serviceLimit).WaitAsync(cancellationToken);
     }
 
     /// <summary>Takes a slot for an invocation. The entry returned is to be given to <see cref="Leave"/>.</summary>
@@ -64,12 +64,13 @@ internal sealed class InvocationRunner(InvocationLog log, RouterClock clock, Can
         endpoint.Exit();
     }
 
-    private async Task<ModelRun> ServeAsync(SimulatedEndpoint endpoint, InvocationLog.Entry entry, Func<CancellationToken, Task<ReadOnlyMemory<byte>>> readInput, TimeSpan serviceLimit)
+    private async Task<ModelRun> ServeAsync(SimulatedEndpoint endpoint, string? target, InvocationLog.Entry entry, Func<CancellationToken, Task<ReadOnlyMemory<byte>>> readInput, TimeSpan serviceLimit)
     {
         var outcome = "Cancelled";
         try
         {
-            var run = endpoint.Model.Begin(await readInput(stopping));
+            var model = await endpoint.ModelAsync(target, entry);
+            var run = model.Begin(await readInput(stopping));
             entry.Ran(run);
             await endpoint.DelayAsync(run.Duration < serviceLimit ? run.Duration : serviceLimit, stopping);
             if (run.Duration > serviceLimit)

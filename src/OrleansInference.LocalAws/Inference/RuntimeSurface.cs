@@ -125,9 +125,13 @@ internal sealed class RuntimeSurface(SimulatedModels models, InvocationRunner ru
             throw Invalid($"Variant {variant} was not found for endpoint {name}; it has {endpoint.Variant}.");
         }
 
-        return request.Header("X-Amzn-SageMaker-Target-Model") is null
-            ? endpoint
-            : throw Invalid($"Endpoint {name} is not a multi-model endpoint: leave TargetModel out.");
+        return (request.Header("X-Amzn-SageMaker-Target-Model"), endpoint.Hosted) switch
+        {
+            (null, null) => endpoint,
+            (_, null) => throw Invalid($"Endpoint {name} is not a multi-model endpoint: leave TargetModel out."),
+            (null, _) => throw Invalid($"Endpoint {name} is a multi-model endpoint: TargetModel is required."),
+            ({ } target, { } hosted) => hosted.ContainsKey(target) ? endpoint : throw endpoint.NoSuchModel(target),
+        };
     }
 
     private SimulatedEndpoint AsyncEndpoint(string name) => Find(name) is { Lane: Lane.Async } endpoint

@@ -22,7 +22,8 @@ internal sealed class StreamedInvocation(InvocationRunner runner, CancellationTo
         var rest = TimeSpan.Zero;
         try
         {
-            var run = endpoint.Model.Begin(body);
+            var model = await endpoint.ModelAsync(label.TargetModel, entry);
+            var run = model.Begin(body);
             entry.Ran(run);
             rest = run.Duration;
             using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, stopping);

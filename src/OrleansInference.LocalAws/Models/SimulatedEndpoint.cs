@@ -14,7 +14,9 @@ internal sealed class SimulatedEndpoint
     private readonly CancellationToken _stopping;
     private readonly SlotQueue _slots;
     private readonly ServerlessEnvironments _environments;
+    private readonly ModelMemory _memory;
     private volatile EndpointDefinition _definition;
+    private volatile IReadOnlyDictionary<string, HostedModel>? _hosted;
 
     public SimulatedEndpoint(EndpointDefinition definition, string variant, ModelSimulation model, int instances, int queuePerInstance, RouterClock clock, CancellationToken stopping)
     {
@@ -27,6 +29,7 @@ internal sealed class SimulatedEndpoint
         CreatedAt = ChangedAt = clock.Now;
         _slots = new(0, 0);
         _environments = new(clock);
+        _memory = new(definition.TargetName, DelayAsync, stopping);
         Instances = new(clock, instances, Resize);
         Resize(instances);
     }
@@ -40,6 +43,9 @@ internal sealed class SimulatedEndpoint
     public string Variant { get; private set; }
 
     public ModelSimulation Model { get; private set; }
+
+    /// <summary>Of a multi-model endpoint: its models by SageMaker's TargetModel; null for one model.</summary>
+    public IReadOnlyDictionary<string, HostedModel>? Hosted => _hosted;
 
     public Instances Instances { get; }
 
@@ -56,6 +62,26 @@ internal sealed class SimulatedEndpoint
         ChangedAt = _clock.Now;
         Resize(Instances.State.Current);
     }
+
+    /// <summary>Takes the models of a multi-model endpoint.</summary>
+    public void Host(IReadOnlyDictionary<string, HostedModel>? models) => _hosted = models;
+
+    /// <summary>The model that a request is for, in memory.</summary>
+    /// <exception cref="AwsFault">It is gone, or still being loaded.</exception>
+    public async Task<ModelSimulation> ModelAsync(string? target, InvocationLog.Entry entry)
+    {
+        if (target is null || _hosted is not { } hosted)
+        {
+            return Model;
+        }
+
+        var model = hosted.GetValueOrDefault(target) ?? throw NoSuchModel(target);
+        await _memory.UseAsync(target, model, _definition.LoadedModels * Math.Max(1, Instances.State.Current), entry.ColdStart);
+        return model.Simulation;
+    }
+
+    /// <summary>That the endpoint does not have a model.</summary>
+    public AwsFault NoSuchModel(string target) => new(400, "ValidationError", $"Model '{target}' was not found for multi-model endpoint {Name}.");
 
     /// <summary>Wants another number of instances; false if a change is under way.</summary>
     public bool TryScale(int instances, Action persist)

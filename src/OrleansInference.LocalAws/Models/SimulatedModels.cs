@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Text.Json;
 using OrleansInference.Hosting;
 using OrleansInference.LocalAws.Storage;
+using OrleansInference.Pricing;
 
 namespace OrleansInference.LocalAws.Models;
 
@@ -11,6 +12,7 @@ internal sealed record BatchModel(string Name, EndpointDefinition Definition, Mo
 /// <summary>The endpoints and models there are, as the last catalog says. Desired instances and the catalog outlive a restart.</summary>
 internal sealed class SimulatedModels(LocalDatabase database, LocalAwsOptions options, RouterClock clock, CancellationToken stopping)
 {
+    private const string AllTraffic = "AllTraffic";
     private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web);
     private readonly ConcurrentDictionary<string, SimulatedEndpoint> _endpoints = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<string, BatchModel> _models = new(StringComparer.Ordinal);
@@ -45,16 +47,32 @@ internal sealed class SimulatedModels(LocalDatabase database, LocalAwsOptions op
     private void Take(CatalogDefinition catalog)
     {
         var kept = new HashSet<string>(StringComparer.Ordinal);
-        foreach (var model in catalog.Models)
+        var whole = CatalogSharing.Resolve(catalog);
+        var endpoints =
+            from model in whole.Models
+            from variant in model.Variants
+            from endpoint in variant.Endpoints
+            group (Endpoint: endpoint, Variant: variant.Name.Value, model.MaxOutputTokens) by endpoint.SlotsName;
+        foreach (var users in endpoints)
         {
-            foreach (var variant in model.Variants)
+            var (first, variant, maxOutputTokens) = users.First();
+            kept.Add(first.TargetName);
+            if (first.Shared is not { } shared)
             {
-                foreach (var endpoint in variant.Endpoints)
-                {
-                    kept.Add(endpoint.TargetName);
-                    Take(endpoint, variant.Name.Value, model.MaxOutputTokens);
-                }
+                Take(first, variant, maxOutputTokens);
+                continue;
             }
+
+            Take(whole.SharedEndpoints.First(host => host.Name == shared), AllTraffic, maxOutputTokens);
+            _endpoints[first.TargetName].Host(users
+                .Where(static user => user.Endpoint.TargetModel is not null)
+                .DistinctBy(static user => user.Endpoint.TargetModel)
+                .ToDictionary(
+                    static user => user.Endpoint.TargetModel!,
+                    user => new HostedModel(
+                        new(user.Endpoint.Simulation, user.MaxOutputTokens, options.Seed, user.Endpoint.Name.Value),
+                        TimeSpan.FromSeconds(user.Endpoint.Simulation.LoadSeconds)),
+                    StringComparer.Ordinal));
         }
 
         foreach (var name in _endpoints.Keys.Concat(_models.Keys).Where(name => !kept.Contains(name)).ToList())
@@ -75,6 +93,7 @@ internal sealed class SimulatedModels(LocalDatabase database, LocalAwsOptions op
         else if (_endpoints.TryGetValue(name, out var endpoint) && endpoint.Lane == definition.Lane)
         {
             endpoint.Redefine(definition, variant, simulation);
+            endpoint.Host(null);
         }
         else
         {

@@ -11,11 +11,12 @@ internal sealed class LatencyBelief
 {
     private readonly LatencyDistribution[] _service;
 
-    private LatencyBelief(LatencyDistribution[] service, LatencyDistribution overall, LatencyDistribution coldStart)
+    private LatencyBelief(LatencyDistribution[] service, LatencyDistribution overall, LatencyDistribution coldStart, LatencyDistribution modelLoad)
     {
         _service = service;
         Overall = overall;
         ColdStart = coldStart;
+        ModelLoad = modelLoad;
     }
 
     /// <summary>Service time over all sizes.</summary>
@@ -23,6 +24,9 @@ internal sealed class LatencyBelief
 
     /// <summary>Time from nothing warm to the start of service.</summary>
     public LatencyDistribution ColdStart { get; }
+
+    /// <summary>Time to load the model into memory on a shared endpoint; zero elsewhere.</summary>
+    public LatencyDistribution ModelLoad { get; }
 
     /// <summary>Service time of a size class.</summary>
     public LatencyDistribution Service(int sizeClass) => _service[sizeClass];
@@ -35,15 +39,17 @@ internal sealed class LatencyBelief
     /// <param name="priorGoneAt">Samples at which the prior has no weight left.</param>
     public static LatencyBelief Build(LatencyPrior prior, ReadOnlySpan<SketchDelta> deltas, EndpointName endpoint, double priorSamples, double priorGoneAt)
     {
-        var buffer = ArrayPool<double>.Shared.Rent(LatencyBuckets.Count * 3);
+        var buffer = ArrayPool<double>.Shared.Rent(LatencyBuckets.Count * 4);
         try
         {
             var overall = buffer.AsSpan(0, LatencyBuckets.Count);
             var cold = buffer.AsSpan(LatencyBuckets.Count, LatencyBuckets.Count);
             var own = buffer.AsSpan(2 * LatencyBuckets.Count, LatencyBuckets.Count);
+            var load = buffer.AsSpan(3 * LatencyBuckets.Count, LatencyBuckets.Count);
             overall.Clear();
             cold.Clear();
-            double served = 0, started = 0;
+            load.Clear();
+            double served = 0, started = 0, loaded = 0;
             foreach (var delta in deltas)
             {
                 if (delta.Endpoint == endpoint && delta.Phase == LatencyPhase.Service)
@@ -54,12 +60,17 @@ internal sealed class LatencyBelief
                 {
                     started += AddTo(cold, delta);
                 }
+                else if (delta.Endpoint == endpoint && delta.Phase == LatencyPhase.ModelLoad)
+                {
+                    loaded += AddTo(load, delta);
+                }
             }
 
             AddLognormal(overall, prior.ServiceP50Seconds * 1000, prior.ServiceP99Seconds * 1000, PriorWeight(served, priorSamples, priorGoneAt));
 
-            // Only the usual cold start is configured; its tail is assumed half as long again.
+            // Only the usual start is configured, and the usual load; their tail is assumed half as long again.
             AddLognormal(cold, prior.ColdStartSeconds * 1000, prior.ColdStartSeconds * 1500, PriorWeight(started, priorSamples, priorGoneAt));
+            AddLognormal(load, prior.ModelLoadSeconds * 1000, prior.ModelLoadSeconds * 1500, PriorWeight(loaded, priorSamples, priorGoneAt));
             var whole = LatencyDistribution.FromWeights(overall);
             var service = new LatencyDistribution[SizeClass.Count];
             for (var size = 0; size < service.Length; size++)
@@ -67,7 +78,7 @@ internal sealed class LatencyBelief
                 service[size] = OfClass(deltas, endpoint, size, own, overall, whole, priorSamples, priorGoneAt);
             }
 
-            return new(service, whole, LatencyDistribution.FromWeights(cold));
+            return new(service, whole, LatencyDistribution.FromWeights(cold), LatencyDistribution.FromWeights(load));
         }
         finally
         {

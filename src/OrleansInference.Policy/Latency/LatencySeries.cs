@@ -5,9 +5,10 @@ namespace OrleansInference.Latency;
 /// <summary>One endpoint's samples on a silo. Safe for concurrent use.</summary>
 public sealed class LatencySeries
 {
-    private const int Rows = SizeClass.Count + 2;
+    private const int Rows = SizeClass.Count + 3;
     private const int QueueWaitRow = SizeClass.Count;
     private const int ColdStartRow = SizeClass.Count + 1;
+    private const int ModelLoadRow = SizeClass.Count + 2;
     private readonly Stripe?[] _stripes;
     private readonly int _mask;
 
@@ -32,6 +33,7 @@ public sealed class LatencySeries
             LatencyPhase.Service => (uint)sizeClass < SizeClass.Count ? sizeClass : throw new ArgumentOutOfRangeException(nameof(sizeClass)),
             LatencyPhase.QueueWait => QueueWaitRow,
             LatencyPhase.ColdStart => ColdStartRow,
+            LatencyPhase.ModelLoad => ModelLoadRow,
             _ => throw new ArgumentOutOfRangeException(nameof(phase)),
         };
         ref var slot = ref _stripes[(row * (_mask + 1)) + (Thread.GetCurrentProcessorId() & _mask)];
@@ -66,7 +68,7 @@ public sealed class LatencySeries
                 deltas.Add(new()
                 {
                     Endpoint = Endpoint,
-                    Phase = row switch { QueueWaitRow => LatencyPhase.QueueWait, ColdStartRow => LatencyPhase.ColdStart, _ => LatencyPhase.Service },
+                    Phase = row switch { QueueWaitRow => LatencyPhase.QueueWait, ColdStartRow => LatencyPhase.ColdStart, ModelLoadRow => LatencyPhase.ModelLoad, _ => LatencyPhase.Service },
                     SizeClass = row < SizeClass.Count ? row : 0,
                     FirstBucket = first,
                     Counts = [.. sums.AsSpan(first, last - first + 1)],

@@ -181,7 +181,7 @@ public sealed class QuantileSketch
             throw new ArgumentException($"The sketch of {delta.Endpoint} lies outside the {LatencyBuckets.Count} buckets; sender and receiver run different versions.", nameof(delta));
         }
 
-        if (delta.SizeClass is < 0 or >= SizeClass.Count || delta.Phase is < LatencyPhase.QueueWait or > LatencyPhase.Service)
+        if (delta.SizeClass is < 0 or >= SizeClass.Count || delta.Phase is < LatencyPhase.QueueWait or > LatencyPhase.ModelLoad)
         {
             throw new ArgumentException($"The sketch of {delta.Endpoint} has size class {delta.SizeClass} and phase {delta.Phase}; sender and receiver run different versions.", nameof(delta));
         }

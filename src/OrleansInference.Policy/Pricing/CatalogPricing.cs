@@ -10,6 +10,7 @@ public static class CatalogPricing
     public static ImmutableArray<ModelConfiguration> Resolve(CatalogDefinition catalog)
     {
         ArgumentNullException.ThrowIfNull(catalog);
+        catalog = CatalogSharing.Resolve(catalog);
         var prices = new PriceTable(catalog);
         var configurations = ImmutableArray.CreateBuilder<ModelConfiguration>(catalog.Models.Length);
         foreach (var model in catalog.Models)
@@ -37,5 +38,29 @@ public static class CatalogPricing
         }
 
         return configurations.MoveToImmutable();
+    }
+
+    /// <summary>One configuration per endpoint with instances, executions or jobs of its own; a shared endpoint has one for all its models.</summary>
+    /// <exception cref="ArgumentException">As <see cref="Resolve"/>.</exception>
+    public static ImmutableArray<EndpointConfiguration> ResolveEndpoints(CatalogDefinition catalog)
+    {
+        ArgumentNullException.ThrowIfNull(catalog);
+        var shared = catalog.SharedEndpoints.IsDefault ? [] : catalog.SharedEndpoints.ToDictionary(static endpoint => endpoint.Name);
+        return
+        [
+            .. from configuration in Resolve(catalog)
+               from variant in configuration.Model!.Variants
+               from endpoint in variant.Endpoints
+               group (Model: configuration.Model!.Name, Variant: variant.Name, Endpoint: endpoint, Cost: configuration.InstanceSecondCosts.GetValueOrDefault(endpoint.Name)) by endpoint.SlotsName into users
+               let first = users.First()
+               select new EndpointConfiguration
+               {
+                   Model = first.Model,
+                   Variant = first.Variant,
+                   Endpoint = first.Endpoint.Shared is { } name ? shared[name] : first.Endpoint,
+                   InstanceSecondCost = first.Cost,
+                   Models = first.Endpoint.Shared is null ? [] : [.. users.Select(static user => user.Model).Distinct()],
+               },
+        ];
     }
 }

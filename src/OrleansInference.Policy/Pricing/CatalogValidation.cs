@@ -29,9 +29,17 @@ public static class CatalogValidation
         var endpoints = new Dictionary<EndpointName, string>();
         var models = new Dictionary<ModelName, string>();
         var prices = new PriceTable(catalog);
+        var shared = Shared(catalog, endpoints, prices, problems);
+        var targets = new Dictionary<(EndpointName, string), string>();
         for (var i = 0; i < Length(catalog.Models); i++)
         {
-            Model(catalog.Models[i], $"models[{i}]", models, endpoints, prices, problems);
+            Model(catalog.Models[i], $"models[{i}]", models, endpoints, prices, shared, targets, problems);
+        }
+
+        for (var i = 0; i < Length(catalog.SharedEndpoints); i++)
+        {
+            var name = catalog.SharedEndpoints[i].Name;
+            problems.Require(catalog.Models.Any(model => model.Variants.Any(variant => variant.Endpoints.Any(endpoint => endpoint.Shared == name))), $"sharedEndpoints[{i}]", $"no model uses shared endpoint '{name}', whose instances would be kept for nothing; name it as shared or remove it");
         }
 
         TenantValidation.Validate(catalog, models.ContainsKey, problems);
@@ -66,7 +74,29 @@ public static class CatalogValidation
     private static void Deadline(double seconds, string path, ProblemList problems) =>
         problems.Require(seconds is >= 0.001 and <= MaxDeadlineSeconds, path, $"{seconds} s is not a deadline; give 0.001..{MaxDeadlineSeconds} seconds");
 
-    private static void Model(ModelDefinition model, string path, Dictionary<ModelName, string> models, Dictionary<EndpointName, string> endpoints, PriceTable prices, ProblemList problems)
+    private static Dictionary<EndpointName, EndpointDefinition> Shared(CatalogDefinition catalog, Dictionary<EndpointName, string> endpoints, PriceTable prices, ProblemList problems)
+    {
+        var shared = new Dictionary<EndpointName, EndpointDefinition>();
+        for (var i = 0; i < Length(catalog.SharedEndpoints); i++)
+        {
+            var host = catalog.SharedEndpoints[i];
+            Unique(endpoints, host.Name, host.Name.Value, $"sharedEndpoints[{i}]", "endpoint", problems);
+            SharedEndpointValidation.Validate(host, $"sharedEndpoints[{i}]", prices, problems);
+            shared.TryAdd(host.Name, host);
+        }
+
+        return shared;
+    }
+
+    private static void Model(
+        ModelDefinition model,
+        string path,
+        Dictionary<ModelName, string> models,
+        Dictionary<EndpointName, string> endpoints,
+        PriceTable prices,
+        Dictionary<EndpointName, EndpointDefinition> shared,
+        Dictionary<(EndpointName, string), string> targets,
+        ProblemList problems)
     {
         Unique(models, model.Name, model.Name.Value, path, "model", problems);
         problems.RequireRange(model.MaxOutputTokens, 0, int.MaxValue, $"{path}.maxOutputTokens");
@@ -83,8 +113,18 @@ public static class CatalogValidation
             count += Length(variant.Endpoints);
             for (var j = 0; j < Length(variant.Endpoints); j++)
             {
-                Unique(endpoints, variant.Endpoints[j].Name, variant.Endpoints[j].Name.Value, $"{at}.endpoints[{j}]", "endpoint", problems);
-                EndpointValidation.Validate(variant.Endpoints[j], $"{at}.endpoints[{j}]", prices, problems);
+                var endpoint = variant.Endpoints[j];
+                var here = $"{at}.endpoints[{j}]";
+                Unique(endpoints, endpoint.Name, endpoint.Name.Value, here, "endpoint", problems);
+                if (endpoint.Shared is not { } name)
+                {
+                    SharedEndpointValidation.ValidateUnshared(endpoint, here, problems);
+                    EndpointValidation.Validate(endpoint, here, prices, problems);
+                }
+                else if (SharedEndpointValidation.ValidateShared(endpoint, here, shared.GetValueOrDefault(name), targets, problems))
+                {
+                    EndpointValidation.ValidateModel(endpoint, here, problems);
+                }
             }
         }
 

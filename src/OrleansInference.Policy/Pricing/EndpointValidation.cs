@@ -47,6 +47,12 @@ internal static class EndpointValidation
             problems.RequireRange(endpoint.WindowMaxSeconds, 0.001, MaxSeconds, $"{path}.windowMaxSeconds");
         }
 
+        ValidateModel(endpoint, path, problems);
+    }
+
+    /// <summary>The rules of what is a model's own, wherever it runs.</summary>
+    public static void ValidateModel(EndpointDefinition endpoint, string path, ProblemList problems)
+    {
         Tariff(endpoint.Tariff, $"{path}.tariff", problems);
         if (endpoint.Prior is { } prior)
         {
@@ -103,6 +109,7 @@ internal static class EndpointValidation
         problems.Require(prior.ServiceP50Seconds > 0 && prior.ServiceP50Seconds <= MaxSeconds, $"{path}.serviceP50Seconds", $"{prior.ServiceP50Seconds} s is no median; give more than 0 and at most {MaxSeconds}");
         problems.Require(prior.ServiceP99Seconds >= prior.ServiceP50Seconds && prior.ServiceP99Seconds <= MaxSeconds, $"{path}.serviceP99Seconds", $"{prior.ServiceP99Seconds} s is not between the median ({prior.ServiceP50Seconds}) and {MaxSeconds}; raise it to the median at least");
         problems.RequireRange(prior.ColdStartSeconds, 0, MaxSeconds, $"{path}.coldStartSeconds");
+        problems.RequireRange(prior.ModelLoadSeconds, 0, MaxSeconds, $"{path}.modelLoadSeconds");
     }
 
     private static void Tariff(Tariff? tariff, string path, ProblemList problems)
@@ -125,6 +132,7 @@ internal static class EndpointValidation
         problems.RequireRange(simulation.Jitter, 0, 10, $"{path}.jitter");
         problems.RequireRange(simulation.StartSeconds, 0, MaxSeconds, $"{path}.startSeconds");
         problems.RequireRange(simulation.KeepWarmSeconds, 0, MaxSeconds, $"{path}.keepWarmSeconds");
+        problems.RequireRange(simulation.LoadSeconds, 0, MaxSeconds, $"{path}.loadSeconds");
         problems.RequireRange(simulation.ErrorRate, 0, 1, $"{path}.errorRate");
     }
 }

@@ -22,6 +22,7 @@ public sealed class Candidate
         Tariff = tariff;
         Status = status;
         _latency = latency;
+        LongModelLoadMs = latency.ModelLoad.Quantile(0.95);
         var perInstance = Math.Max(1, endpoint.ConcurrencyPerInstance);
         InstanceMsCost = instanceSecondCost.Nanos / 1000.0;
         SlotMsCost = InstanceMsCost / (endpoint.Lane == Lane.Serverless ? 1 : perInstance);
@@ -75,6 +76,12 @@ public sealed class Candidate
 
     /// <summary>Predicted time from nothing warm to the start of service.</summary>
     public LatencyDistribution ColdStart => _latency.ColdStart;
+
+    /// <summary>Predicted time to load the model into memory on a shared endpoint; zero elsewhere.</summary>
+    public LatencyDistribution ModelLoad => _latency.ModelLoad;
+
+    /// <summary>A load is hardly longer than this, in milliseconds.</summary>
+    internal double LongModelLoadMs { get; }
 
     /// <summary>Slots now usable: serverless executions, or instances times concurrency.</summary>
     internal int Slots { get; }

@@ -21,6 +21,9 @@ public readonly record struct CandidateLoad
     /// <summary>Serverless: environments believed idle and still warm (see <see cref="EnvironmentPool"/>). None: the next call starts cold.</summary>
     public int WarmEnvironments { get; init; }
 
+    /// <summary>On a shared endpoint: the model is believed not to be in memory, so that the next call loads it (see <see cref="Capacity.ModelResidency"/>).</summary>
+    public bool ModelMissing { get; init; }
+
     /// <summary>Async: jobs that this silo handed over or is handing over, less those it saw end, that the snapshot's backlog does not count yet. Negative while more ended.</summary>
     public int BacklogChange { get; init; }
 

@@ -31,6 +31,10 @@ public static class Explainer
                 ExpectedCharge = quote.ExpectedCharge,
                 MarginalCost = Money.FromNanos((long)Math.Ceiling(Math.Min(quote.MarginalCost, 9e18))),
                 Score = quote.Score,
+                WaitSeconds = quote.WaitMs / 1000,
+                ColdStartSeconds = quote.ColdStartMs / 1000,
+                ModelLoadSeconds = quote.ModelLoadMs / 1000,
+                ServiceSeconds = quote.ServiceMs / 1000,
             });
         }
 

@@ -21,6 +21,9 @@ public record struct Quote
     /// <summary>Expected service time.</summary>
     public double ServiceMs { get; internal set; }
 
+    /// <summary>Expected time to load the model into memory, on a shared endpoint that is believed not to have it, in milliseconds.</summary>
+    public double ModelLoadMs { get; internal set; }
+
     /// <summary>The longest the call may run: the lesser of time to the deadline and the endpoint's limit. The caller of the model must cancel it there.</summary>
     public long LongestCallMs { get; internal set; }
 

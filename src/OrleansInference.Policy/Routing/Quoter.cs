@@ -19,6 +19,7 @@ internal static class Quoter
         switch (candidate.Lane)
         {
             case Lane.Realtime:
+                quote.ModelLoadMs = load.ModelMissing ? candidate.ModelLoad.Mean : 0;
                 OnInstances(ref quote, table.Options, candidate, request, load, trafficClass);
                 break;
             case Lane.Serverless:
@@ -42,7 +43,9 @@ internal static class Quoter
         // Both must hold: done by the deadline, and not cut off by the lane's own limit.
         quote.ProbabilityInTime = limit <= 0
             ? 0
-            : Math.Min(Within(candidate, sizeClass, quote, limit), service.ProbabilityWithin(candidate.MaxServiceMs));
+            : Math.Min(
+                Within(candidate, sizeClass, quote, limit),
+                quote.ModelLoadMs > 0 ? service.ProbabilityWithin(candidate.MaxServiceMs, 0, candidate.ModelLoad, 1) : service.ProbabilityWithin(candidate.MaxServiceMs));
         quote.LongestCallMs = Math.Max(0, Math.Min(toDeadline, candidate.MaxServiceMs));
         Charges(ref quote, table.Options, candidate, request);
         quote.Score = quote.MarginalCost + (pacing * quote.ExpectedCharge.Nanos) + quote.CongestionPrice;
@@ -52,6 +55,14 @@ internal static class Quoter
     public static double Within(Candidate candidate, int sizeClass, in Quote quote, double milliseconds)
     {
         var service = candidate.Service(sizeClass);
+        if (quote.ModelLoadMs > 0)
+        {
+            // A wait of uncertain length and a load of uncertain length: the load is taken to be a long one.
+            return quote is { WaitShape: > 0, ColdStartMs: <= 0 }
+                ? service.ProbabilityWithin(milliseconds - candidate.LongModelLoadMs, quote.WaitMs, quote.WaitShape)
+                : service.ProbabilityWithin(milliseconds, quote.WaitMs + quote.ColdStartMs, candidate.ModelLoad, 1);
+        }
+
         if (quote.ColdStartMs > 0)
         {
             // The expected start may be nearer than a whole cold start (instances already coming): its spread shrinks along.
@@ -96,7 +107,7 @@ internal static class Quoter
 
         if (candidate.Lane == Lane.Realtime)
         {
-            quote.CongestionPrice = quote.ServiceMs * candidate.SlotMsCost * candidate.Congestion(quote.Load);
+            quote.CongestionPrice = (quote.ServiceMs + quote.ModelLoadMs) * candidate.SlotMsCost * candidate.Congestion(quote.Load);
 
             // A free slot is paid for, busy or idle. Beyond that, the next instance is this request's doing, unless it
             // fits what is coming anyway or the operator allows no more.
@@ -196,7 +207,7 @@ internal static class Quoter
         quote.ChargeCap = TariffCalculator.ChargeCap(candidate.Tariff, quote.LongestCallMs, request.InputTokens, request.MaxOutputTokens, mostBytes);
         var expected = new Use
         {
-            SlotMilliseconds = Math.Min(quote.LongestCallMs, (long)Math.Ceiling(quote.ServiceMs)),
+            SlotMilliseconds = Math.Min(quote.LongestCallMs, (long)Math.Ceiling(quote.ServiceMs + quote.ModelLoadMs)),
             Requests = 1,
             InputTokens = request.InputTokens,
             OutputTokens = (long)Math.Ceiling(request.MaxOutputTokens * options.ExpectedOutputShare),

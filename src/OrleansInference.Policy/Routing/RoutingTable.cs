@@ -65,7 +65,7 @@ public sealed class RoutingTable
                     endpoint,
                     tariff,
                     snapshot.InstanceSecondCosts.GetValueOrDefault(endpoint.Name),
-                    StatusOf(snapshot, endpoint.Name),
+                    StatusOf(snapshot, endpoint.SlotsName),
                     LatencyBelief.Build(endpoint.Prior, deltas, endpoint.Name, options.PriorSamples, options.PriorGoneAtSamples)));
             }
         }

@@ -186,5 +186,5 @@ internal sealed class DemoMeter
     }
 
     private IEnumerable<EndpointName> Endpoints() =>
-        _catalog.Models.SelectMany(model => model.Variants).SelectMany(variant => variant.Endpoints).Select(endpoint => endpoint.Name);
+        _catalog.Models.SelectMany(model => model.Variants).SelectMany(variant => variant.Endpoints).Select(endpoint => endpoint.SlotsName).Distinct();
 }

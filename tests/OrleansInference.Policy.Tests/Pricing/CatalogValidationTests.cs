@@ -108,6 +108,41 @@ public sealed class CatalogValidationTests
         [At(0, "simulation.keepWarmSeconds")] = Simulated(new() { KeepWarmSeconds = -1 }),
         [At(0, "simulation.errorRate")] = Simulated(new() { ErrorRate = 1.1 }),
 
+        [At(0, "targetModel")] = Changed(0, e => e with { TargetModel = "a.tar.gz" }),
+        [At(0, "loadedModels")] = Changed(0, e => e with { LoadedModels = 2 }),
+        [At(0, "prior.modelLoadSeconds")] = Changed(0, e => e with { Prior = new() { ModelLoadSeconds = -1 } }),
+        [At(0, "simulation.loadSeconds")] = Simulated(new() { LoadSeconds = -1 }),
+        ["sharedEndpoints[1].name"] = Hosted(hosts => hosts.Add(Pool)),
+        ["sharedEndpoints[1]"] = Hosted(hosts => hosts.Add(Pool with { Name = new("idle") })),
+        ["sharedEndpoints[0].name"] = Hosted(hosts => [hosts[0] with { Name = default }]),
+        ["sharedEndpoints[0].lane"] = Hosted(hosts => [hosts[0] with { Lane = Lane.Async, Streaming = false }]),
+        ["sharedEndpoints[0].instanceType"] = Hosted(hosts => [hosts[0] with { InstanceType = "ml.y" }]),
+        ["sharedEndpoints[0].minInstances"] = Hosted(hosts => [hosts[0] with { MinInstances = 0 }]),
+        ["sharedEndpoints[0].loadedModels"] = Hosted(hosts => [hosts[0] with { LoadedModels = 0 }]),
+        ["sharedEndpoints[0].targetModel"] = Hosted(hosts => [hosts[0] with { TargetModel = "a" }]),
+        ["sharedEndpoints[0].shared"] = Hosted(hosts => [hosts[0] with { Shared = new("pool") }]),
+        ["sharedEndpoints[0].tariff"] = Hosted(hosts => [hosts[0] with { Tariff = new() }]),
+        [AtShared("shared")] = OnPool(e => e with { Shared = new("none") }, idle: true),
+        [AtShared("targetModel")] = OnPool(e => e with { TargetModel = null }),
+        [AtShared("targetModel empty")] = OnPool(e => e with { TargetModel = "" }),
+        [AtShared("targetModel blank")] = OnPool(e => e with { TargetModel = "a b" }),
+        [AtShared("targetModel long")] = OnPool(e => e with { TargetModel = new('a', 1025) }),
+        [AtShared("lane")] = OnPool(e => e with { Lane = Lane.Serverless }),
+        [AtShared("instanceType")] = OnPool(e => e with { InstanceType = "ml.x" }),
+        [AtShared("concurrencyPerInstance")] = OnPool(e => e with { ConcurrencyPerInstance = 2 }),
+        [AtShared("minInstances")] = OnPool(e => e with { MinInstances = 1 }),
+        [AtShared("maxInstances")] = OnPool(e => e with { MaxInstances = 2 }),
+        [AtShared("memoryMb")] = OnPool(e => e with { MemoryMb = 1024 }),
+        [AtShared("maxPayloadBytes")] = OnPool(e => e with { MaxPayloadBytes = 5 }),
+        [AtShared("maxServiceSeconds")] = OnPool(e => e with { MaxServiceSeconds = 5 }),
+        [AtShared("target")] = OnPool(e => e with { Target = "other" }),
+        [AtShared("streaming")] = OnPool(e => e with { Streaming = true }),
+        [AtShared("loadedModels")] = OnPool(e => e with { LoadedModels = 2 }),
+        [AtShared("prior.modelLoadSeconds")] = OnPool(e => e with { Prior = new() { ModelLoadSeconds = double.NaN } }),
+        ["models[0].variants[0].endpoints[5].targetModel"] = Shared() is var shared
+            ? shared with { Models = [shared.Models[0] with { Variants = [shared.Models[0].Variants[0] with { Endpoints = shared.Models[0].Variants[0].Endpoints.Add(User with { Name = new("again") }) }] }] }
+            : null!,
+
         ["tenants[0].id"] = Tenant(t => t with { Id = default }),
         ["tenants[1].id"] = Good with { Tenants = Good.Tenants.Add(Good.Tenants[0]) },
         ["tenants[0].budgets"] = Tenant(t => t with { Budgets = [.. Enumerable.Repeat(t.Budgets[0], 17)] }),
@@ -129,7 +164,11 @@ public sealed class CatalogValidationTests
     public static TheoryData<string> Cases => [.. Bad.Keys];
 
     [Fact]
-    public void A_catalog_at_its_limits_has_no_problem() => Assert.Empty(CatalogValidation.Validate(Good));
+    public void A_catalog_at_its_limits_has_no_problem()
+    {
+        Assert.Empty(CatalogValidation.Validate(Good));
+        Assert.Empty(CatalogValidation.Validate(Shared()));
+    }
 
     [Theory]
     [MemberData(nameof(Cases))]
@@ -155,6 +194,25 @@ public sealed class CatalogValidationTests
             ["idleMargin", At(3, "instanceType"), At(3, "windowMaxRequests"), "tenants[0].weight"],
             problems.Select(problem => problem[..problem.IndexOf(": ", StringComparison.Ordinal)]));
     }
+
+    private static EndpointDefinition Pool => new() { Name = new("pool"), Lane = Lane.Realtime, InstanceType = "ml.x", ConcurrencyPerInstance = 4, MinInstances = 1, MaxInstances = 3, Streaming = true, LoadedModels = 2 };
+
+    private static EndpointDefinition User => new() { Name = new("on-pool"), Lane = Lane.Realtime, Shared = new("pool"), TargetModel = "m.tar.gz", Prior = new() { ModelLoadSeconds = 8 } };
+
+    /// <summary>A fifth endpoint that is on a shared one.</summary>
+    private static CatalogDefinition Shared() => Variant(variant => variant with { Endpoints = variant.Endpoints.Add(User) }) with { SharedEndpoints = [Pool] };
+
+    private static CatalogDefinition Hosted(Func<ImmutableArray<EndpointDefinition>, ImmutableArray<EndpointDefinition>> change)
+    {
+        var shared = Shared();
+        var hosts = change(shared.SharedEndpoints);
+        return Variant(variant => variant with { Endpoints = variant.Endpoints.Add(User with { Shared = hosts[0].Name }) }) with { SharedEndpoints = hosts };
+    }
+
+    private static CatalogDefinition OnPool(Func<EndpointDefinition, EndpointDefinition> change, bool idle = false) =>
+        Variant(variant => variant with { Endpoints = variant.Endpoints.Add(change(User)) }) with { SharedEndpoints = idle ? [] : [Pool] };
+
+    private static string AtShared(string member) => At(4, member);
 
     private static string At(int endpoint, string member) => $"models[0].variants[0].endpoints[{endpoint}].{member}";
 

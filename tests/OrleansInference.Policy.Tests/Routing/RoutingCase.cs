@@ -74,7 +74,7 @@ internal sealed class RoutingCase
             WindowMaxSeconds = random.Next(10, 900),
             WindowMaxRequests = random.Next(1, 100),
             Draining = random.Next(12) == 0,
-            Prior = new() { ServiceP50Seconds = median, ServiceP99Seconds = median * (1 + (random.NextDouble() * 3)), ColdStartSeconds = random.Next(3) * 60 },
+            Prior = new() { ServiceP50Seconds = median, ServiceP99Seconds = median * (1 + (random.NextDouble() * 3)), ColdStartSeconds = random.Next(3) * 60, ModelLoadSeconds = index % 2 * median },
             Tariff = new()
             {
                 PerSlotSecond = Money.FromNanos(random.Next(1_000_000)),
@@ -107,6 +107,7 @@ internal sealed class RoutingCase
             WindowMembers = random.Next(20),
             BacklogChange = random.Next(2) * random.Next(-5, 20),
             WindowClosesAt = random.Next(2) * (Now + random.Next(300_000)),
+            ModelMissing = index % 3 == 1,
         };
         return (endpoint, Qualities[random.Next(Qualities.Length)], status, load, Money.FromNanos(random.Next(1, 2_000_000)));
     }

@@ -135,6 +135,14 @@ internal sealed class SlowQuoter
             }
 
             var begun = quote.ColdStartMs <= 0 ? 0 : start.Mean > 0 ? start.Quantile(random.NextDouble()) * quote.ColdStartMs / start.Mean : quote.ColdStartMs;
+            if (_load.ModelMissing && _candidate.Lane == Lane.Realtime && _candidate.ModelLoad.Mean > 0)
+            {
+                // Beside a wait that is drawn, it is a long one; a start is what is expected of it.
+                begun = quote.WaitShape > 0 && quote.ColdStartMs <= 0
+                    ? _candidate.ModelLoad.Quantile(0.95)
+                    : quote.ColdStartMs + _candidate.ModelLoad.Quantile(random.NextDouble());
+            }
+
             inTime += wait + begun + service.Quantile(random.NextDouble()) <= limit ? 1 : 0;
         }
 

@@ -136,6 +136,7 @@ public sealed class LiveServer : IAsyncLifetime
         {
             InstancePrices = ImmutableDictionary.CreateRange([KeyValuePair.Create("ml.g5.xlarge", Money.FromDollars(1.408m))]),
             Deadlines = new() { High = 120, Medium = 1200 },
+            SharedEndpoints = [endpoint with { Name = new("pool"), Tariff = null, MaxInstances = 1, LoadedModels = 1 }],
             Models =
             [
                 new()
@@ -151,6 +152,8 @@ public sealed class LiveServer : IAsyncLifetime
                         },
                     ],
                 },
+                OnPool("pooled-a", prior),
+                OnPool("pooled-b", prior),
                 new() { Name = new("private"), Variants = [new() { Name = new("full"), Endpoints = [endpoint with { Name = new("private-rt") }] }] },
             ],
             Tenants =
@@ -161,6 +164,19 @@ public sealed class LiveServer : IAsyncLifetime
             ],
         };
     }
+
+    private static ModelDefinition OnPool(string name, LatencyPrior prior) => new()
+    {
+        Name = new(name),
+        Variants =
+        [
+            new()
+            {
+                Name = new("full"),
+                Endpoints = [new() { Name = new($"{name}-on-pool"), Lane = Lane.Realtime, Shared = new("pool"), TargetModel = $"{name}.tar.gz", Prior = prior with { ModelLoadSeconds = 5 }, Simulation = new() { BaseSeconds = 0.05, LoadSeconds = 4 } }],
+            },
+        ],
+    };
 
     private static BudgetWindowDefinition Day(decimal dollars) => new() { Kind = BudgetWindowKind.CalendarDay, Limit = Money.FromDollars(dollars) };
 }

@@ -82,6 +82,29 @@ public sealed class LiveServerTests(LiveServer server) : IClassFixture<LiveServe
     }
 
     [Fact]
+    public async Task Models_on_one_endpoint_are_answered_by_it_and_shown_as_one_bill()
+    {
+        var key = (await server.IssueAsync("acme")).ApiKey;
+        foreach (var model in (string[])["pooled-a", "pooled-b", "pooled-a"])
+        {
+            await LiveServer.EventuallyAsync(
+                async () =>
+                {
+                    using var answer = await server.PostAsync($"/v1/models/{model}/invocations", key);
+                    return answer.IsSuccessStatusCode && answer.Headers.GetValues("X-Inference-Endpoint").Single() == $"{model}-on-pool";
+                },
+                $"an answer of {model}");
+        }
+
+        await LiveServer.EventuallyAsync(async () => (await server.GetAsync("/v1/endpoints/pool", server.AdminKey)).GetProperty("predictions").GetInt64() >= 3, "three predictions of the shared endpoint");
+        var pool = await server.GetAsync("/v1/endpoints/pool", server.AdminKey);
+        Assert.Equal(["pooled-a", "pooled-b"], pool.GetProperty("configuration").GetProperty("models").EnumerateArray().Select(static model => model.GetString()));
+        Assert.Equal(HttpStatusCode.NotFound, (await server.SendAsync(HttpMethod.Get, "/v1/endpoints/pooled-a-on-pool", server.AdminKey)).StatusCode);
+        var dry = await server.PostAsync("/v1/models/pooled-b/route", key);
+        Assert.Contains("\"modelLoadSeconds\":", await dry.Content.ReadAsStringAsync(TestContext.Current.CancellationToken), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task One_idempotency_key_is_one_job()
     {
         var key = (await server.IssueAsync("acme")).ApiKey;
