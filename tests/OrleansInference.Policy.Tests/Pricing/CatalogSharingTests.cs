@@ -8,7 +8,15 @@ public sealed class CatalogSharingTests
 {
     private static readonly EndpointDefinition Pool = new()
     {
-        Name = new("pool"), Lane = Lane.Realtime, InstanceType = "ml.x", ConcurrencyPerInstance = 4, MinInstances = 1, MaxInstances = 3, MaxServiceSeconds = 30, Streaming = true, LoadedModels = 2,
+        Name = new("pool"),
+        Lane = Lane.Realtime,
+        InstanceType = "ml.x",
+        ConcurrencyPerInstance = 4,
+        MinInstances = 1,
+        MaxInstances = 3,
+        MaxServiceSeconds = 30,
+        Streaming = true,
+        LoadedModels = 2,
     };
 
     private static readonly CatalogDefinition Catalog = new()
