@@ -216,7 +216,7 @@ internal sealed partial class Dispatcher(
                 return last ?? new() { Problem = routed.Problem };
             }
 
-            var cap = routed.Quote.ChargeCap;
+            var cap = routed.ChargeCap;
             if (candidate.Lane is Lane.Async or Lane.Batch)
             {
                 var route = plan.RouteOn(candidate, routed.Decision, cap, Money.Zero);
@@ -288,7 +288,7 @@ internal sealed partial class Dispatcher(
         try
         {
             // Waiting so long that the deadline cannot be met helps nobody.
-            var latest = plan.Deadline - (long)Math.Min(routed.Quote.ServiceMs / 2, (plan.Deadline - plan.Route.Now) / 2);
+            var latest = plan.Deadline - (long)Math.Min(routed.ServiceMs / 2, (plan.Deadline - plan.Route.Now) / 2);
             slot = await account.AcquireAsync(plan.Class, candidate.SlotsFor(plan.Class), plan.Deadline, latest, cancellationToken);
         }
         finally
@@ -306,14 +306,15 @@ internal sealed partial class Dispatcher(
         }
 
         // Asked last: the endpoint may have begun to fail while this waited, and a probe must not be held up by a wait.
-        if (account.Breaker.TryEnter(clock.Now) is not { } pass)
+        var now = clock.Now;
+        if (account.Breaker.TryEnter(now) is not { } pass)
         {
             account.Release(slot, plan.Class, CallEnd.Unanswered, 0, Money.Zero, Money.Zero);
             caller.Released(plan, candidate, reservation, ProblemCode.UpstreamUnavailable);
             return new(InferenceOutcome.Refused(ProblemCode.UpstreamUnavailable, $"Endpoint {candidate.Endpoint.Name} has failed and is being tried with few requests; come back in a moment.", ComeBack, plan.RouteOn(candidate, routed.Decision, reservation.Amount, Money.Zero)), true);
         }
 
-        var call = new CallContext(plan, routed.Decision, candidate, reservation, slot, pass, clock.Now);
+        var call = new CallContext(plan, routed.Decision, candidate, reservation, slot, pass, now);
         return await (plan.Route.Streaming ? caller.StreamAsync(call, cancellationToken)
             : hedger.MayHedge(call) ? hedger.CallAsync(call, cancellationToken)
             : caller.CallAsync(call, cancellationToken));

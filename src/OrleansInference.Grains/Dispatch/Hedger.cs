@@ -109,7 +109,7 @@ internal sealed partial class Hedger(RequestPlanner planner, ModelCaller caller,
         var routed = planner.DecideHedge(plan);
         if (routed.Candidate is not { } candidate
             || routed.Decision.ProbabilityInTime < plan.Table.Snapshot.TargetProbability
-            || plan.Tenant.TryReserveHere(routed.Quote.ChargeCap) is not { } money)
+            || plan.Tenant.TryReserveHere(routed.ChargeCap) is not { } money)
         {
             return null;
         }

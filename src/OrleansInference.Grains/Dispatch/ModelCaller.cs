@@ -95,7 +95,7 @@ internal sealed class ModelCaller(
     {
         outcomes.Sent(call.Candidate.Lane);
         call.SentAt = clock.TimeProvider.GetTimestamp();
-        var now = clock.Now;
+        var now = call.ReadyAt;
         if (call.Candidate.Lane == Lane.Serverless)
         {
             call.IsCold = !call.Account.EnvironmentsOf(call.Candidate.Endpoint).Begin(now);
@@ -324,6 +324,9 @@ internal sealed class CallContext(RequestPlan plan, in Decision decision, Candid
 
     /// <summary>The longest the call may run, in router milliseconds, at least 1: with it the charge cap was computed.</summary>
     public long LongestMs { get; } = Math.Max(1, Math.Min(decision.LongestCallMs, plan.Deadline - now));
+
+    /// <summary>Unix ms at which all of it was in hand.</summary>
+    public long ReadyAt { get; } = now;
 
     /// <summary>This silo's account of the candidate's endpoint.</summary>
     public EndpointAccount Account => Plan.Routes.AccountOf(Candidate);

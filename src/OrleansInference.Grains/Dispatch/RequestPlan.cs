@@ -26,6 +26,15 @@ internal sealed class RequestPlan
 
     public required RouteRequest Route { get; set; }
 
+    /// <summary>The next decision is made at this moment.</summary>
+    public void DecideAt(long now)
+    {
+        if (Route.Now != now)
+        {
+            Route = Route with { Now = now };
+        }
+    }
+
     public required string DecisionId { get; init; }
 
     /// <summary>The route by a decision.</summary>
@@ -79,6 +88,7 @@ internal sealed class RequestPlan
 /// <summary>A decision.</summary>
 /// <param name="Decision">What was decided.</param>
 /// <param name="Candidate">The chosen candidate, or the one that the request is to be held for; null if there is neither.</param>
-/// <param name="Quote">Its quote.</param>
+/// <param name="ChargeCap">Its charge cap.</param>
+/// <param name="ServiceMs">Its expected service time in milliseconds.</param>
 /// <param name="Problem">Without a candidate: the refusal.</param>
-internal readonly record struct Routed(Decision Decision, Candidate? Candidate, Quote Quote, InferenceProblem? Problem);
+internal readonly record struct Routed(Decision Decision, Candidate? Candidate, Money ChargeCap, double ServiceMs, InferenceProblem? Problem);

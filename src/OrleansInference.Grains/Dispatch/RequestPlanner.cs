@@ -120,23 +120,27 @@ internal sealed class RequestPlanner(
     /// </summary>
     public ValueTask<Routed> DecideAsync(RequestPlan plan)
     {
-        var routed = Decide(plan, plan.Tenant.Known(clock.Now), isLast: false);
+        var now = clock.Now;
+        var routed = Decide(plan, plan.Tenant.Known(now), now, isLast: false);
         return routed.Decision.Outcome == DecisionOutcome.BudgetShort
-            ? AskAsync(plan, routed.Decision.Held is null ? routed.Decision.CapNeeded : routed.Quote.ChargeCap)
+            ? AskAsync(plan, routed.Decision.Held is null ? routed.Decision.CapNeeded : routed.ChargeCap)
             : new(routed);
 
         // Of one that is to be held, what counts is when its job's money comes.
         async ValueTask<Routed> AskAsync(RequestPlan plan, Money needed) =>
-            Decide(plan, await plan.Tenant.AskAffordableAsync(needed, plan.Refused), isLast: true);
+            Decide(plan, await plan.Tenant.AskAffordableAsync(needed, plan.Refused), clock.Now, isLast: true);
     }
 
     /// <summary>As <see cref="DecideAsync"/> for a second try, which is left be unless what is known allows it: that is no refusal to be kept.</summary>
-    public Routed DecideHedge(RequestPlan plan) => Decide(plan, plan.Tenant.Known(clock.Now), isLast: false);
-
-    private Routed Decide(RequestPlan plan, Affordable affordable, bool isLast)
+    public Routed DecideHedge(RequestPlan plan)
     {
         var now = clock.Now;
-        plan.Route = plan.Route with { Now = now };
+        return Decide(plan, plan.Tenant.Known(now), now, isLast: false);
+    }
+
+    private Routed Decide(RequestPlan plan, Affordable affordable, long now, bool isLast)
+    {
+        plan.DecideAt(now);
         var candidates = plan.Table.Candidates;
         Span<CandidateLoad> loads = stackalloc CandidateLoad[candidates.Length];
         Span<Quote> quotes = stackalloc Quote[candidates.Length];
@@ -145,7 +149,7 @@ internal sealed class RequestPlanner(
         var decision = Router.Decide(plan.Table, plan.Route, tenant, loads, quotes);
         if (decision.Outcome == DecisionOutcome.BudgetShort && !isLast)
         {
-            return new(decision, null, decision.Held is { } held ? quotes[held] : default, null);
+            return new(decision, null, decision.Held is { } held ? quotes[held].ChargeCap : Money.Zero, 0, null);
         }
 
         if (plan.HedgeOf is not null ? decision.HasRoute : !decision.HasRoute || log.Samples(now))
@@ -154,8 +158,8 @@ internal sealed class RequestPlanner(
         }
 
         return (decision.Held ?? decision.Chosen) is >= 0 and var index
-            ? new(decision, candidates[index], quotes[index], null)
-            : new(decision, null, default, ProblemOf(plan, tenant, decision, quotes));
+            ? new(decision, candidates[index], quotes[index].ChargeCap, quotes[index].ServiceMs, null)
+            : new(decision, null, Money.Zero, 0, ProblemOf(plan, tenant, decision, quotes));
     }
 
     /// <summary>As <see cref="DecideAsync"/>, but only to explain it: as nothing is reserved, the ledger is asked whether the budget covers the choice.</summary>
@@ -181,7 +185,7 @@ internal sealed class RequestPlanner(
     private (Decision Decision, Quote[] Quotes, Explanation Explanation) DecideAndExplain(RequestPlan plan, Affordable affordable)
     {
         var now = clock.Now;
-        plan.Route = plan.Route with { Now = now };
+        plan.DecideAt(now);
         var loads = new CandidateLoad[plan.Table.Candidates.Length];
         var quotes = new Quote[loads.Length];
         plan.Routes.ReadLoads(loads, plan.Class, now);

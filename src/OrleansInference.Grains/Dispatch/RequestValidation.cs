@@ -102,5 +102,5 @@ internal static class RequestValidation
             : null;
     }
 
-    private static bool IsHeader(string text) => text.Length <= MaxHeader && Ascii.IsValid(text) && !text.Any(char.IsControl);
+    private static bool IsHeader(string text) => text.Length <= MaxHeader && !text.AsSpan().ContainsAnyExceptInRange(' ', '~');
 }

@@ -19,11 +19,15 @@ public sealed class LatencyDistribution
     private readonly double[] _cumulative;
     private readonly double[] _atoms;
     private readonly int _first;
+    private readonly double _from;
+    private readonly double _to;
 
     private LatencyDistribution(double[] cumulative, int first, double mean)
     {
         _cumulative = cumulative;
         _first = first;
+        _from = LatencyBuckets.LowerEdge(first);
+        _to = LatencyBuckets.UpperEdge(first + cumulative.Length - 1);
         Mean = mean;
         _atoms = Array.ConvertAll(AtomEdges, Quantile);
     }
@@ -81,17 +85,19 @@ public sealed class LatencyDistribution
             return milliseconds == 0 && ReferenceEquals(this, Zero) ? 1 : 0;
         }
 
-        var bucket = LatencyBuckets.IndexOf(milliseconds);
-        var i = bucket - _first;
-        if (i < 0)
+        if (milliseconds <= _from)
         {
             return 0;
         }
 
-        if (i >= _cumulative.Length || ReferenceEquals(this, Zero))
+        // Most deadlines are far from what is asked about: no logarithm for them.
+        if (milliseconds >= _to || ReferenceEquals(this, Zero))
         {
             return 1;
         }
+
+        var bucket = LatencyBuckets.IndexOf(milliseconds);
+        var i = Math.Clamp(bucket - _first, 0, _cumulative.Length - 1);
 
         var below = i == 0 ? 0 : _cumulative[i - 1];
         double lower = LatencyBuckets.LowerEdge(bucket), upper = LatencyBuckets.UpperEdge(bucket);

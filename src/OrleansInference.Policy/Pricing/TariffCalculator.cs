@@ -62,26 +62,23 @@ public static class TariffCalculator
             throw new ArgumentOutOfRangeException(nameof(use), $"A quantity of {use} is negative.");
         }
 
+        if ((slot | request | input | output | gigabyte | use.SlotMilliseconds | use.Requests | use.InputTokens | use.OutputTokens | use.Bytes) <= int.MaxValue)
+        {
+            // The usual case, kept off the slow 128-bit arithmetic: this runs for every candidate of every decision. A product is below 2^62.
+            var milli = (ulong)(slot * use.SlotMilliseconds) + (ulong)(input * use.InputTokens) + (ulong)(output * use.OutputTokens);
+            var nano = (ulong)(gigabyte * use.Bytes);
+            var parts = (milli % Thousand * (Billion / Thousand)) + (nano % Billion);
+            nanos = (request * use.Requests) + (long)((milli / Thousand) + (nano / Billion) + ((parts + Billion - 1) / Billion));
+            return true;
+        }
+
         // Each product of two non-negative longs is below 2^126, so three of them still fit 128 bits: nothing is lost
         // before the one rounding at the end.
         var thousandths = Product(slot, use.SlotMilliseconds) + Product(input, use.InputTokens) + Product(output, use.OutputTokens);
         var billionths = Product(gigabyte, use.Bytes);
         var whole = Product(request, use.Requests);
-        ulong rest;
-        if (thousandths <= ulong.MaxValue && billionths <= ulong.MaxValue)
-        {
-            // The usual case, kept off the slow 128-bit division: this runs for every candidate of every decision.
-            ulong low = (ulong)thousandths, bytes = (ulong)billionths;
-            rest = (low % Thousand * (Billion / Thousand)) + (bytes % Billion);
-            whole += (low / Thousand) + (UInt128)(bytes / Billion);
-        }
-        else
-        {
-            rest = ((ulong)(thousandths % Thousand) * (Billion / Thousand)) + (ulong)(billionths % Billion);
-            whole += (thousandths / Thousand) + (billionths / Billion);
-        }
-
-        whole += (rest + Billion - 1) / Billion;
+        var rest = ((ulong)(thousandths % Thousand) * (Billion / Thousand)) + (ulong)(billionths % Billion);
+        whole += (thousandths / Thousand) + (billionths / Billion) + ((rest + Billion - 1) / Billion);
         var fits = whole <= long.MaxValue;
         nanos = fits ? (long)whole : 0;
         return fits;

@@ -9,6 +9,7 @@ public sealed class Candidate
     private const double Knee = 0.95;
 
     private readonly LatencyBelief _latency;
+    private readonly double[] _withinLimit;
     private readonly double _exponent;
     private readonly double _kneePrice;
     private readonly double _kneeSlope;
@@ -27,6 +28,7 @@ public sealed class Candidate
         InstanceMsCost = instanceSecondCost.Nanos / 1000.0;
         SlotMsCost = InstanceMsCost / (endpoint.Lane == Lane.Serverless ? 1 : perInstance);
         MaxServiceMs = (long)(endpoint.MaxServiceSeconds * 1000);
+        _withinLimit = [.. Enumerable.Range(0, SizeClass.Count).Select(size => latency.Service(size).ProbabilityWithin(MaxServiceMs))];
 
         // Without a status nothing has been heard of the endpoint yet: the fewest instances the operator keeps are assumed.
         InService = status?.InService ?? endpoint.MinInstances;
@@ -70,6 +72,9 @@ public sealed class Candidate
 
     /// <summary>Service time predicted for a size class.</summary>
     public LatencyDistribution Service(int sizeClass) => _latency.Service(sizeClass);
+
+    /// <summary>P(service of a size class ≤ <see cref="MaxServiceMs"/>).</summary>
+    internal double WithinLimit(int sizeClass) => _withinLimit[sizeClass];
 
     /// <summary>Service time predicted over all sizes.</summary>
     public LatencyDistribution Overall => _latency.Overall;

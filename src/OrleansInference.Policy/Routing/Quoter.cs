@@ -45,7 +45,7 @@ internal static class Quoter
             ? 0
             : Math.Min(
                 Within(candidate, sizeClass, quote, limit),
-                quote.ModelLoadMs > 0 ? service.ProbabilityWithin(candidate.MaxServiceMs, 0, candidate.ModelLoad, 1) : service.ProbabilityWithin(candidate.MaxServiceMs));
+                quote.ModelLoadMs > 0 ? service.ProbabilityWithin(candidate.MaxServiceMs, 0, candidate.ModelLoad, 1) : candidate.WithinLimit(sizeClass));
         quote.LongestCallMs = Math.Max(0, Math.Min(toDeadline, candidate.MaxServiceMs));
         Charges(ref quote, table.Options, candidate, request);
         quote.Score = quote.MarginalCost + (pacing * quote.ExpectedCharge.Nanos) + quote.CongestionPrice;

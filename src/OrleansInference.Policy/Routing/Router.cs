@@ -43,7 +43,7 @@ public static class Router
             }
 
             Quoter.Fill(ref quote, table, candidates[i], request, load, trafficClass, sizeClass, tenant.Pacing);
-            if (candidates[i].Service(sizeClass).ProbabilityWithin(candidates[i].MaxServiceMs) < target)
+            if (candidates[i].WithinLimit(sizeClass) < target)
             {
                 quote.Dropped = DropReason.ServiceTooLong;
             }
