@@ -91,6 +91,6 @@ public sealed class IdleTenantTests
         var accounts = ((InProcessSiloHandle)world.Cluster.Silos[0]).ServiceProvider.GetRequiredService<TenantAccounts>();
         var account = await accounts.GetAsync(SampleCatalog.Poor);
         Assert.NotNull(account);
-        return await account.ReserveAsync(Price);
+        return await account.ReserveAsync(Price, long.MaxValue, CancellationToken.None);
     }
 }

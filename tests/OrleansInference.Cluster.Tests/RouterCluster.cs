@@ -45,6 +45,9 @@ internal sealed class RouterCluster : IAsyncDisposable
     /// <summary>Whether routing snapshots that are pushed to the silos are lost on the way.</summary>
     public bool LosesSnapshots { get; set; }
 
+    /// <summary>How much later a lease report reaches a grain, by its type and key.</summary>
+    public Func<string, TimeSpan> RefillDelay { get; set; } = static _ => TimeSpan.Zero;
+
     public RouterClock Clock { get; private init; } = new(TimeProvider.System);
 
     public Action<OrleansInferenceOptions> Options { get; private init; } = static _ => { };
@@ -140,6 +143,16 @@ internal sealed class RouterCluster : IAsyncDisposable
         }
     }
 
+    private async Task DelayAsync(IOutgoingGrainCallContext context)
+    {
+        if (RefillDelay($"{context.InterfaceName}/{context.TargetId.Key}") is { Ticks: > 0 } delay)
+        {
+            await Task.Delay(delay);
+        }
+
+        await context.Invoke();
+    }
+
     private sealed class Silo : ISiloConfigurator
     {
         public void Configure(ISiloBuilder siloBuilder)
@@ -162,7 +175,10 @@ internal sealed class RouterCluster : IAsyncDisposable
             siloBuilder.Services.AddAwsClients(new() { Endpoint = world._stores!.Address, AccessKeyId = "test", SecretAccessKey = "test" });
             siloBuilder.Services.AddSingleton(world.Clock);
             siloBuilder.AddOutgoingGrainCallFilter(context =>
-                world.LosesSnapshots && context.MethodName == nameof(IRoutingObserver.OnSnapshot) ? Task.CompletedTask : context.Invoke());
+                world.LosesSnapshots && context.MethodName == nameof(IRoutingObserver.OnSnapshot)
+                    ? Task.CompletedTask
+                    : context.MethodName == nameof(IEndpointGrain.Refill) ? world.DelayAsync(context)
+                    : context.Invoke());
             siloBuilder.Configure<ReminderOptions>(options => options.MinimumReminderPeriod = TimeSpan.FromSeconds(1));
             world.Conflicts.Decorate(siloBuilder.Services);
             siloBuilder.AddOrleansInference(world.Options);

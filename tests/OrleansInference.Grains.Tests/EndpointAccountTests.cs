@@ -5,49 +5,62 @@ namespace OrleansInference.Tests;
 
 public sealed class EndpointAccountTests
 {
-    private const int Slots = 4;
-    private const int LowerMost = 3;
+    private const int Slots = 8;
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
 
+    private readonly RouterClock _clock = new(TimeProvider.System);
     private readonly EndpointAccount _account;
+    private readonly SlotOwner _owner;
 
     public EndpointAccountTests()
     {
-        var clock = new RouterClock(TimeProvider.System);
-        _account = new(new("e"), new SlotOwner(Slots, clock), new(new LoneSilo()), clock);
+        _owner = new(Slots, _clock, keepsHeadroom: true);
+        _account = SlotListener.Open(_owner, _clock);
     }
 
     [Fact]
     public async Task Lower_classes_leave_the_headroom_and_an_urgent_request_passes_them()
     {
+        var high = await Take(TrafficClass.High);
+        await _account.BeatAsync(closing: false);
+        var headroom = _owner.Headroom;
+        Assert.InRange(headroom, 1, Slots - 2);
+
         var low = new List<HeldLease>();
-        for (var i = 0; i < LowerMost; i++)
+        while (low.Count < Slots - 1 - headroom)
         {
             low.Add(await Take(TrafficClass.Low));
         }
 
         var waiting = Take(TrafficClass.Low);
-        var high = await Take(TrafficClass.High);
-        Assert.False(waiting.IsCompleted);
+        var urgent = new List<HeldLease>();
+        for (var i = 0; i < headroom; i++)
+        {
+            urgent.Add(await Take(TrafficClass.High));
+        }
 
+        Assert.False(waiting.IsCompleted);
         var second = Take(TrafficClass.High);
         Assert.False(second.IsCompleted);
-        Release(low[0], TrafficClass.Low);
+        _account.Return(low[0], TrafficClass.Low);
         await second;
         Assert.False(waiting.IsCompleted);
-
-        // Four are in use: after one more end the waiting one would be the fourth again, after two it is the third.
-        Release(low[1], TrafficClass.Low);
-        Assert.False(waiting.IsCompleted);
-        Release(high, TrafficClass.High);
-        await waiting;
         var load = _account.LoadFor(TrafficClass.Low, Now, 0);
-        Assert.Equal((LowerMost, 1), (load.InFlight, load.InFlightUrgent));
+        Assert.Equal((Slots, headroom + 2), (load.InFlight, load.InFlightUrgent));
         Assert.Equal(0, _account.LoadFor(TrafficClass.High, Now, 0).InFlightUrgent);
+
+        urgent.ForEach(slot => _account.Return(slot, TrafficClass.High));
+        _account.Return(high, TrafficClass.High);
+        for (var i = 1; i < low.Count; i++)
+        {
+            _account.Return(low[i], TrafficClass.Low);
+        }
+
+        await waiting;
     }
 
     [Fact]
-    public async Task A_caller_that_gives_up_leaves_no_slot_behind()
+    public async Task A_caller_that_gives_up_leaves_no_slot_and_no_ticket_behind()
     {
         var held = new List<HeldLease>();
         for (var i = 0; i < Slots; i++)
@@ -56,11 +69,16 @@ public sealed class EndpointAccountTests
         }
 
         using var cancel = new CancellationTokenSource();
-        var waiting = _account.AcquireAsync(TrafficClass.High, int.MaxValue, Now + 60_000, Now + 60_000, cancel.Token).AsTask();
+        var waiting = _account.AcquireAsync(new(TrafficClass.High, new("t"), 1, Now + 60_000, 1), cancel.Token).AsTask();
         await cancel.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => waiting);
+        await Eventually(async () =>
+        {
+            await _account.BeatAsync(closing: false);
+            return _owner.Waiting == 0;
+        });
 
-        held.ForEach(one => Release(one, TrafficClass.High));
+        held.ForEach(one => _account.Return(one, TrafficClass.High));
         Assert.Equal(0, _account.LoadFor(TrafficClass.Low, Now, 0).InFlight);
         for (var i = 0; i < Slots; i++)
         {
@@ -68,11 +86,55 @@ public sealed class EndpointAccountTests
         }
     }
 
+    [Fact]
+    public async Task A_request_that_could_not_be_served_in_time_is_refused_on_arrival_and_told_when_to_come_back()
+    {
+        var held = new List<HeldLease>();
+        for (var i = 0; i < Slots; i++)
+        {
+            held.Add(await Take(TrafficClass.High));
+        }
+
+        var first = _account.AcquireAsync(new(TrafficClass.Medium, new("t"), 1, Now + 60_000, 30_000 * Slots), CancellationToken.None).AsTask();
+        var refused = await _account.AcquireAsync(new(TrafficClass.Low, new("t"), 1, Now + 20_000, 10), CancellationToken.None).AsTask().WaitAsync(Patience);
+        Assert.Null(refused.Slot);
+        Assert.Equal(SlotVerdict.TooLate, refused.Refusal);
+        Assert.InRange(refused.RetryAfterMs, 1, 240_000);
+        Assert.False(first.IsCompleted);
+        held.ForEach(one => _account.Return(one, TrafficClass.High));
+        Assert.NotNull((await first.WaitAsync(Patience)).Slot);
+    }
+
+    [Fact]
+    public async Task After_a_restart_of_the_grain_those_who_wait_are_told_of_again()
+    {
+        var held = new List<HeldLease>();
+        for (var i = 0; i < Slots; i++)
+        {
+            held.Add(await Take(TrafficClass.High));
+        }
+
+        var waiting = Take(TrafficClass.High);
+        await Eventually(() => Task.FromResult(_owner.Waiting == 1));
+        _owner.Restart();
+        Assert.Equal(0, _owner.Waiting);
+        await Eventually(() => Task.FromResult(_owner.Waiting == 1));
+        _account.Return(held[0], TrafficClass.High);
+        await waiting;
+    }
+
     private static long Now => DateTimeOffset.UtcNow.ToUnixTimeMilliseconds();
 
-    private async Task<HeldLease> Take(TrafficClass trafficClass) => await _account
-        .AcquireAsync(trafficClass, trafficClass == TrafficClass.High ? int.MaxValue : LowerMost, Now + 60_000, Now + 60_000, CancellationToken.None)
-        .AsTask().WaitAsync(Patience) ?? throw new TimeoutException("No slot came.");
+    private static async Task Eventually(Func<Task<bool>> holds)
+    {
+        using var patience = new CancellationTokenSource(Patience);
+        while (!await holds())
+        {
+            await Task.Delay(10, patience.Token);
+        }
+    }
 
-    private void Release(HeldLease held, TrafficClass trafficClass) => _account.Release(held, trafficClass, CallEnd.Answered, 1, Money.Zero, Money.Zero);
+    private async Task<HeldLease> Take(TrafficClass trafficClass) => (await _account
+        .AcquireAsync(new(trafficClass, new("t"), 1, Now + 60_000, 1), CancellationToken.None)
+        .AsTask().WaitAsync(Patience)).Slot ?? throw new TimeoutException("No slot came.");
 }

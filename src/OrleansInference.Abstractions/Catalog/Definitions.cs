@@ -256,7 +256,7 @@ public enum RoutingPolicyKind
     /// <summary>The cheapest candidate that meets the deadline.</summary>
     CheapestInTime = 0,
 
-    /// <summary>High to real-time, Medium to async, Low to batch, whatever it costs.</summary>
+    /// <summary>High to real-time, Medium to async, Low to batch, whatever it costs and whether or not it is likely to be in time; the next more urgent lane where the model does not have one, or the request cannot use it.</summary>
     FixedRule = 1,
 }
 

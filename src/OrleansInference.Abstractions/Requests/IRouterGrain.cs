@@ -71,7 +71,7 @@ public sealed record Explanation
     /// <summary>Class it was treated as.</summary>
     [Id(3)] public required TrafficClass Class { get; init; }
 
-    /// <summary>Seconds from arrival to the deadline.</summary>
+    /// <summary>Seconds that were left until the deadline when it was decided.</summary>
     [Id(4)] public required double DeadlineSeconds { get; init; }
 
     /// <summary>Version of the routing snapshot.</summary>

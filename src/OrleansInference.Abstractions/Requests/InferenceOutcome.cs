@@ -76,6 +76,9 @@ public sealed record InferenceProblem
 
     /// <summary>What the model itself said, for <see cref="ProblemCode.ModelError"/>.</summary>
     [Id(4)] public string? OriginalMessage { get; init; }
+
+    /// <summary>Names the decision in the log that the refusal comes from; null if none was made.</summary>
+    [Id(5)] public string? DecisionId { get; init; }
 }
 
 /// <summary>Which route was taken and what it cost the tenant.</summary>

@@ -14,6 +14,9 @@ public enum Delivery
 [GenerateSerializer, Immutable, Alias("oi.InferenceRequest")]
 public sealed record InferenceRequest
 {
+    /// <summary>The most tokens, of input or output, that a request may speak of.</summary>
+    public const int MostTokens = 100_000_000;
+
     /// <summary>Who pays.</summary>
     [Id(0)] public required TenantId Tenant { get; init; }
 

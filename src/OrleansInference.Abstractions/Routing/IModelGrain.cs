@@ -1,9 +1,11 @@
 using System.Collections.Immutable;
+using System.Text.Json.Serialization;
 using Orleans.Concurrency;
 
 namespace OrleansInference;
 
 /// <summary>The parts that a request's latency is made of, measured apart.</summary>
+[JsonConverter(typeof(JsonStringEnumConverter<LatencyPhase>))]
 public enum LatencyPhase
 {
     /// <summary>From arrival to the permit.</summary>
@@ -86,6 +88,9 @@ public sealed record EndpointStatus
 
     /// <summary>Of a shared endpoint: the models believed to be in memory, the last used first.</summary>
     [Id(9)] public ImmutableArray<ModelUsed> Loaded { get; init; } = [];
+
+    /// <summary>Of a real-time endpoint: slots that lower classes leave free for <see cref="TrafficClass.High"/>; null if that is not known.</summary>
+    [Id(10)] public int? Headroom { get; init; }
 }
 
 /// <summary>When a model of a shared endpoint was last used.</summary>

@@ -56,4 +56,7 @@ public sealed record LeaseGrant
 
     /// <summary>Milliseconds until units may become free, when less than <see cref="LeaseReport.AtLeast"/> could be granted; 0 if unknown.</summary>
     [Id(5)] public long RetryAfterMs { get; init; }
+
+    /// <summary>For slots: the endpoint's queue. Null for money, and from silos of an earlier version.</summary>
+    [Id(6)] public SlotQueueReply? Queue { get; init; }
 }

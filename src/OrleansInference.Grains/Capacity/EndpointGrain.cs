@@ -27,9 +27,15 @@ public sealed record EndpointGrainState
 
     /// <summary>Why the wanted instance count last changed.</summary>
     public string LastChange { get; init; } = "";
+
+    /// <summary>How many of the slots are used.</summary>
+    public AdaptiveLimitState? Limiter { get; init; }
+
+    /// <summary>How many of them lower classes leave free.</summary>
+    public HeadroomState? Headroom { get; init; }
 }
 
-/// <summary>Owns an endpoint's slots, leased to silos, and keeps its instances.</summary>
+/// <summary>Owns an endpoint's slots, says whose turn it is when they are short, and keeps its instances.</summary>
 internal sealed partial class EndpointGrain(
     [PersistentState("endpoint", OrleansInferenceOptions.StorageName)] IPersistentState<EndpointGrainState> storage,
     RouterClock clock,
@@ -44,7 +50,8 @@ internal sealed partial class EndpointGrain(
 
     private readonly Dictionary<string, (int Waiting, long At)> _waiting = [];
     private EndpointConfiguration? _configuration;
-    private Escrow _escrow = new(EscrowOptions.Slots(60_000));
+    private readonly Dictionary<string, ISlotObserver> _observers = new(StringComparer.Ordinal);
+    private SlotLedger? _slots;
     private CapacityPlan _plan = new();
     private EndpointDemand _heard = new();
     private CapacityCost _cost = new();
@@ -66,7 +73,7 @@ internal sealed partial class EndpointGrain(
         if (Stored.Configuration is { } configuration)
         {
             _configuration = configuration;
-            _escrow = new(LeaseTimes.ForSlots(Clock, configuration.Endpoint.MaxServiceSeconds), Stored.Slots);
+            _slots = NewSlots(LeaseTimes.ForSlots(Clock, configuration.Endpoint.MaxServiceSeconds), Stored);
             _plan = new(Stored.Plan);
             (_cost, _backlog, _lastChange) = (Stored.Cost, Stored.Backlog, Stored.LastChange);
             Begin();
@@ -88,7 +95,8 @@ internal sealed partial class EndpointGrain(
         var times = LeaseTimes.ForSlots(Clock, configuration.Endpoint.MaxServiceSeconds);
 
         // Calls that were sent under a longer limit may still run.
-        _escrow.Options = times with { LongestCallMs = Math.Max(times.LongestCallMs, _configuration is null ? 0 : _escrow.Options.LongestCallMs) };
+        _slots ??= NewSlots(times, new());
+        _slots.Escrow.Options = times with { LongestCallMs = Math.Max(times.LongestCallMs, _slots.Escrow.Options.LongestCallMs) };
         _cost = _cost.Advance(now, InService).Reprice(configuration.InstanceSecondCost);
         _configuration = configuration;
         await PersistAsync();
@@ -106,25 +114,29 @@ internal sealed partial class EndpointGrain(
         ArgumentNullException.ThrowIfNull(report);
         ArgumentNullException.ThrowIfNull(demand);
         RequireAlive();
-        if (_configuration is null)
+        if (_configuration is null || _slots is null)
         {
             DeactivateOnIdle();
             return null;
         }
 
         var now = Clock.Now;
-        _escrow.Expire(now);
         Hear(report.Holder, demand, now);
-        var draining = _configuration.Endpoint.Draining;
-        var reply = _escrow.Report(draining ? report with { Wanted = 0, AtLeast = 0 } : report, now, draining ? 0 : Slots - _escrow.Outstanding);
-        await PersistAsync();
+        if (demand.Queue?.Observer is { } observer)
+        {
+            _observers[report.Holder] = observer;
+        }
+
+        SetCapacity();
+        var grant = _slots.Report(report, demand, now);
+        await SaveSlotsAsync(now);
         if (demand.Waiting > 0 && Slots == 0)
         {
             // Somebody waits for an endpoint at rest: no need to wait for the beat.
             await DecideAsync();
         }
 
-        return reply.Grant;
+        return grant;
     }
 
     public Task Book(string bookingId, Money cost, Money charged, int predictions)
@@ -138,20 +150,21 @@ internal sealed partial class EndpointGrain(
     public Task<EndpointView?> GetView()
     {
         RequireAlive();
-        if (_configuration is null)
+        if (_configuration is null || _slots is null)
         {
             DeactivateOnIdle();
             return Task.FromResult<EndpointView?>(null);
         }
 
         var now = Clock.Now;
-        _escrow.Expire(now);
+        SetCapacity();
+        _slots.Tick(now);
         _cost = _cost.Advance(now, InService);
         return Task.FromResult<EndpointView?>(new()
         {
             Configuration = _configuration,
             Status = CurrentStatus(now),
-            Leases = _escrow.Leases.GroupBy(lease => lease.Holder).ToImmutableDictionary(group => group.Key, group => group.Sum(lease => lease.Outstanding)),
+            Leases = _slots.Escrow.Leases.GroupBy(lease => lease.Holder).ToImmutableDictionary(group => group.Key, group => group.Sum(lease => lease.Outstanding)),
             LastChange = _lastChange,
             Cost = _cost.Total,
             Charged = _cost.Charged,
@@ -164,11 +177,13 @@ internal sealed partial class EndpointGrain(
     protected override EndpointGrainState Capture() => new()
     {
         Configuration = _configuration,
-        Slots = _escrow.ToState(),
+        Slots = _slots?.Escrow.ToState(),
         Plan = _plan.ToState(),
         Cost = _cost,
         Backlog = _backlog,
         LastChange = _lastChange,
+        Limiter = _slots?.ToLimiterState(),
+        Headroom = _slots?.ToHeadroomState(),
     };
 
     /// <summary>Whether there is a SageMaker endpoint with instances to keep.</summary>
@@ -183,11 +198,37 @@ internal sealed partial class EndpointGrain(
         _ => InService * endpoint.ConcurrencyPerInstance,
     };
 
-    private int InFlight => (int)Math.Min(int.MaxValue, _escrow.Leases.Sum(lease => lease.Pending));
+    private int InFlight => (int)Math.Min(int.MaxValue, _slots?.InFlight ?? 0);
+
+    private long LeaseMs => _slots!.Escrow.Options.LeaseMs;
+
+    private SlotLedger NewSlots(EscrowOptions options, EndpointGrainState stored) =>
+        new(options, Math.Max(1, Clock.Now), stored.Slots, stored.Limiter, stored.Headroom);
+
+    private void SetCapacity()
+    {
+        var endpoint = _configuration!.Endpoint;
+        _slots!.SetCapacity(Slots, endpoint.Lane == Lane.Realtime, endpoint.Prior.ServiceP50Seconds * 1000, endpoint.Draining);
+    }
+
+    /// <summary>Makes durable who has which slots, and then tells the silos that have not asked.</summary>
+    private async Task SaveSlotsAsync(long now)
+    {
+        var notices = _slots!.TakeNotices(now);
+        await PersistAsync();
+        foreach (var (holder, grant) in notices)
+        {
+            if (_observers.TryGetValue(holder, out var observer))
+            {
+                // One that is lost is told again with the silo's next report.
+                _ = observer.OnGrant(_configuration!.Endpoint.Name, grant);
+            }
+        }
+    }
 
     private int Waiting(long now)
     {
-        var since = now - _escrow.Options.LeaseMs;
+        var since = now - LeaseMs;
         var sum = 0;
         foreach (var (waiting, at) in _waiting.Values)
         {
@@ -204,7 +245,7 @@ internal sealed partial class EndpointGrain(
             _residency.Merge(demand.Used);
         }
 
-        foreach (var silent in _waiting.Where(entry => entry.Value.At < now - _escrow.Options.LeaseMs).Select(entry => entry.Key).ToArray())
+        foreach (var silent in _waiting.Where(entry => entry.Value.At < now - LeaseMs).Select(entry => entry.Key).ToArray())
         {
             _waiting.Remove(silent);
         }
@@ -258,7 +299,14 @@ internal sealed partial class EndpointGrain(
 
             var now = Clock.Now;
             _cost = _cost.Advance(now, InService);
-            _escrow.Expire(now);
+            SetCapacity();
+            _slots!.Tick(now);
+            foreach (var gone in _observers.Keys.Where(holder => !_slots.Knows(holder)).ToArray())
+            {
+                _observers.Remove(gone);
+            }
+
+            await SaveSlotsAsync(now);
             await DecideAsync();
             await TellModelAsync(now);
         }
@@ -342,7 +390,8 @@ internal sealed partial class EndpointGrain(
         Endpoint = _configuration!.Endpoint.Name,
         InService = InService,
         Desired = _described?.DesiredInstanceCount ?? 0,
-        Slots = Slots,
+        Slots = _configuration.Endpoint.Lane is Lane.Realtime or Lane.Serverless ? _slots!.Limit : Slots,
+        Headroom = _configuration.Endpoint.Lane == Lane.Realtime && _slots!.HasSeenCalls ? _slots.Headroom : null,
         InFlight = InFlight,
         Healthy = !_isMissing && _described?.Status is not ("Failed" or "Deleting" or "OutOfService" or "UpdateRollbackFailed"),
         Backlog = Waiting(now),

@@ -4,8 +4,8 @@ using OrleansInference.Hosting;
 namespace OrleansInference.Dispatch;
 
 /// <summary>
-/// Gives every call the token that ends it: at its time limit, or when its caller gives up. The sources are used again, since a timer
-/// is dear next to everything else that the router does for a call.
+/// Gives every call the token that ends it when no model may run longer. The sources are used again, since a timer is dear next to everything else
+/// that the router does for a call.
 /// </summary>
 internal sealed class CallLimits(RouterClock clock)
 {
@@ -17,8 +17,7 @@ internal sealed class CallLimits(RouterClock clock)
 
     /// <summary>Begins a call's time. Dispose it when the call has ended: its token is another call's then.</summary>
     /// <param name="longestMs">The longest that the call may run, in router milliseconds, greater than 0.</param>
-    /// <param name="caller">The caller's own token.</param>
-    public Limit Begin(long longestMs, CancellationToken caller)
+    public Limit Begin(long longestMs)
     {
         var wall = clock.ToWall(TimeSpan.FromMilliseconds(longestMs));
         CancellationTokenSource? source = null;
@@ -32,7 +31,7 @@ internal sealed class CallLimits(RouterClock clock)
             source = new(wall, clock.TimeProvider);
         }
 
-        return new(this, source, caller.UnsafeRegister(static state => ((CancellationTokenSource)state!).Cancel(), source));
+        return new(this, source);
     }
 
     private void End(CancellationTokenSource source)
@@ -48,16 +47,11 @@ internal sealed class CallLimits(RouterClock clock)
     }
 
     /// <summary>One call's time.</summary>
-    internal readonly struct Limit(CallLimits limits, CancellationTokenSource source, CancellationTokenRegistration caller) : IDisposable
+    internal readonly struct Limit(CallLimits limits, CancellationTokenSource source) : IDisposable
     {
         /// <summary>Ends the call.</summary>
         public CancellationToken Token => source.Token;
 
-        public void Dispose()
-        {
-            // Waits for a cancellation by the caller that is under way: after it the source is not used again.
-            caller.Dispose();
-            limits.End(source);
-        }
+        public void Dispose() => limits.End(source);
     }
 }

@@ -46,10 +46,18 @@ internal sealed class DecisionLog(LeaseHolderIdentity holder)
 
     public void Add(DecisionRecord record)
     {
-        _byId[record.DecisionId] = record;
-        if ((record.Decision.HasRoute ? _routed : _refused).Add(record.DecisionId) is { } oldest)
+        if (_byId.TryGetValue(record.DecisionId, out var earlier) && earlier.Decision.HasRoute == record.Decision.HasRoute)
         {
-            _byId.TryRemove(oldest, out _);
+            _byId[record.DecisionId] = record;
+            return;
+        }
+
+        // One that was routed at first and refused in the end is kept with the refusals.
+        _byId[record.DecisionId] = record;
+        if ((record.Decision.HasRoute ? _routed : _refused).Add(record.DecisionId) is { } oldest
+            && _byId.TryGetValue(oldest, out var last) && last.Decision.HasRoute == record.Decision.HasRoute)
+        {
+            _byId.TryRemove(KeyValuePair.Create(oldest, last));
         }
     }
 

@@ -26,6 +26,7 @@ internal sealed partial class Dispatcher(
     IOptions<OrleansInferenceOptions> options,
     ILogger<Dispatcher> logger) : IDispatcher
 {
+    private const long MostRetryMs = 3_600_000;
     private static readonly TimeSpan ComeBack = TimeSpan.FromSeconds(1);
 
     private int _inFlight;
@@ -209,6 +210,11 @@ internal sealed partial class Dispatcher(
         var refusals = 0;
         for (var attempt = 0; attempt < options.Value.MaxAttempts;)
         {
+            if (attempt > 0)
+            {
+                await planner.RenewAsync(plan);
+            }
+
             var routed = await planner.DecideAsync(plan);
             if (routed.Candidate is not { } candidate)
             {
@@ -240,7 +246,7 @@ internal sealed partial class Dispatcher(
 
             var money = plan.Key is { } key
                 ? await key.ReserveAsync(plan, plan.RouteOn(candidate, routed.Decision, cap, Money.Zero))
-                : await plan.Tenant.ReserveAsync(cap);
+                : await plan.Tenant.ReserveAsync(cap, plan.Deadline, cancellationToken);
             if (money.Reservation is not { } reservation)
             {
                 if (plan.Key is not null)
@@ -284,32 +290,41 @@ internal sealed partial class Dispatcher(
     private async ValueTask<TryResult> TryAsync(RequestPlan plan, Routed routed, Candidate candidate, MoneyReservation reservation, CancellationToken cancellationToken)
     {
         var account = plan.Routes.AccountOf(candidate);
-        HeldLease? slot = null;
+        SlotResult permit = default;
         try
         {
             // Waiting so long that the deadline cannot be met helps nobody.
             var latest = plan.Deadline - (long)Math.Min(routed.ServiceMs / 2, (plan.Deadline - plan.Route.Now) / 2);
-            slot = await account.AcquireAsync(plan.Class, candidate.SlotsFor(plan.Class), plan.Deadline, latest, cancellationToken);
+            permit = await account.AcquireAsync(new(plan.Class, plan.Request.Tenant, plan.Tenant.Definition?.Weight ?? 1, latest, routed.ServiceMs), cancellationToken);
         }
         finally
         {
-            if (slot is null)
+            if (permit.Slot is null)
             {
                 caller.Released(plan, candidate, reservation, cancellationToken.IsCancellationRequested ? ProblemCode.Cancelled : ProblemCode.Throttled);
             }
         }
 
-        if (slot is null)
+        if (permit.Slot is not { } slot)
         {
             outcomes.Kept(candidate.Lane, routed.Decision, false);
-            return new(InferenceOutcome.Refused(ProblemCode.Throttled, $"No slot of endpoint {candidate.Endpoint.Name} came free in time; come back in a moment.", ComeBack, plan.RouteOn(candidate, routed.Decision, reservation.Amount, Money.Zero)), true);
+            return new(InferenceOutcome.Refused(ProblemCode.Throttled, WhyNoSlot(plan, candidate, permit.Refusal), RetryAfter(permit), plan.RouteOn(candidate, routed.Decision, reservation.Amount, Money.Zero)), true);
+        }
+
+        var now = clock.Now;
+        if (now >= plan.Deadline || cancellationToken.IsCancellationRequested)
+        {
+            // What could only be cut off at once is not sent.
+            var code = now >= plan.Deadline ? ProblemCode.DeadlineUnreachable : ProblemCode.Cancelled;
+            account.Return(slot, plan.Class);
+            caller.Released(plan, candidate, reservation, code);
+            return new(InferenceOutcome.Refused(code, code == ProblemCode.Cancelled ? "The caller gave up." : "The deadline passed before the request could be sent; nothing was charged. Come back, or allow a later deadline.", code == ProblemCode.Cancelled ? null : ComeBack), false);
         }
 
         // Asked last: the endpoint may have begun to fail while this waited, and a probe must not be held up by a wait.
-        var now = clock.Now;
         if (account.Breaker.TryEnter(now) is not { } pass)
         {
-            account.Release(slot, plan.Class, CallEnd.Unanswered, 0, Money.Zero, Money.Zero);
+            account.Return(slot, plan.Class);
             caller.Released(plan, candidate, reservation, ProblemCode.UpstreamUnavailable);
             return new(InferenceOutcome.Refused(ProblemCode.UpstreamUnavailable, $"Endpoint {candidate.Endpoint.Name} has failed and is being tried with few requests; come back in a moment.", ComeBack, plan.RouteOn(candidate, routed.Decision, reservation.Amount, Money.Zero)), true);
         }
@@ -319,6 +334,17 @@ internal sealed partial class Dispatcher(
             : hedger.MayHedge(call) ? hedger.CallAsync(call, cancellationToken)
             : caller.CallAsync(call, cancellationToken));
     }
+
+    private static string WhyNoSlot(RequestPlan plan, Candidate candidate, SlotVerdict refusal) => refusal switch
+    {
+        SlotVerdict.TooLate => $"Endpoint {candidate.Endpoint.Name} is busy: behind those whose turn comes first, a request of class {plan.Class} would not get a slot in time; come back later, or allow a later deadline.",
+        SlotVerdict.QueueFull => $"Too many requests of class {plan.Class} wait for endpoint {candidate.Endpoint.Name}; come back later.",
+        SlotVerdict.TenantFull => $"Too many requests of tenant '{plan.Request.Tenant}' wait for endpoint {candidate.Endpoint.Name}; come back when some of them have been served.",
+        _ => $"No slot of endpoint {candidate.Endpoint.Name} came free in time; come back in a moment.",
+    };
+
+    private static TimeSpan RetryAfter(in SlotResult permit) =>
+        permit.RetryAfterMs > 0 ? TimeSpan.FromMilliseconds(Math.Min(permit.RetryAfterMs, MostRetryMs)) : ComeBack;
 
     private async Task<InferenceOutcome> SubmitAsync(RequestPlan plan, RouteTaken route, bool mayHold, CancellationToken cancellationToken)
     {

@@ -1,7 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using OrleansInference.Hosting;
-using OrleansInference.Leases;
 using OrleansInference.Routing;
 using OrleansInference.Telemetry;
 
@@ -40,7 +39,20 @@ internal sealed partial class Hedger(RequestPlanner planner, ModelCaller caller,
         var race = first.Race = new();
         var call = caller.CallAsync(first, cancellationToken).AsTask();
         var delay = Hedging.DelayMs(first.Candidate.Service(first.Decision.SizeClass), plan.Deadline - clock.Now, _quantile, plan.Table.Snapshot.TargetProbability);
-        if (call.IsCompleted || delay is not { } wait || await EndsWithinAsync(call, wait) || await BeginAsync(first, race) is not { } second)
+        if (call.IsCompleted || delay is not { } wait || await EndsWithinAsync(call, wait))
+        {
+            return await call;
+        }
+
+        // The endpoint's grain may have to be asked for a slot: an answer that comes meanwhile does not wait for that.
+        var beginning = BeginAsync(first, race).AsTask();
+        if (await Task.WhenAny(call, beginning) == call && !beginning.IsCompleted)
+        {
+            _ = ObserveAsync(beginning);
+            return await call;
+        }
+
+        if (await beginning is not { } second)
         {
             return await call;
         }
@@ -96,7 +108,7 @@ internal sealed partial class Hedger(RequestPlanner planner, ModelCaller caller,
         Interlocked.Add(ref _allowance, OneTry);
         if (second is not null)
         {
-            second.Account.Release(second.Slot, second.Plan.Class, CallEnd.Unanswered, 0, Money.Zero, Money.Zero);
+            second.Account.Return(second.Slot, second.Plan.Class);
             second.Account.Breaker.Ended(second.Pass, Capacity.CallVerdict.None, clock.Now);
             caller.Released(second.Plan, second.Candidate, second.Money, ProblemCode.Cancelled);
         }
@@ -119,7 +131,7 @@ internal sealed partial class Hedger(RequestPlanner planner, ModelCaller caller,
         CallContext? call = null;
         try
         {
-            if (await account.TryAcquireAsync(plan.Class, candidate.SlotsFor(TrafficClass.Low)) is { } slot)
+            if (await account.TryAcquireAsync(plan.Class) is { } slot)
             {
                 if (account.Breaker.TryEnter(clock.Now) is { } pass)
                 {
@@ -127,7 +139,7 @@ internal sealed partial class Hedger(RequestPlanner planner, ModelCaller caller,
                 }
                 else
                 {
-                    account.Release(slot, plan.Class, CallEnd.Unanswered, 0, Money.Zero, Money.Zero);
+                    account.Return(slot, plan.Class);
                 }
             }
         }
@@ -158,7 +170,7 @@ internal sealed partial class Hedger(RequestPlanner planner, ModelCaller caller,
         return false;
     }
 
-    private async Task ObserveAsync(Task<TryResult> call)
+    private async Task ObserveAsync(Task call)
     {
         try
         {

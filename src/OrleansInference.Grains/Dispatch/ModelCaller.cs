@@ -33,17 +33,34 @@ internal sealed class ModelCaller(
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     public async ValueTask<TryResult> CallAsync(CallContext call, CancellationToken cancellationToken)
     {
-        using var limit = limits.Begin(call.LongestMs, cancellationToken);
-        Begin(call);
+        var limit = limits.Begin(Math.Max(call.LongestMs, call.Candidate.MaxServiceMs));
         ModelAnswer answer;
+        Task<ModelAnswer>? sent = null;
         try
         {
-            answer = await runtime.InvokeAsync(CallOf(call), limit.Token);
+            cancellationToken.ThrowIfCancellationRequested();
+            Begin(call);
+            sent = runtime.InvokeAsync(CallOf(call), limit.Token);
+            answer = sent.IsCompleted
+                ? await sent
+                : await sent.WaitAsync(clock.ToWall(TimeSpan.FromMilliseconds(call.LongestMs)), clock.TimeProvider, cancellationToken);
         }
         catch (Exception exception)
         {
+            if (sent is { IsCompleted: false })
+            {
+                // Nobody waits for it any more, but the model goes on: so does the call, with its slot, until it ends.
+                call.IsLeft = true;
+                var given = await FailedAsync(call, exception, cancellationToken.IsCancellationRequested);
+                _ = SeeOffAsync(call, sent, limit);
+                return given;
+            }
+
+            limit.Dispose();
             return await FailedAsync(call, exception, cancellationToken.IsCancellationRequested);
         }
+
+        limit.Dispose();
 
         var elapsed = Elapsed(call);
         if (call.Race is { } race && !race.TryWin())
@@ -75,19 +92,63 @@ internal sealed class ModelCaller(
     /// <summary>Opens a stream on the candidate; the answer settles when it is disposed.</summary>
     public async ValueTask<TryResult> StreamAsync(CallContext call, CancellationToken cancellationToken)
     {
+        var running = new CancellationTokenSource(clock.ToWall(TimeSpan.FromMilliseconds(Math.Max(call.LongestMs, call.Candidate.MaxServiceMs))), clock.TimeProvider);
         var limit = new CancellationTokenSource(clock.ToWall(TimeSpan.FromMilliseconds(call.LongestMs)), clock.TimeProvider);
         var linked = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, limit.Token);
-        Begin(call);
+        Task<IModelStream>? sent = null;
         try
         {
-            var stream = await runtime.InvokeStreamAsync(CallOf(call), linked.Token);
-            return new(new() { Route = call.RouteAt(Money.Zero) }, false, new(this, call, stream, limit, linked));
+            cancellationToken.ThrowIfCancellationRequested();
+            Begin(call);
+            sent = runtime.InvokeStreamAsync(CallOf(call), running.Token);
+            var stream = await sent.WaitAsync(linked.Token);
+            return new(new() { Route = call.RouteAt(Money.Zero) }, false, new(this, call, stream, running, limit, linked));
         }
         catch (Exception exception)
         {
             linked.Dispose();
             limit.Dispose();
-            return await FailedAsync(call, exception, cancellationToken.IsCancellationRequested);
+            call.IsLeft = sent is { IsCompleted: false };
+            var result = await FailedAsync(call, exception, cancellationToken.IsCancellationRequested);
+            if (call.IsLeft)
+            {
+                _ = SeeOffStreamAsync(call, sent!, running);
+            }
+            else
+            {
+                running.Dispose();
+            }
+
+            return result;
+        }
+    }
+
+    private async Task SeeOffAsync(CallContext call, Task<ModelAnswer> sent, CallLimits.Limit limit)
+    {
+        await Task.WhenAny(sent);
+        limit.Dispose();
+        Gone(call, sent.Exception is not null);
+    }
+
+    private async Task SeeOffStreamAsync(CallContext call, Task<IModelStream> sent, CancellationTokenSource running)
+    {
+        var failed = false;
+        try
+        {
+            await using var stream = await sent;
+            await foreach (var _ in stream.ReadPartsAsync(running.Token).WithCancellation(running.Token))
+            {
+                // Its end is what is waited for.
+            }
+        }
+        catch (Exception exception)
+        {
+            failed = exception is not OperationCanceledException;
+        }
+        finally
+        {
+            running.Dispose();
+            Gone(call, failed);
         }
     }
 
@@ -98,9 +159,9 @@ internal sealed class ModelCaller(
         var now = call.ReadyAt;
         if (call.Candidate.Lane == Lane.Serverless)
         {
-            call.IsCold = !call.Account.EnvironmentsOf(call.Candidate.Endpoint).Begin(now);
+            call.IsCold = !call.Account.Environments.Begin(now);
         }
-        else if (call.Plan.Routes.ResidentOnShared(call.Candidate) is { } model)
+        else if (call.Routes.ResidentOnShared(call.Candidate) is { } model)
         {
             call.IsCold = !model.IsLoaded;
         }
@@ -145,11 +206,11 @@ internal sealed class ModelCaller(
         InferenceProblem problem;
         switch (exception)
         {
-            case OperationCanceledException when callerGaveUp:
-                ran = true;
+            case OperationCanceledException or TimeoutException when callerGaveUp:
+                ran = call.SentAt != 0;
                 problem = RequestPlanner.Problem(ProblemCode.Cancelled, "The caller gave up.");
                 break;
-            case OperationCanceledException:
+            case OperationCanceledException or TimeoutException:
                 ran = true;
                 problem = RequestPlanner.Problem(ProblemCode.DeadlineExceeded, $"Endpoint {endpoint} did not answer within the {call.LongestMs / 1000.0:0.###} s that were left; allow a later deadline.");
                 break;
@@ -178,8 +239,12 @@ internal sealed class ModelCaller(
         var charge = ran && !isOther ? ModelUse.OfFailure(call.Candidate.Tariff, call.Plan.Route, call.Money.Amount, elapsed, attributes, relayed) : Money.Zero;
         if (problem.Code == ProblemCode.DeadlineExceeded)
         {
-            // It takes at least so long: without this the statistics would only know the calls that were fast enough.
-            Measure(call, elapsed);
+            if (!call.IsLeft)
+            {
+                // It takes at least as long as any call may: without this the statistics would only know the calls that were fast enough.
+                Measure(call, elapsed);
+            }
+
             if (!isOther)
             {
                 outcomes.Kept(call.Candidate.Lane, call.Decision, false);
@@ -208,25 +273,53 @@ internal sealed class ModelCaller(
     {
         call.Money.Settle(charge);
         var ran = problem is null || charge > Money.Zero;
-        var cost = ran ? ModelUse.OperatorCostOf(call.Plan.Table, call.Candidate, elapsed, call.Plan.Route.PayloadBytes + bytesOut) : Money.Zero;
+        var cost = ran ? ModelUse.OperatorCostOf(call.Routes.Table, call.Candidate, elapsed, call.Plan.Route.PayloadBytes + bytesOut) : Money.Zero;
         call.Account.Breaker.Ended(call.Pass, VerdictOf(end, problem), now);
-        call.Account.Release(call.Slot, call.Plan.Class, end, (long)elapsed, cost, charge);
-        if (ran)
-        {
-            if (call.Candidate.Lane == Lane.Serverless)
-            {
-                call.Account.EnvironmentsOf(call.Candidate.Endpoint).End(now);
-            }
-
-            // A call that ran into its limit may have done so while the model was loading.
-            if (end == CallEnd.Answered || problem == ProblemCode.ModelError)
-            {
-                call.Plan.Routes.ResidentOnShared(call.Candidate)?.Used(now);
-            }
-        }
-
         outcomes.Charged(call.Candidate.Lane, call.Plan.Class, charge, cost);
         Write(call.Plan, call.Candidate, call.Money, charge, ran ? elapsed : 0, problem, now);
+        if (call.IsLeft)
+        {
+            call.Charge = charge;
+            return;
+        }
+
+        Leave(call, end, elapsed, cost, charge, ran, now);
+
+        // A call that ran into its limit may have done so while the model was loading.
+        if (ran && (end == CallEnd.Answered || problem == ProblemCode.ModelError))
+        {
+            call.Routes.ResidentOnShared(call.Candidate)?.Used(now);
+        }
+    }
+
+    /// <summary>The model has written its whole answer, though the caller may still be reading it.</summary>
+    public void Written(CallContext call) => call.EndedAt = clock.TimeProvider.GetTimestamp();
+
+    /// <summary>A call that nobody waited for any more has ended: its slot is free, and how long it took is known.</summary>
+    /// <param name="call">The call.</param>
+    /// <param name="failed">Whether it failed: then its time says nothing.</param>
+    public void Gone(CallContext call, bool failed)
+    {
+        var elapsed = Elapsed(call);
+        if (!failed)
+        {
+            // Not only the calls that were fast enough are measured, nor one that was cut off as if it had ended there.
+            Measure(call, elapsed);
+        }
+
+        var cost = ModelUse.OperatorCostOf(call.Routes.Table, call.Candidate, elapsed, call.Plan.Route.PayloadBytes);
+        Leave(call, CallEnd.Unanswered, elapsed, cost, call.Charge, ran: true, clock.Now);
+    }
+
+    private static void Leave(CallContext call, CallEnd end, double elapsed, Money cost, Money charge, bool ran, long now)
+    {
+        // A warm one that was not used is warm still.
+        if (call.Candidate.Lane == Lane.Serverless && call.SentAt != 0 && (ran || !call.IsCold))
+        {
+            call.Account.Environments.End(now);
+        }
+
+        call.Account.Release(call.Slot, call.Plan.Class, end, (long)elapsed, call.ExpectedMs, cost, charge);
     }
 
     // Who gave up or ran out of time, or was throttled, does not know whether the endpoint serves.
@@ -280,7 +373,7 @@ internal sealed class ModelCaller(
         }
     }
 
-    private double Elapsed(CallContext call) => clock.FromWall(clock.TimeProvider.GetElapsedTime(call.SentAt)).TotalMilliseconds;
+    private double Elapsed(CallContext call) => call.SentAt == 0 ? 0 : clock.FromWall(call.EndedAt == 0 ? clock.TimeProvider.GetElapsedTime(call.SentAt) : clock.TimeProvider.GetElapsedTime(call.SentAt, call.EndedAt)).TotalMilliseconds;
 
     private static ModelCall CallOf(CallContext call)
     {
@@ -328,8 +421,11 @@ internal sealed class CallContext(RequestPlan plan, in Decision decision, Candid
     /// <summary>Unix ms at which all of it was in hand.</summary>
     public long ReadyAt { get; } = now;
 
+    /// <summary>The routes that the candidate is one of: the plan may have newer ones by now.</summary>
+    public ModelRoutes Routes { get; } = plan.Routes;
+
     /// <summary>This silo's account of the candidate's endpoint.</summary>
-    public EndpointAccount Account => Plan.Routes.AccountOf(Candidate);
+    public EndpointAccount Account => Routes.AccountOf(Candidate);
 
     /// <summary>The route, at what the call is charged.</summary>
     public RouteTaken RouteAt(Money charge) => Plan.RouteOn(Candidate, Decision, Money.Amount, charge);
@@ -337,7 +433,20 @@ internal sealed class CallContext(RequestPlan plan, in Decision decision, Candid
     /// <summary>Set if another call for the same request may run beside it.</summary>
     public HedgeRace? Race { get; set; }
 
+    /// <summary>When it was sent, as a timestamp; 0 before.</summary>
     public long SentAt { get; set; }
 
+    /// <summary>When the model had written its whole answer, as a timestamp; 0: now.</summary>
+    public long EndedAt { get; set; }
+
     public bool IsCold { get; set; }
+
+    /// <summary>That nobody waits for it any more while it still runs: it has its slot until it ends.</summary>
+    public bool IsLeft { get; set; }
+
+    /// <summary>What a call that was left was charged.</summary>
+    public Money Charge { get; set; }
+
+    /// <summary>How long it was expected to take, in milliseconds.</summary>
+    public double ExpectedMs => Candidate.Service(Decision.SizeClass).Mean + (!IsCold ? 0 : Candidate.Lane == Lane.Serverless ? Candidate.ColdStart.Mean : Candidate.ModelLoad.Mean);
 }

@@ -13,8 +13,8 @@ internal sealed class RequestPlan
 
     public required TenantDefinition Definition { get; init; }
 
-    /// <summary>The model's routes on this silo when the request arrived.</summary>
-    public required ModelRoutes Routes { get; init; }
+    /// <summary>The model's routes on this silo when the request arrived, or when it was last decided anew.</summary>
+    public required ModelRoutes Routes { get; set; }
 
     public RoutingTable Table => Routes.Table;
 
@@ -35,7 +35,26 @@ internal sealed class RequestPlan
         }
     }
 
+    /// <summary>Goes on with newer routes; what was tried is not tried again under them.</summary>
+    public void Renew(ModelRoutes routes)
+    {
+        var excluded = 0UL;
+        foreach (var candidate in routes.Table.Candidates)
+        {
+            foreach (var tried in Table.Candidates)
+            {
+                excluded |= (Route.Excluded & (1UL << tried.Index)) != 0 && tried.Endpoint.Name == candidate.Endpoint.Name ? 1UL << candidate.Index : 0;
+            }
+        }
+
+        Routes = routes;
+        Route = Route with { Excluded = excluded };
+    }
+
     public required string DecisionId { get; init; }
+
+    /// <summary>Whether its decisions are kept, the last of them in place of the others; null before the first.</summary>
+    public bool? IsLogged { get; set; }
 
     /// <summary>The route by a decision.</summary>
     /// <param name="candidate">The candidate that was decided for, or that the request is held for.</param>

@@ -114,6 +114,15 @@ internal sealed class RequestPlanner(
         plan.Route = plan.Route with { LaneMask = (lanes & JobLanes) is > 0 and var jobs ? jobs : JobLanes };
     }
 
+    /// <summary>Takes the model's routes of this moment, if they have changed since the request was last decided.</summary>
+    public async ValueTask RenewAsync(RequestPlan plan)
+    {
+        if (await directory.GetAsync(plan.Request.Model, clock.Now) is { } routes && routes != plan.Routes)
+        {
+            plan.Renew(routes);
+        }
+    }
+
     /// <summary>
     /// Decides from what is known now, and keeps the decision for whoever asks why. Before a request is turned away or held for lack
     /// of money, the ledger is asked what there is at this moment: what was known may be a second old, and the last cent is there to be spent.
@@ -152,7 +161,7 @@ internal sealed class RequestPlanner(
             return new(decision, null, decision.Held is { } held ? quotes[held].ChargeCap : Money.Zero, 0, null);
         }
 
-        if (plan.HedgeOf is not null ? decision.HasRoute : !decision.HasRoute || log.Samples(now))
+        if (plan.HedgeOf is not null ? decision.HasRoute : !decision.HasRoute || (plan.IsLogged ??= log.Samples(now)))
         {
             log.Add(new(plan.DecisionId, plan.Request.Tenant, plan.Table, plan.Route, tenant, loads, decision));
         }
@@ -197,7 +206,7 @@ internal sealed class RequestPlanner(
     /// <summary>The refusal that a decision without a route means.</summary>
     private static InferenceProblem ProblemOf(RequestPlan plan, in TenantRouting tenant, in Decision decision, ReadOnlySpan<Quote> quotes)
     {
-        var problem = Explainer.ProblemOf(plan.Table, plan.Route, tenant, decision, quotes)!;
+        var problem = Explainer.ProblemOf(plan.Table, plan.Route, tenant, decision, quotes)! with { DecisionId = plan.DecisionId };
         if (problem.Code == ProblemCode.NoCandidate && plan.Key is { MustBeJob: true })
         {
             return problem with { Message = $"{problem.Message} It may be a job already under its idempotency key: allow the async or batch lane." };

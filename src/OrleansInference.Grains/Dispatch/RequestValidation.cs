@@ -11,7 +11,6 @@ internal static class RequestValidation
     private const int MaxInferenceId = 64;
     private const int MaxHeader = 2048;
     private const int AllLanes = 0b1111;
-    private const int MaxTokens = 100_000_000;
     private static readonly TimeSpan MaxDeadline = TimeSpan.FromDays(366);
 
     /// <summary>What is wrong, and what would help; null if nothing is.</summary>
@@ -72,9 +71,9 @@ internal static class RequestValidation
             return $"{(int)request.Delivery} is no way of delivery; use Inline or Either.";
         }
 
-        if ((request.InputTokens is { } input && input is < 0 or > MaxTokens) || (request.MaxOutputTokens is { } output && output is < 1 or > MaxTokens))
+        if ((request.InputTokens is { } input && input is < 0 or > InferenceRequest.MostTokens) || (request.MaxOutputTokens is { } output && output is < 1 or > InferenceRequest.MostTokens))
         {
-            return $"Token counts must be 0 (output: 1) to {MaxTokens}.";
+            return $"Token counts must be 0 (output: 1) to {InferenceRequest.MostTokens}.";
         }
 
         if (request.CustomAttributes is { } attributes && (attributes.Length > MaxCustomAttributes || !Ascii.IsValid(attributes) || attributes.Any(char.IsControl)))

@@ -8,9 +8,12 @@ internal sealed class StreamedCall(
     ModelCaller caller,
     CallContext call,
     IModelStream stream,
+    CancellationTokenSource running,
     CancellationTokenSource limit,
     CancellationTokenSource linked) : StreamedAnswer, IModelStream
 {
+    private IAsyncEnumerator<ReadOnlyMemory<byte>>? _parts;
+    private Task<bool>? _next;
     private long _bytes;
     private Exception? _failure;
     private bool _callerGaveUp = true;
@@ -36,13 +39,16 @@ internal sealed class StreamedCall(
     public async IAsyncEnumerable<ReadOnlyMemory<byte>> ReadPartsAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {
         using var reading = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, linked.Token);
-        await using var parts = stream.ReadPartsAsync(reading.Token).GetAsyncEnumerator(reading.Token);
+        var parts = _parts ??= stream.ReadPartsAsync(running.Token).GetAsyncEnumerator(running.Token);
         while (true)
         {
             try
             {
-                if (!await parts.MoveNextAsync())
+                reading.Token.ThrowIfCancellationRequested();
+                _next = parts.MoveNextAsync().AsTask();
+                if (!await _next.WaitAsync(reading.Token))
                 {
+                    caller.Written(call);
                     _isWhole = true;
                     yield break;
                 }
@@ -71,19 +77,76 @@ internal sealed class StreamedCall(
         }
 
         _isDisposed = true;
+
+        // A stream that did not end by itself was broken off by its caller, unless it ran into its limit or failed.
+        call.IsLeft = !_isWhole && _next is not { IsFaulted: true } and not { IsCanceled: true };
         try
         {
-            await stream.DisposeAsync();
+            if (!call.IsLeft)
+            {
+                await EndAsync();
+            }
         }
         finally
         {
-            // A stream that did not end by itself was broken off by its caller, unless it ran into its limit or failed.
             _route = _isWhole
                 ? caller.Answered(call, stream.CustomAttributes, _bytes)
                 : (await caller.FailedAsync(call, _failure ?? new OperationCanceledException(), _callerGaveUp, stream.CustomAttributes, _bytes)).Outcome.Route!;
             linked.Dispose();
             limit.Dispose();
             OnEnded?.Invoke();
+            if (call.IsLeft)
+            {
+                _ = SeeOffAsync();
+            }
+        }
+    }
+
+    /// <summary>Reads what nobody wants any more: the model goes on writing, and has the slot until it ends.</summary>
+    private async Task SeeOffAsync()
+    {
+        var failed = false;
+        try
+        {
+            var parts = _parts ??= stream.ReadPartsAsync(running.Token).GetAsyncEnumerator(running.Token);
+            while (await (_next ?? parts.MoveNextAsync().AsTask()))
+            {
+                _next = null;
+            }
+        }
+        catch (Exception exception)
+        {
+            failed = exception is not OperationCanceledException;
+        }
+
+        try
+        {
+            await EndAsync();
+        }
+        catch (Exception)
+        {
+            // As above.
+        }
+        finally
+        {
+            caller.Gone(call, failed);
+        }
+    }
+
+    private async ValueTask EndAsync()
+    {
+        try
+        {
+            if (_parts is not null)
+            {
+                await _parts.DisposeAsync();
+            }
+
+            await stream.DisposeAsync();
+        }
+        finally
+        {
+            running.Dispose();
         }
     }
 }

@@ -13,14 +13,27 @@ internal sealed class DemandTally
     private const int BusyMs = 5;
     private const int UseCost = 6;
     private const int Charged = 7;
+    private const int AnsweredMs = 8;
+    private const int ExpectedMs = 9;
+    private const int High = 10;
 
-    private readonly StripedCounters _counters = new(8);
+    private readonly StripedCounters _counters = new(11);
 
     /// <summary>A request asks for a slot, or a job is on the lane.</summary>
-    public void Arrived() => _counters.Increment(Arrivals);
+    public void Arrived(TrafficClass trafficClass)
+    {
+        _counters.Increment(Arrivals);
+        if (trafficClass == TrafficClass.High)
+        {
+            _counters.Increment(High);
+        }
+    }
+
+    /// <summary>Takes out how many of the arrivals were of the urgent class.</summary>
+    public int TakeHigh() => (int)_counters.Take(High);
 
     /// <summary>A call or job ended.</summary>
-    public void Ended(CallEnd end, long busyMs, Money useCost, Money charged)
+    public void Ended(CallEnd end, long busyMs, long expectedMs, Money useCost, Money charged)
     {
         _counters.Increment(Completions);
         Add(BusyMs, busyMs);
@@ -30,6 +43,8 @@ internal sealed class DemandTally
         {
             case CallEnd.Answered:
                 _counters.Increment(Predictions);
+                Add(AnsweredMs, busyMs);
+                Add(ExpectedMs, expectedMs);
                 break;
             case CallEnd.Throttled:
                 _counters.Increment(Throttled);
@@ -51,6 +66,8 @@ internal sealed class DemandTally
         Throttled = (int)_counters.Take(Throttled),
         Failed = (int)_counters.Take(Failed),
         BusyMilliseconds = _counters.Take(BusyMs),
+        AnsweredMilliseconds = _counters.Take(AnsweredMs),
+        ExpectedMilliseconds = _counters.Take(ExpectedMs),
         Waiting = waiting,
         UseCost = Money.FromNanos(_counters.Take(UseCost)),
         Charged = Money.FromNanos(_counters.Take(Charged)),
@@ -65,6 +82,9 @@ internal sealed class DemandTally
         Add(Throttled, demand.Throttled);
         Add(Failed, demand.Failed);
         Add(BusyMs, demand.BusyMilliseconds);
+        Add(AnsweredMs, demand.AnsweredMilliseconds);
+        Add(ExpectedMs, demand.ExpectedMilliseconds);
+        Add(High, demand.Queue?.HighArrivals ?? 0);
         Add(UseCost, demand.UseCost.Nanos);
         Add(Charged, demand.Charged.Nanos);
     }

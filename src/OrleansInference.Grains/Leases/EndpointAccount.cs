@@ -20,18 +20,29 @@ internal enum CallEnd
     Unanswered = 3,
 }
 
-/// <summary>An endpoint on this silo: its slots, who waits for them, and what is told to its grain.</summary>
-internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grain, LeaseHolderIdentity holder, RouterClock clock, CircuitBreakerOptions? breaker = null)
+/// <summary>
+/// An endpoint on this silo: its slots, who waits for them, and what is told to its grain. Slots are taken from this silo's lease; a request that finds
+/// none becomes a ticket in the grain's queue, and so does one that comes while others of its class or a more urgent one wait anywhere. Then what comes
+/// free goes back at once. Should the grain not be heard for a while, those who wait here are served here, from what the lease still holds.
+/// </summary>
+internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grain, LeaseHolderIdentity holder, RouterClock clock, CircuitBreakerOptions? breaker = null, Func<ISlotObserver?>? observer = null)
     : LeaseAccount(holder, clock)
 {
+    private const int MaxEnvironments = 1_000;
     private static readonly TimeSpan RetryPeriod = TimeSpan.FromMilliseconds(250);
     private static readonly TimeSpan LeastRetry = TimeSpan.FromMilliseconds(20);
+    private static readonly TimeSpan Unheard = TimeSpan.FromSeconds(3);
 
-    private readonly SlotQueue _queue = new();
+    private readonly SlotWaiters _waiters = new();
     private readonly DemandTally _demand = new();
-    private int _isAsking;
+    private readonly Lock _hearing = new();
     private readonly int[] _inFlightByClass = new int[Enum.GetValues<TrafficClass>().Length];
     private int _inFlight;
+    private int _asked;
+    private int _isAsking;
+    private int _isWatching;
+    private long _heardAt = clock.TimeProvider.GetTimestamp();
+    private volatile SlotQueueReply _queue = new();
     private volatile EnvironmentPool? _environments;
     private volatile JobFlow? _jobs;
 
@@ -47,102 +58,111 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
     /// <param name="trafficClass">The class that asks.</param>
     /// <param name="now">The moment.</param>
     /// <param name="statusAt">When the status in the snapshot was taken; 0: there is none.</param>
-    public CandidateLoad LoadFor(TrafficClass trafficClass, long now, long statusAt) => new()
+    public CandidateLoad LoadFor(TrafficClass trafficClass, long now, long statusAt)
     {
-        InFlight = Volatile.Read(ref _inFlight),
-        InFlightUrgent = InFlightAbove(trafficClass),
-        Waiting = _queue.CountUpTo(trafficClass),
-        Available = (int)Math.Min(int.MaxValue, Available),
-        BreakerOpen = Breaker.Blocks(now),
-        WarmEnvironments = _environments?.WarmIdle(now) ?? 0,
-        BacklogChange = _jobs?.UncountedAt(statusAt) ?? 0,
-    };
+        var queue = _queue;
+        return new()
+        {
+            InFlight = Volatile.Read(ref _inFlight),
+            InFlightUrgent = InFlightAbove(trafficClass),
+            Waiting = Math.Max(_waiters.CountUpTo(trafficClass), WaitingUpTo(queue, trafficClass)),
+            Available = queue.WaitingFrom <= trafficClass ? 0 : (int)Math.Min(int.MaxValue, Available),
+            BreakerOpen = Breaker.Blocks(now),
+            WarmEnvironments = _environments?.WarmIdle(now) ?? 0,
+            BacklogChange = _jobs?.UncountedAt(statusAt) ?? 0,
+        };
+    }
 
-    /// <summary>The pool of warm environments of a serverless endpoint.</summary>
-    public EnvironmentPool EnvironmentsOf(EndpointDefinition definition) =>
-        _environments ?? Interlocked.CompareExchange(ref _environments, new(Math.Max(1, definition.MaxInstances)), null) ?? _environments!;
+    /// <summary>The pool of warm environments of a serverless endpoint; large enough for every number of them that SageMaker allows.</summary>
+    public EnvironmentPool Environments => _environments ?? Interlocked.CompareExchange(ref _environments, new(MaxEnvironments), null) ?? _environments!;
 
-    /// <summary>
-    /// A slot, waiting for it until <paramref name="waitUntil"/>; null if there was none by then or too many wait. With it
-    /// at most <paramref name="mostInUse"/> are in use on this silo; only who is as urgent or more is ahead.
-    /// </summary>
+    /// <summary>A slot, waiting for it until it is of use no more; or why there is none.</summary>
     /// <exception cref="OperationCanceledException">The caller gave up.</exception>
-    public async ValueTask<HeldLease?> AcquireAsync(TrafficClass trafficClass, int mostInUse, long deadline, long waitUntil, CancellationToken cancellationToken)
+    public async ValueTask<SlotResult> AcquireAsync(SlotAsk ask, CancellationToken cancellationToken)
     {
         var now = Clock.Now;
-        _demand.Arrived();
-        if (TakeFree(trafficClass, mostInUse, now) is { } free)
+        _demand.Arrived(ask.Class);
+        if (TakeFree(ask.Class, now) is { } free)
         {
-            return free;
+            return new(free);
         }
 
-        if (waitUntil <= now || _queue.Join(trafficClass, deadline, mostInUse) is not { } waiter)
+        if (ask.UsefulUntil <= now)
         {
-            return null;
+            return new(null);
         }
 
-        // A slot that came free since the first look would otherwise wait for the next one to come free.
-        Serve();
-        if (!AskWhileWaiting() && _queue.CountUpTo(trafficClass) == 1)
+        if (_waiters.Join(ask) is not { } waiter)
         {
-            // Who asks at a beat may be a less urgent one that leaves the headroom: the first urgent one does not wait for that beat.
-            _ = AskOnceAsync();
+            return new(null, SlotVerdict.QueueFull, (long)RetryPeriod.TotalMilliseconds);
         }
 
+        Touch(now);
+        Ask();
+        Watch();
         try
         {
-            return await waiter.Served.Task.WaitAsync(Clock.ToWall(TimeSpan.FromMilliseconds(waitUntil - now)), Clock.TimeProvider, cancellationToken);
+            return await waiter.Served.Task.WaitAsync(Clock.ToWall(TimeSpan.FromMilliseconds(ask.UsefulUntil - now)), Clock.TimeProvider, cancellationToken);
         }
         catch (TimeoutException)
         {
-            if (_queue.Leave(waiter))
-            {
-                return null;
-            }
-
-            // The slot came in the same moment.
-            return await waiter.Served.Task;
+            // Unless the slot came in the same moment.
+            return _waiters.Leave(waiter) ? new(null) : await waiter.Served.Task;
         }
         catch (OperationCanceledException)
         {
-            if (!_queue.Leave(waiter))
+            if (!_waiters.Leave(waiter) && (await waiter.Served.Task).Slot is { } slot)
             {
-                (await waiter.Served.Task).Settle(1, 0);
-                Leave(trafficClass);
-                Serve();
+                Return(slot, ask.Class);
             }
 
             throw;
         }
     }
 
-    /// <summary>A slot that is free, asking the endpoint's grain once if this silo has none; null if there is none, or somebody waits.</summary>
-    public async ValueTask<HeldLease?> TryAcquireAsync(TrafficClass trafficClass, int mostInUse)
+    /// <summary>A slot that is free beyond what is kept for the urgent class, asking the endpoint's grain once if this silo has none; null if there is none, or somebody waits.</summary>
+    public async ValueTask<HeldLease?> TryAcquireAsync(TrafficClass trafficClass)
     {
-        var slot = TakeFree(trafficClass, mostInUse, Clock.Now);
-        if (slot is null && _queue.Count == 0 && Available <= 0 && Volatile.Read(ref _inFlight) < mostInUse)
+        var slot = TakeSpare();
+        if (slot is null && !MustWait(TrafficClass.Low))
         {
             await RefillOnceAsync(static () => 1);
-            slot = TakeFree(trafficClass, mostInUse, Clock.Now);
+            slot = TakeSpare();
         }
 
         if (slot is not null)
         {
-            _demand.Arrived();
+            _demand.Arrived(trafficClass);
         }
 
         return slot;
+
+        HeldLease? TakeSpare() => MustWait(TrafficClass.Low) || Available <= _queue.Reserve ? null : TryTake(trafficClass, Clock.Now);
     }
 
     /// <summary>Gives a slot back and counts what the call used.</summary>
-    public void Release(HeldLease held, TrafficClass trafficClass, CallEnd end, long busyMs, Money useCost, Money charged)
+    /// <param name="held">The slot.</param>
+    /// <param name="trafficClass">The class that it was taken for.</param>
+    /// <param name="end">How the call ended.</param>
+    /// <param name="busyMs">How long it had the slot, in milliseconds.</param>
+    /// <param name="expectedMs">How long it was expected to.</param>
+    /// <param name="useCost">What AWS bills for it beyond instances.</param>
+    /// <param name="charged">What it was charged.</param>
+    public void Release(HeldLease held, TrafficClass trafficClass, CallEnd end, long busyMs, double expectedMs, Money useCost, Money charged)
+    {
+        _demand.Ended(end, busyMs, (long)expectedMs, useCost, charged);
+        Return(held, trafficClass);
+    }
+
+    /// <summary>Gives back a slot on which nothing was sent.</summary>
+    public void Return(HeldLease held, TrafficClass trafficClass)
     {
         held.Settle(1, 0);
-        Leave(trafficClass);
-        _demand.Ended(end, busyMs, useCost, charged);
-        if (_queue.Count > 0)
+        Interlocked.Decrement(ref _inFlightByClass[(int)trafficClass]);
+        Interlocked.Decrement(ref _inFlight);
+        if (_waiters.Count > 0 || _queue.WaitingFrom is not null)
         {
-            Serve();
+            GiveBack();
         }
     }
 
@@ -156,7 +176,7 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
     public void JobBegan()
     {
         Touch(Clock.Now);
-        _demand.Arrived();
+        _demand.Arrived(TrafficClass.Low);
     }
 
     /// <summary>A job of the async lane ended.</summary>
@@ -164,12 +184,37 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
     {
         Touch(Clock.Now);
         Jobs.Changed(-1);
-        _demand.Ended(answered ? CallEnd.Answered : CallEnd.Failed, 0, Money.Zero, charged);
+        _demand.Ended(answered ? CallEnd.Answered : CallEnd.Failed, 0, 0, Money.Zero, charged);
+    }
+
+    /// <summary>The grain announces slots, or that requests wait.</summary>
+    public void OnGrant(LeaseGrant grant)
+    {
+        Current.Lease.Apply(grant, Clock.Now);
+        OnRefilled(grant);
     }
 
     protected override async Task<LeaseGrant?> SendAsync(LeaseReport report)
     {
-        var demand = _demand.Take(_queue.Count) with { Used = Residency.TakeUsed() };
+        var queue = _queue;
+
+        // What a lease that was closed reports is not answered with slots.
+        var (joined, left) = report.LeaseId == Current.Lease.LeaseId ? _waiters.Telling() : ([], []);
+        var demand = _demand.Take(_waiters.Count) with
+        {
+            Used = Residency.TakeUsed(),
+            Queue = new()
+            {
+                Observer = observer?.Invoke(),
+                Queue = queue.Queue,
+                Heard = queue.Sequence,
+                Joined = joined,
+                Left = left,
+                HighInFlight = Volatile.Read(ref _inFlightByClass[(int)TrafficClass.High]),
+                HighArrivals = _demand.TakeHigh(),
+                BreakerOpen = Breaker.Blocks(Clock.Now),
+            },
+        };
         var told = _jobs is { } jobs ? jobs.Telling(demand.Arrivals - demand.Completions) : null;
         try
         {
@@ -180,6 +225,7 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
         catch
         {
             told?.Undo();
+            _waiters.Untold(joined, left);
 
             // Told with the next report. If the owner did get this one, its statistics count twice; slots and money do not.
             _demand.PutBack(demand);
@@ -187,17 +233,59 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
         }
     }
 
-    protected override void OnRefilled() => Serve();
+    protected override void OnRefilled(LeaseGrant grant)
+    {
+        if (grant.Queue is not { } queue)
+        {
+            // A grain of an earlier version keeps no queue.
+            ServeHere();
+            return;
+        }
+
+        lock (_hearing)
+        {
+            Volatile.Write(ref _heardAt, Clock.TimeProvider.GetTimestamp());
+            if (queue.Queue != _queue.Queue)
+            {
+                _waiters.TellAgain();
+            }
+            else if (queue.Sequence < _queue.Sequence)
+            {
+                // A message that was overtaken: what it says has been heard.
+                return;
+            }
+
+            _queue = queue;
+            foreach (var answer in queue.Answers)
+            {
+                _waiters.Answer(answer, TakeCalled);
+            }
+        }
+
+        GiveBack();
+        if (_waiters.HasNews)
+        {
+            Ask();
+        }
+
+        HeldLease? TakeCalled(TrafficClass trafficClass) => TryTake(trafficClass, Clock.Now);
+    }
 
     private JobFlow Jobs => _jobs ?? Interlocked.CompareExchange(ref _jobs, new(), null) ?? _jobs!;
 
-    private void Serve()
+    private static int WaitingUpTo(SlotQueueReply queue, TrafficClass trafficClass)
     {
-        if (_queue.Count > 0)
+        var sum = 0;
+        for (var i = 0; i < queue.Waiting.Length && i <= (int)trafficClass; i++)
         {
-            _queue.Serve(waiter => TryTake(waiter.Class, waiter.MostInUse, Clock.Now));
+            sum += queue.Waiting[i];
         }
+
+        return sum;
     }
+
+    /// <summary>Whether a request of the class has to wait its turn although there may be a slot here.</summary>
+    private bool MustWait(TrafficClass trafficClass) => _queue.WaitingFrom <= trafficClass || _waiters.AnyUpTo(trafficClass);
 
     private int InFlightAbove(TrafficClass trafficClass)
     {
@@ -210,15 +298,14 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
         return sum;
     }
 
-    private void Leave(TrafficClass trafficClass)
+    private HeldLease? TakeFree(TrafficClass trafficClass, long now)
     {
-        Interlocked.Decrement(ref _inFlightByClass[(int)trafficClass]);
-        Interlocked.Decrement(ref _inFlight);
-    }
+        if (MustWait(trafficClass) || (trafficClass != TrafficClass.High && _queue.Reserve is > 0 and var reserve && Available <= reserve))
+        {
+            return null;
+        }
 
-    private HeldLease? TakeFree(TrafficClass trafficClass, int mostInUse, long now)
-    {
-        if (_queue.CountUpTo(trafficClass) > 0 || TryTake(trafficClass, mostInUse, now) is not { } free)
+        if (TryTake(trafficClass, now) is not { } free)
         {
             return null;
         }
@@ -227,39 +314,44 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
         return free;
     }
 
-    private HeldLease? TryTake(TrafficClass trafficClass, int mostInUse, long now)
+    private HeldLease? TryTake(TrafficClass trafficClass, long now)
     {
-        if (Interlocked.Increment(ref _inFlight) <= mostInUse && TryReserve(1, now) is { } held)
+        if (TryReserve(1, now) is not { } held)
         {
-            Interlocked.Increment(ref _inFlightByClass[(int)trafficClass]);
-            return held;
+            return null;
         }
 
-        Interlocked.Decrement(ref _inFlight);
-        return null;
+        Interlocked.Increment(ref _inFlight);
+        Interlocked.Increment(ref _inFlightByClass[(int)trafficClass]);
+        return held;
     }
 
-    /// <summary>Begins to ask at a beat; false if that is under way.</summary>
-    private bool AskWhileWaiting()
+    /// <summary>While somebody waits anywhere, what is free here and not kept for the more urgent goes back.</summary>
+    private void GiveBack()
     {
-        if (Interlocked.CompareExchange(ref _isAsking, 1, 0) != 0)
+        var queue = _queue;
+        if (_waiters.Count > 0 && Clock.TimeProvider.GetElapsedTime(Volatile.Read(ref _heardAt)) > Unheard)
         {
-            return false;
+            ServeHere();
+            return;
         }
 
-        _ = AskAsync();
-        return true;
+        var isWaiting = queue.WaitingFrom is not null || _waiters.Count > 0;
+        if (isWaiting && Available > (queue.WaitingFrom == TrafficClass.High || _waiters.AnyUpTo(TrafficClass.High) ? 0 : queue.Reserve))
+        {
+            Ask();
+        }
     }
 
-    private async Task AskOnceAsync()
+    private void ServeHere() => _waiters.ServeHere(trafficClass => TryTake(trafficClass, Clock.Now));
+
+    /// <summary>Sends a report soon; what happens while one is under way goes with the next.</summary>
+    private void Ask()
     {
-        try
+        Volatile.Write(ref _asked, 1);
+        if (Interlocked.CompareExchange(ref _isAsking, 1, 0) == 0)
         {
-            await RefillOnceAsync(static () => 1);
-        }
-        catch (Exception)
-        {
-            // The beat of those who wait asks again.
+            _ = AskAsync();
         }
     }
 
@@ -267,31 +359,50 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
     {
         try
         {
-            while (_queue.Count > 0)
+            while (Interlocked.Exchange(ref _asked, 0) != 0)
             {
-                try
-                {
-                    await RefillOnceAsync(static () => 1);
-                }
-                catch (Exception)
-                {
-                    // The owner is moving or its storage fails; those who wait have a deadline.
-                }
-
-                if (_queue.Count > 0)
-                {
-                    var wait = Clock.ToWall(RetryPeriod);
-                    await Task.Delay(wait < LeastRetry ? LeastRetry : wait, Clock.TimeProvider);
-                }
+                await RefillOnceAsync(() => _queue.Queue == 0 && _waiters.Count > 0 ? 1 : 0);
             }
+        }
+        catch (Exception)
+        {
+            // The owner is moving or its storage fails. Those who wait ask again at their beat, and they have a deadline.
         }
         finally
         {
             Volatile.Write(ref _isAsking, 0);
-            if (_queue.Count > 0)
-            {
-                _ = AskWhileWaiting();
-            }
+        }
+
+        if (Volatile.Read(ref _asked) != 0)
+        {
+            Ask();
+        }
+    }
+
+    /// <summary>Asks again at a beat while anybody waits, should an announcement have been lost.</summary>
+    private void Watch()
+    {
+        if (Interlocked.CompareExchange(ref _isWatching, 1, 0) == 0)
+        {
+            _ = WatchAsync();
+        }
+    }
+
+    private async Task WatchAsync()
+    {
+        while (_waiters.Count > 0)
+        {
+            var wait = Clock.ToWall(RetryPeriod);
+            await Task.Delay(wait < LeastRetry ? LeastRetry : wait, Clock.TimeProvider);
+            Touch(Clock.Now);
+            GiveBack();
+            Ask();
+        }
+
+        Volatile.Write(ref _isWatching, 0);
+        if (_waiters.Count > 0)
+        {
+            Watch();
         }
     }
 }

@@ -81,7 +81,7 @@ internal abstract class LeaseAccount(LeaseHolderIdentity holder, RouterClock clo
     protected abstract Task<LeaseGrant?> SendAsync(LeaseReport report);
 
     /// <summary>Called after a grant has been applied.</summary>
-    protected virtual void OnRefilled()
+    protected virtual void OnRefilled(LeaseGrant grant)
     {
     }
 
@@ -116,7 +116,7 @@ internal abstract class LeaseAccount(LeaseHolderIdentity holder, RouterClock clo
                 held.Lease.Apply(grant, Clock.Now);
                 if (!held.Lease.IsClosed)
                 {
-                    OnRefilled();
+                    OnRefilled(grant);
                     return grant;
                 }
 

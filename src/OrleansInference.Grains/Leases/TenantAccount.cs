@@ -20,6 +20,7 @@ internal sealed class TenantAccount(TenantId tenant, ITenantGrain grain, LeaseHo
 {
     private const long FreshMs = 10_000;
     private const long ScarceMs = 1_000;
+    private const long LongestWaitMs = 86_400_000;
     private const long ComeBackMs = 1_000;
 
     // Each round admits somebody or tells that the money is short; this only bounds what cannot happen.
@@ -71,9 +72,13 @@ internal sealed class TenantAccount(TenantId tenant, ITenantGrain grain, LeaseHo
         return Learn(shortage, refused is { } tooMuch && shortage.Available < tooMuch ? tooMuch : null);
     }
 
-    /// <summary>Reserves a charge cap: from the lease, else by asking the tenant's grain for as much.</summary>
-    public ValueTask<MoneyReply> ReserveAsync(Money amount) =>
-        TryReserveHere(amount) is { } reservation ? new(new MoneyReply(reservation, 0)) : AskAsync(amount);
+    /// <summary>Reserves a charge cap: from the lease, else by asking the tenant's grain for as much, as long as that is of use.</summary>
+    /// <param name="amount">The charge cap.</param>
+    /// <param name="deadline">When the money is of no use any more, Unix ms.</param>
+    /// <param name="cancellationToken">The caller gives up.</param>
+    /// <exception cref="OperationCanceledException">The caller gave up.</exception>
+    public ValueTask<MoneyReply> ReserveAsync(Money amount, long deadline, CancellationToken cancellationToken) =>
+        TryReserveHere(amount) is { } reservation ? new(new MoneyReply(reservation, 0)) : AskUntilAsync(amount, deadline, cancellationToken);
 
     /// <summary>Reserves a charge cap from the lease; null if it does not have as much.</summary>
     public MoneyReservation? TryReserveHere(Money amount)
@@ -116,7 +121,39 @@ internal sealed class TenantAccount(TenantId tenant, ITenantGrain grain, LeaseHo
         return lease.Grant;
     }
 
-    private async ValueTask<MoneyReply> AskAsync(Money amount)
+    private async ValueTask<MoneyReply> AskUntilAsync(Money amount, long deadline, CancellationToken cancellationToken)
+    {
+        var asking = AskAsync(amount);
+        try
+        {
+            return await asking.WaitAsync(Clock.ToWall(TimeSpan.FromMilliseconds(Math.Clamp(deadline - Clock.Now, 0, LongestWaitMs))), Clock.TimeProvider, cancellationToken);
+        }
+        catch (TimeoutException) when (!asking.IsCompleted)
+        {
+            _ = GiveBackAsync(asking);
+            return new(null, ComeBackMs, "the ledger did not answer before the deadline");
+        }
+        catch (OperationCanceledException) when (!asking.IsCompleted)
+        {
+            _ = GiveBackAsync(asking);
+            throw;
+        }
+    }
+
+    // What comes too late is nobody's.
+    private static async Task GiveBackAsync(Task<MoneyReply> asking)
+    {
+        try
+        {
+            (await asking).Reservation?.Settle(Money.Zero);
+        }
+        catch (Exception)
+        {
+            // Nothing was reserved.
+        }
+    }
+
+    private async Task<MoneyReply> AskAsync(Money amount)
     {
         Round round;
         BudgetShortage? shortage = null;
@@ -127,7 +164,7 @@ internal sealed class TenantAccount(TenantId tenant, ITenantGrain grain, LeaseHo
             var now = Clock.Now;
             if (_lease is { Tenant: not null, Grant: null })
             {
-                return await ReserveAsync(amount);
+                return new(TryReserveHere(amount), 0);
             }
 
             if (_lease?.Tenant is null)
@@ -190,7 +227,7 @@ internal sealed class TenantAccount(TenantId tenant, ITenantGrain grain, LeaseHo
         lock (_rounds)
         {
             var round = _next ??= new();
-            round.Sum += amount;
+            round.Sum = (long)Math.Min(long.MaxValue / 2, (decimal)round.Sum + amount);
             round.Least = amount > 0 ? Math.Min(round.Least, amount) : round.Least;
             return round.Run ??= RunAsync(round);
         }

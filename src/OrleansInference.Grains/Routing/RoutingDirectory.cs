@@ -184,8 +184,8 @@ internal sealed partial class RoutingDirectory(
 
         lock (entry)
         {
-            // A pushed snapshot may be overtaken by a newer one.
-            if (entry.Routes?.Table is { } table && (snapshot.Version == table.Version || (!isAnswer && snapshot.Version < table.Version)))
+            // A snapshot may be overtaken by a newer one. Only the answer of another activation may count from below: what the earlier one made has not happened.
+            if (entry.Routes?.Table is { } table && (snapshot.Version == table.Version || (snapshot.Version < table.Version && (!isAnswer || snapshot.Activation == table.Snapshot.Activation))))
             {
                 return;
             }

@@ -233,6 +233,24 @@ public sealed class Escrow
     public void Await(long units, long now) =>
         (_awaited, _awaitedUntil) = (now < _awaitedUntil ? Math.Max(_awaited, units) : units, now + Options.LeaseMs);
 
+    /// <summary>
+    /// Grants units to a holder that has not just reported; null if it has no lease open that may be spent from. The lease is not renewed by it. The caller
+    /// answers for it that so many are available.
+    /// </summary>
+    public LeaseRecord? Give(string holder, long units, long now)
+    {
+        for (var i = _leases.Count - 1; i >= 0; i--)
+        {
+            var lease = _leases[i];
+            if (lease.Holder == holder && !lease.Fenced && now < lease.SpendUntil)
+            {
+                return _leases[i] = lease with { Granted = checked(lease.Granted + units) };
+            }
+        }
+
+        return null;
+    }
+
     /// <summary>Renews no lease of this holder any more: it is believed dead. What is out stays out until the leases end.</summary>
     public void Fence(string holder)
     {

@@ -28,6 +28,7 @@ public sealed class DemandForecast
     private const double FastMs = 60_000;
     private const double SlowMs = 900_000;
     private const double TireMs = 600_000;
+    private const double LeastSeenMs = 3_000;
     private const double ServiceFadeMs = 1_800_000;
     private const double CountFadeMs = 1_800_000;
     private const double LeastCountMs = 10_000;
@@ -56,7 +57,7 @@ public sealed class DemandForecast
     }
 
     /// <summary>Arrivals per second in the last minute or so.</summary>
-    public double RecentRate => Over(_state.Fast, _state.FastWeight);
+    public double RecentRate => Over(_state.Fast, Math.Max(_state.FastWeight, 1 - Math.Exp(-LeastSeenMs / FastMs)));
 
     /// <summary>How far the time of day is taken into account, 0..1.</summary>
     public double SeasonSkill => _season.Skill;
@@ -142,7 +143,7 @@ public sealed class DemandForecast
     // What counts for the calls in progress is how many come within a service time or two; slower changes are changes of the rate.
     private double CountMs => _state.Ended < PriorEnded ? LeastCountMs : Math.Clamp(2 * _state.BusyMs / _state.Ended, LeastCountMs, MostCountMs);
 
-    private double Mean => Over(_state.Slow, _state.SlowWeight);
+    private double Mean => Over(_state.Slow, Math.Max(_state.SlowWeight, 1 - Math.Exp(-LeastSeenMs / SlowMs)));
 
     private double MeanAt(long horizonMs)
     {
@@ -248,6 +249,6 @@ public sealed class DemandForecast
 
     private static double Over(double sum, double weight) => weight > 0 ? sum / weight : 0;
 
-    // Seconds of plain counting that would tell a rate as well as the weighted mean does.
-    private static double SeenSeconds(double fadeMs, double weight) => fadeMs / 1000 * 2 * weight / (2 - Math.Min(1, weight));
+    // Seconds of plain counting that would tell a rate as well as the weighted mean does. A first instant tells nothing: as if a few seconds had been seen.
+    private static double SeenSeconds(double fadeMs, double weight) => weight <= 0 ? 0 : Math.Max(LeastSeenMs / 1000, fadeMs / 1000 * 2 * weight / (2 - Math.Min(1, weight)));
 }

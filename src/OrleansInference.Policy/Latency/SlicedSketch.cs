@@ -4,8 +4,8 @@ using System.Collections.Immutable;
 namespace OrleansInference.Latency;
 
 /// <summary>
-/// A sketch of the recent past. Samples of the last slices count in full; what is older fades by half each half-life, but
-/// not below a floor: silence is no evidence, so an idle endpoint is remembered as it was. Not safe for concurrent use.
+/// A sketch of the recent past. Samples of the last slices count in full; what is older fades by half each half-life down to a floor, and from there
+/// more slowly: an endpoint that is seldom used is remembered, but a bad moment is not held against one that gets no more requests for it. Not safe for concurrent use.
 /// </summary>
 public sealed class SlicedSketch
 {
@@ -18,8 +18,11 @@ public sealed class SlicedSketch
     /// <summary>Time in which the weight of older samples halves, in milliseconds.</summary>
     public const long HalfLifeMs = 120_000;
 
-    /// <summary>Weight, in samples, that is remembered however long ago it was, until as many newer samples have come.</summary>
+    /// <summary>Weight, in samples, below which what is older fades at <see cref="LongHalfLifeMs"/>, until as many newer samples have come.</summary>
     public const double Floor = 200;
+
+    /// <summary>Time in which the weight of older samples halves once there are no more than <see cref="Floor"/>, in milliseconds.</summary>
+    public const long LongHalfLifeMs = 900_000;
 
     private readonly QuantileSketch?[] _ring = new QuantileSketch?[Slices];
     private double[]? _older;
@@ -164,13 +167,15 @@ public sealed class SlicedSketch
 
     private void Fade(double elapsedMs)
     {
-        var floor = Math.Max(0, Floor - RecentCount());
-        if (_older is null || _olderWeight <= floor)
+        if (_older is null || _olderWeight <= 0)
         {
             return;
         }
 
-        var factor = Math.Max(Math.Pow(0.5, elapsedMs / HalfLifeMs), floor / _olderWeight);
+        // Quickly down to the floor, slowly from there.
+        var floor = Math.Max(0, Floor - RecentCount());
+        var toFloor = _olderWeight > floor && floor > 0 ? HalfLifeMs * Math.Log2(_olderWeight / floor) : _olderWeight > floor ? double.PositiveInfinity : 0;
+        var factor = Math.Pow(0.5, (Math.Min(elapsedMs, toFloor) / HalfLifeMs) + (Math.Max(0, elapsedMs - toFloor) / LongHalfLifeMs));
         double total = 0;
         foreach (ref var weight in _older.AsSpan())
         {

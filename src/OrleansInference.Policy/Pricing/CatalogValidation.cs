@@ -11,7 +11,7 @@ public static class CatalogValidation
     private const double MaxDeadlineSeconds = 31_622_400;
 
     // Far above every price there is, and far below where a price times memory no longer fits.
-    private static readonly Money MaxPrice = Money.FromNanos(1_000_000 * Money.NanosPerDollar);
+    internal static readonly Money MaxPrice = Money.FromNanos(1_000_000 * Money.NanosPerDollar);
     private const decimal MaxIdleMargin = 100;
 
     /// <summary>Every problem, as <c>path: what is wrong; remedy</c>, in catalog order; empty if the catalog can be put in force.</summary>
@@ -22,6 +22,11 @@ public static class CatalogValidation
         if (catalog.InstancePrices is null || catalog.Deadlines is null)
         {
             problems.Add(catalog.Deadlines is null ? "deadlines" : "instancePrices", $"it is null; leave it out for the default");
+            return problems.ToImmutable();
+        }
+
+        if (Nulls(catalog, problems))
+        {
             return problems.ToImmutable();
         }
 
@@ -39,15 +44,57 @@ public static class CatalogValidation
         for (var i = 0; i < Length(catalog.SharedEndpoints); i++)
         {
             var name = catalog.SharedEndpoints[i].Name;
-            problems.Require(catalog.Models.Any(model => model.Variants.Any(variant => variant.Endpoints.Any(endpoint => endpoint.Shared == name))), $"sharedEndpoints[{i}]", $"no model uses shared endpoint '{name}', whose instances would be kept for nothing; name it as shared or remove it");
+            problems.Require(Endpoints(catalog).Any(endpoint => endpoint.Shared == name), $"sharedEndpoints[{i}]", $"no model uses shared endpoint '{name}', whose instances would be kept for nothing; name it as shared or remove it");
         }
 
         TenantValidation.Validate(catalog, models.ContainsKey, problems);
         return problems.ToImmutable();
     }
 
+    /// <summary>Whether anything is missing where something is listed; what is around it cannot be checked then.</summary>
+    private static bool Nulls(CatalogDefinition catalog, ProblemList problems)
+    {
+        var before = problems.Count;
+        Nulls(catalog.SharedEndpoints, "sharedEndpoints", problems);
+        Nulls(catalog.Models, "models", problems);
+        for (var i = 0; i < Length(catalog.Models); i++)
+        {
+            var variants = catalog.Models[i]?.Variants ?? default;
+            Nulls(variants, $"models[{i}].variants", problems);
+            for (var j = 0; j < Length(variants); j++)
+            {
+                Nulls(variants[j]?.Endpoints ?? default, $"models[{i}].variants[{j}].endpoints", problems);
+            }
+        }
+
+        Nulls(catalog.Tenants, "tenants", problems);
+        for (var i = 0; i < Length(catalog.Tenants); i++)
+        {
+            Nulls(catalog.Tenants[i]?.Budgets ?? default, $"tenants[{i}].budgets", problems);
+        }
+
+        return problems.Count > before;
+    }
+
+    private static void Nulls<T>(ImmutableArray<T> list, string path, ProblemList problems)
+        where T : class
+    {
+        for (var i = 0; i < Length(list); i++)
+        {
+            if (list[i] is null)
+            {
+                problems.Add($"{path}[{i}]", $"it is null; describe it or remove it");
+            }
+        }
+    }
+
     /// <summary>Length of an array that may never have been set.</summary>
     internal static int Length<T>(ImmutableArray<T> array) => array.IsDefault ? 0 : array.Length;
+
+    private static IEnumerable<EndpointDefinition> Endpoints(CatalogDefinition catalog) =>
+        Items(catalog.Models).SelectMany(static model => Items(model.Variants)).SelectMany(static variant => Items(variant.Endpoints));
+
+    private static ImmutableArray<T> Items<T>(ImmutableArray<T> list) => list.IsDefault ? [] : list;
 
     private static void Prices(CatalogDefinition catalog, ProblemList problems)
     {
@@ -65,7 +112,7 @@ public static class CatalogValidation
         Deadline(catalog.Deadlines.Low, "deadlines.low", problems);
     }
 
-    private static void Price(Money price, string path, ProblemList problems)
+    internal static void Price(Money price, string path, ProblemList problems)
     {
         problems.RequireNotNegative(price, path);
         problems.Require(price <= MaxPrice, path, $"{price} $ is above {MaxPrice}, the highest price that is reckoned with; give dollars, not a smaller unit");

@@ -57,6 +57,7 @@ internal static class EndpointValidation
         if (endpoint.Prior is { } prior)
         {
             Prior(prior, $"{path}.prior", problems);
+            problems.Require(endpoint.Shared is not null || !(endpoint.MaxServiceSeconds > 0) || prior.ServiceP50Seconds <= endpoint.MaxServiceSeconds, $"{path}.prior.serviceP50Seconds", $"{prior.ServiceP50Seconds} s is longer than a call may run ({endpoint.MaxServiceSeconds} s), so nothing would ever be sent; lower it, or raise maxServiceSeconds");
         }
         else
         {
@@ -90,10 +91,8 @@ internal static class EndpointValidation
         }
         else
         {
-            problems.Require(
-                endpoint.Tariff is not null || prices.HasPrice(endpoint),
-                $"{path}.instanceType",
-                $"'{endpoint.InstanceType}' has no price; add it to instancePrices or give the endpoint a tariff");
+            // A tariff is what a tenant pays. Without the price of what AWS bills the endpoint would seem to cost nothing, and draw every request.
+            problems.Require(prices.HasPrice(endpoint), $"{path}.instanceType", $"'{endpoint.InstanceType}' has no price; add it to instancePrices");
         }
 
         problems.Require(endpoint.MemoryMb == 0, $"{path}.memoryMb", $"{endpoint.MemoryMb} is set but only serverless endpoints have it; set it to 0");
@@ -116,11 +115,11 @@ internal static class EndpointValidation
     {
         if (tariff is not null)
         {
-            problems.RequireNotNegative(tariff.PerSlotSecond, $"{path}.perSlotSecond");
-            problems.RequireNotNegative(tariff.PerRequest, $"{path}.perRequest");
-            problems.RequireNotNegative(tariff.PerThousandInputTokens, $"{path}.perThousandInputTokens");
-            problems.RequireNotNegative(tariff.PerThousandOutputTokens, $"{path}.perThousandOutputTokens");
-            problems.RequireNotNegative(tariff.PerGigabyte, $"{path}.perGigabyte");
+            CatalogValidation.Price(tariff.PerSlotSecond, $"{path}.perSlotSecond", problems);
+            CatalogValidation.Price(tariff.PerRequest, $"{path}.perRequest", problems);
+            CatalogValidation.Price(tariff.PerThousandInputTokens, $"{path}.perThousandInputTokens", problems);
+            CatalogValidation.Price(tariff.PerThousandOutputTokens, $"{path}.perThousandOutputTokens", problems);
+            CatalogValidation.Price(tariff.PerGigabyte, $"{path}.perGigabyte", problems);
         }
     }
 

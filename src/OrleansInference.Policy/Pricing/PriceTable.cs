@@ -49,7 +49,7 @@ public sealed class PriceTable
 
         if (!HasPrice(endpoint))
         {
-            throw new ArgumentException($"Instance type '{endpoint.InstanceType}' of endpoint {endpoint.Name} has no price; add it to instancePrices or give the endpoint a tariff.", nameof(endpoint));
+            throw new ArgumentException($"Instance type '{endpoint.InstanceType}' of endpoint {endpoint.Name} has no price; add it to instancePrices.", nameof(endpoint));
         }
 
         if (endpoint.Lane == Lane.Serverless)

@@ -8,6 +8,8 @@ internal sealed class ProblemList
 {
     private readonly ImmutableArray<string>.Builder _problems = ImmutableArray.CreateBuilder<string>();
 
+    public int Count => _problems.Count;
+
     public void Add(string path, FormattableString problem) =>
         _problems.Add($"{path}: {problem.ToString(CultureInfo.InvariantCulture)}");
 

@@ -79,15 +79,34 @@ internal static class TenantValidation
         }
 
         double best = -1;
+        var tooLow = new List<(int Named, ModelName Model, double Best)>();
         for (var i = 0; i < CatalogValidation.Length(catalog.Models); i++)
         {
             var model = catalog.Models[i];
-            if (allowed == 0 || tenant.Models.Contains(model.Name))
+            var named = allowed == 0 ? -1 : tenant.Models.IndexOf(model.Name);
+            if (allowed > 0 && named < 0)
             {
-                for (var j = 0; j < CatalogValidation.Length(model.Variants); j++)
-                {
-                    best = Math.Max(best, model.Variants[j].Quality);
-                }
+                continue;
+            }
+
+            double of = -1;
+            for (var j = 0; j < CatalogValidation.Length(model.Variants); j++)
+            {
+                of = Math.Max(of, model.Variants[j].Quality);
+            }
+
+            best = Math.Max(best, of);
+            if (named >= 0 && of >= 0 && tenant.MinQuality > of)
+            {
+                tooLow.Add((named, model.Name, of));
+            }
+        }
+
+        if (tenant.MinQuality <= best)
+        {
+            foreach (var (named, model, of) in tooLow)
+            {
+                problems.Add($"{path}.models[{named}]", $"the best variant of '{model}' has quality {of}, below the tenant's minQuality of {tenant.MinQuality}, so no request could be routed; lower the floor or remove the model here");
             }
         }
 

@@ -40,8 +40,8 @@ public sealed class Candidate
             _ => Math.Max(1, status?.Slots ?? InService * perInstance),
         };
 
-        // Square-root staffing (Halfin, Whitt 1981): about √slots of spare ones keep the wait of the urgent class small.
-        Headroom = endpoint.Lane == Lane.Realtime ? Math.Max(1, (int)Math.Ceiling(Math.Sqrt(Slots))) : 0;
+        // As measured; before anything was, square-root staffing (Halfin, Whitt 1981): about √slots of spare ones keep the wait of the urgent class small.
+        Headroom = endpoint.Lane == Lane.Realtime ? status?.Headroom ?? Math.Max(1, (int)Math.Ceiling(Math.Sqrt(Slots))) : 0;
 
         // Sakasegawa (1977): the queue of M/M/c is about ρ^√(2(c+1)) / (1-ρ).
         _exponent = Math.Sqrt(2.0 * (Slots + 1));
@@ -99,7 +99,8 @@ public sealed class Candidate
     /// <summary>Slots that lower classes leave free for <see cref="TrafficClass.High"/>.</summary>
     internal int Headroom { get; }
 
-    internal long MaxServiceMs { get; }
+    /// <summary>The longest that a call may run, in milliseconds: no model runs longer.</summary>
+    public long MaxServiceMs { get; }
 
     /// <summary>Operator's cost of an instance (serverless: an execution) per millisecond, in nano-dollars.</summary>
     internal double InstanceMsCost { get; }

@@ -23,6 +23,9 @@ public enum DecisionOutcome
 
     /// <summary>The request's constraints leave nothing.</summary>
     NoCandidate = 6,
+
+    /// <summary>Nothing meets the deadline at the target probability; one of the few requests that are sent to the likeliest all the same, so that what is believed of it stays true.</summary>
+    Probe = 7,
 }
 
 /// <summary>The chosen candidate, or why there is none.</summary>

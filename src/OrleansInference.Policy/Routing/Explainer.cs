@@ -23,7 +23,7 @@ public static class Explainer
                 Endpoint = candidate.Endpoint.Name,
                 Lane = candidate.Lane,
                 Chosen = candidate.Index == decision.Chosen,
-                Reason = candidate.Index == decision.Chosen ? WhyChosen(decision) : WhyNot(table, candidate, request, tenant, decision, quote),
+                Reason = candidate.Index == decision.Chosen ? WhyChosen(decision, tenant) : WhyNot(table, candidate, request, tenant, decision, quote),
                 P50Seconds = quoted ? CompletionMs(candidate, decision.SizeClass, quote, 0.5) / 1000 : 0,
                 P99Seconds = quoted ? CompletionMs(candidate, decision.SizeClass, quote, 0.99) / 1000 : 0,
                 ProbabilityInTime = quote.ProbabilityInTime,
@@ -95,9 +95,9 @@ public static class Explainer
         var model = table.Model;
         var (code, message) = decision.Outcome switch
         {
-            DecisionOutcome.DeadlineUnreachable => (ProblemCode.DeadlineUnreachable, DeadlineMessage(table, request, quotes)),
+            DecisionOutcome.DeadlineUnreachable => (ProblemCode.DeadlineUnreachable, DeadlineMessage(table, request, tenant, decision, quotes)),
             DecisionOutcome.BudgetShort => (ProblemCode.BudgetExhausted, $"The budget does not cover the cheapest route of model {model} that meets the deadline and that the low-budget policy allows: {shortage?.Reason ?? $"{decision.CapNeeded} $ are needed, and more than {tenant.MaxAffordableCap} $ is not available"}. Raise the budget, wait until it frees, or allow cheaper lanes or variants in the low-budget policy."),
-            DecisionOutcome.Unavailable => (ProblemCode.UpstreamUnavailable, $"Every endpoint of model {model} that could serve the request is failing, draining or was tried; try again."),
+            DecisionOutcome.Unavailable => (ProblemCode.UpstreamUnavailable, $"No endpoint of model {model} can serve the request now: {Reasons(table, request, tenant, decision, quotes)}. Try again."),
             DecisionOutcome.PayloadTooLarge => (ProblemCode.PayloadTooLarge, $"The body of {request.PayloadBytes} bytes is larger than the {LargestPayload(table)} bytes that model {model} takes; send it by reference to the async lane or make it smaller."),
             _ => (ProblemCode.NoCandidate, $"No endpoint of model {model} satisfies the request: {Reasons(table, request, tenant, decision, quotes)}. Loosen the constraint that is named."),
         };
@@ -134,8 +134,10 @@ public static class Explainer
         return high;
     }
 
-    private static string WhyChosen(in Decision decision) => (decision.Outcome, decision.LowBudget) switch
+    private static string WhyChosen(in Decision decision, in TenantRouting tenant) => (decision.Outcome, decision.LowBudget) switch
     {
+        (_, null) when tenant.Policy == RoutingPolicyKind.FixedRule => $"the fixed rule sends class {decision.Class} to this lane, or to the next more urgent one that the model has; whether it is in time was not asked",
+        (DecisionOutcome.Probe, _) => "none is likely enough to be in time; one of a few that are sent to the likeliest all the same, to see whether it has become quicker",
         (DecisionOutcome.BestEffort, _) => "likeliest of those that may miss the deadline (best effort)",
         (_, LowBudgetStep.CheaperLane) => "least score that the budget covers, by a cheaper lane",
         (_, LowBudgetStep.SmallerVariant) => "least score that the budget covers, by a smaller variant",
@@ -147,7 +149,7 @@ public static class Explainer
         var endpoint = candidate.Endpoint;
         return quote.Dropped switch
         {
-            DropReason.Excluded => "failed this request before",
+            DropReason.Excluded => "was tried for this request before",
             DropReason.Draining => "is being drained",
             DropReason.Unhealthy => "has failed, or its breaker is open",
             DropReason.Lane => $"lane {candidate.Lane} is not allowed by the request",
@@ -169,20 +171,33 @@ public static class Explainer
         };
     }
 
-    private static string DeadlineMessage(RoutingTable table, in RouteRequest request, ReadOnlySpan<Quote> quotes)
+    private static string DeadlineMessage(RoutingTable table, in RouteRequest request, in TenantRouting tenant, in Decision decision, ReadOnlySpan<Quote> quotes)
     {
         double best = 0;
         Candidate? closest = null;
+        var others = new List<string>();
         foreach (var candidate in table.Candidates)
         {
-            if (quotes[candidate.Index].Dropped is DropReason.Deadline or DropReason.ServiceTooLong && quotes[candidate.Index].ProbabilityInTime >= best)
+            ref readonly var quote = ref quotes[candidate.Index];
+            if (quote.Dropped is not (DropReason.Deadline or DropReason.ServiceTooLong))
             {
-                best = quotes[candidate.Index].ProbabilityInTime;
+                others.Add($"{candidate.Endpoint.Name} {WhyNot(table, candidate, request, tenant, decision, quote)}");
+            }
+            else if (quote.ProbabilityInTime >= best)
+            {
+                best = quote.ProbabilityInTime;
                 closest = candidate;
             }
         }
 
-        return Invariant($"No endpoint of model {table.Model} answers within {(request.Deadline - request.Now) / 1000.0} s with probability {table.Snapshot.TargetProbability}; the likeliest, {closest?.Endpoint.Name}, does with {best:0.####}. Give it more time, let it answer as a job, or allow best effort.");
+        var seconds = (request.Deadline - request.Now) / 1000.0;
+        if (closest is { Lane: Lane.Async or Lane.Batch } && !request.CanDefer)
+        {
+            seconds = Math.Min(seconds, request.InlineWaitMs / 1000.0);
+        }
+
+        var rest = others.Count == 0 ? "" : $" Of the others: {string.Join("; ", others)}.";
+        return Invariant($"No endpoint of model {table.Model} answers within {seconds} s{(seconds < (request.Deadline - request.Now) / 1000.0 ? ", as long as an answer of a job's lane is waited for in line," : "")} with probability {table.Snapshot.TargetProbability}; the likeliest, {closest?.Endpoint.Name}, does with {Math.Floor(best * 10_000) / 10_000:0.####}.{rest} Give it more time, let it answer as a job, or allow best effort.");
     }
 
     private static string Reasons(RoutingTable table, in RouteRequest request, in TenantRouting tenant, in Decision decision, ReadOnlySpan<Quote> quotes)

@@ -11,10 +11,17 @@ internal static class FixedRule
     private static ReadOnlySpan<Lane> Order => [Lane.Batch, Lane.Async, Lane.Realtime, Lane.Serverless];
 
     /// <summary>Leaves one lane's candidates in the sets and marks the others.</summary>
-    public static void Narrow(ReadOnlySpan<Candidate> candidates, Span<Quote> quotes, TrafficClass trafficClass, ref ulong feasible, ref ulong unlikely)
+    public static void Narrow(ReadOnlySpan<Candidate> candidates, Span<Quote> quotes, in RouteRequest request, TrafficClass trafficClass, ref ulong feasible, ref ulong unlikely)
     {
         var open = feasible | unlikely;
         ulong kept = 0;
+        for (var rest = unlikely; rest != 0 && !request.CanDefer; rest &= rest - 1)
+        {
+            // A lane of jobs is of no use to a caller who would be gone before its answer.
+            var i = BitOperations.TrailingZeroCount(rest);
+            open &= candidates[i].Lane is Lane.Async or Lane.Batch && quotes[i].ProbabilityInTime <= 0 ? ~(1UL << i) : ~0UL;
+        }
+
         for (var start = (int)TrafficClass.Low - (int)trafficClass; start < Order.Length && kept == 0; start++)
         {
             kept = OfLane(candidates, open, Order[start]);

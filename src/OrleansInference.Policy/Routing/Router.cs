@@ -1,3 +1,5 @@
+using System.Numerics;
+
 namespace OrleansInference.Routing;
 
 /// <summary>
@@ -7,6 +9,11 @@ namespace OrleansInference.Routing;
 public static class Router
 {
     private const long UnavailableRetryMs = 2_000;
+
+    /// <summary>Of so many requests that would be refused for the deadline alone one is sent all the same, if it is likelier than not to be in time: who gets no more requests could not show that it has become quicker.</summary>
+    private const ulong ProbeOneOf = 16;
+
+    private const double LeastProbeChance = 0.5;
 
     /// <summary>
     /// Decides where a request goes. A pure function of its arguments; allocates nothing.
@@ -69,7 +76,7 @@ public static class Router
         var fixedRule = tenant.Policy == RoutingPolicyKind.FixedRule;
         if (fixedRule)
         {
-            FixedRule.Narrow(candidates, quotes, trafficClass, ref feasible, ref unlikely);
+            FixedRule.Narrow(candidates, quotes, request, trafficClass, ref feasible, ref unlikely);
         }
 
         if (request.Deadline <= request.Now)
@@ -78,7 +85,14 @@ public static class Router
             unlikely = 0;
         }
 
-        var byLikelihood = feasible == 0 && (tenant.BestEffort || fixedRule);
+        var isProbe = false;
+        if (feasible == 0 && !tenant.BestEffort && !fixedRule && Selection.Draw(request.Seed) % ProbeOneOf == 0)
+        {
+            unlikely = Probes(candidates, quotes, unlikely);
+            isProbe = unlikely != 0;
+        }
+
+        var byLikelihood = feasible == 0 && (tenant.BestEffort || fixedRule || isProbe);
         var budget = new BudgetedChoice(table, request, tenant, byLikelihood ? unlikely : feasible, byLikelihood);
         var chosen = budget.Choose(quotes);
         var decision = new Decision { Chosen = chosen, Class = trafficClass, TableVersion = table.Version, SizeClass = sizeClass };
@@ -86,7 +100,7 @@ public static class Router
         {
             return decision with
             {
-                Outcome = byLikelihood && !fixedRule ? DecisionOutcome.BestEffort : DecisionOutcome.Routed,
+                Outcome = isProbe ? DecisionOutcome.Probe : byLikelihood && !fixedRule ? DecisionOutcome.BestEffort : DecisionOutcome.Routed,
                 ChargeCap = quotes[chosen].ChargeCap,
                 LongestCallMs = quotes[chosen].LongestCallMs,
                 ProbabilityInTime = quotes[chosen].ProbabilityInTime,
@@ -108,6 +122,20 @@ public static class Router
                 _ => 0,
             },
         };
+    }
+
+    /// <summary>Those of a set that answer in line and are likelier than not to be in time.</summary>
+    private static ulong Probes(ReadOnlySpan<Candidate> candidates, ReadOnlySpan<Quote> quotes, ulong set)
+    {
+        ulong probes = 0;
+        for (; set != 0; set &= set - 1)
+        {
+            var i = BitOperations.TrailingZeroCount(set);
+            var isOne = quotes[i].Dropped == DropReason.Deadline && quotes[i].ProbabilityInTime >= LeastProbeChance && candidates[i].Lane is Lane.Realtime or Lane.Serverless;
+            probes |= isOne ? 1UL << i : 0;
+        }
+
+        return probes;
     }
 
     /// <summary>What a refusal is called: by the candidate that came furthest.</summary>

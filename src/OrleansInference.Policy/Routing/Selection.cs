@@ -135,6 +135,9 @@ internal static class Selection
         return BitOperations.TrailingZeroCount(set);
     }
 
+    /// <summary>A draw from a seed that is independent of how ties are broken by it.</summary>
+    public static ulong Draw(ulong seed) => Mix(~seed);
+
     // SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): seeds that count up give unrelated draws.
     private static ulong Mix(ulong seed)
     {

@@ -48,7 +48,7 @@ public static class CatalogFile
         }
         catch (JsonException exception)
         {
-            foreach (var problem in Problems(path, json, exception))
+            foreach (var problem in Problems(path, json, static catalog => CatalogValidation.Validate(catalog), exception))
             {
                 problems.Add(problem);
             }
@@ -74,17 +74,22 @@ public static class CatalogFile
         _ => node?.DeepClone(),
     };
 
-    private static IEnumerable<string> Problems(string path, byte[] json, JsonException first)
+    /// <summary>What is wrong with JSON that is no catalog, with the line and key of each problem.</summary>
+    /// <param name="source">What the problems are said to be in.</param>
+    /// <param name="json">The JSON.</param>
+    /// <param name="validate">Checks what is left when what has the wrong form is taken out.</param>
+    /// <param name="first">What the reader said first, for when nothing more can be told.</param>
+    internal static IEnumerable<string> Problems(string source, byte[] json, Func<CatalogDefinition, IEnumerable<string>> validate, JsonException? first = null)
     {
         try
         {
-            var found = CatalogRepair.Problems(json.AsSpan().TrimStart("\uFEFF"u8), static catalog => CatalogValidation.Validate(catalog));
-            return found.Count > 0 ? found.Select(problem => $"{path}{problem}.") : [Describe(path, first)];
+            var found = CatalogRepair.Problems(json.AsSpan().TrimStart("\uFEFF"u8), validate);
+            return found.Count > 0 ? found.Select(problem => $"{source}{problem}.") : [first is null ? $"{source}: it cannot be read." : Describe(source, first)];
         }
         catch (Exception exception) when (exception is JsonException or ArgumentException)
         {
             // No JSON at all, or a key twice: the reader's own words name the place.
-            return [Describe(path, exception as JsonException ?? first)];
+            return [exception is JsonException unreadable ? Describe(source, unreadable) : first is null ? $"{source}: a key is there twice." : Describe(source, first)];
         }
     }
 

@@ -2,6 +2,7 @@ using System.Text.Json;
 using OrleansInference.Audit;
 using OrleansInference.Configuration;
 using OrleansInference.Keys;
+using OrleansInference.Pricing;
 
 namespace OrleansInference.FrontDoor;
 
@@ -35,10 +36,15 @@ internal sealed class Administration(IGrainFactory grains, CatalogDesk catalogs,
 
     private async Task PutCatalogAsync(HttpContext context)
     {
-        var catalog = await ReadAsync<CatalogDefinition>(context);
+        var catalog = await ReadAsync<CatalogDefinition>(context, static body => CatalogFile.Problems("body", body, static rest => CatalogValidation.Validate(rest)));
         if (catalog.Models.IsDefaultOrEmpty)
         {
             throw new RefusedException(Refusal.Invalid("models: the catalog names none, so it would take every model and tenant away. Send the whole catalog; GET it first to change a part."));
+        }
+
+        if (catalog.Tenants.IsDefaultOrEmpty && !(await grains.GetGrain<ICatalogGrain>(ICatalogGrain.Key).Get()).Tenants.IsDefaultOrEmpty)
+        {
+            throw new RefusedException(Refusal.Invalid("tenants: the catalog names none, so it would take every tenant away. Send the whole catalog; GET it first to change a part."));
         }
 
         await WriteAsync(context, Accepted(await catalogs.ApplyAsync(catalog, context.RequestAborted)));
@@ -46,7 +52,7 @@ internal sealed class Administration(IGrainFactory grains, CatalogDesk catalogs,
 
     private async Task PutTenantAsync(HttpContext context, string id)
     {
-        var tenant = await ReadAsync<TenantDefinition>(context);
+        var tenant = await ReadAsync<TenantDefinition>(context, ProblemsOfTenant);
         if (tenant.Id.Value != id)
         {
             throw new RefusedException(Refusal.Invalid($"id: the body names tenant '{tenant.Id}', the path '{id}'; they must be the same."));
@@ -93,7 +99,15 @@ internal sealed class Administration(IGrainFactory grains, CatalogDesk catalogs,
         await WriteAsync(context, await audit.SummariseAsync(context.RequestAborted));
     }
 
-    private async Task<T> ReadAsync<T>(HttpContext context)
+    /// <summary>What is wrong with the form of a tenant: it is looked at as the only one of a catalog.</summary>
+    private static IEnumerable<string> ProblemsOfTenant(byte[] body)
+    {
+        const string at = "tenants[0]";
+        byte[] catalog = [.. "{\"tenants\":["u8, .. body, .. "],\"models\":[]}"u8];
+        return CatalogFile.Problems("body", catalog, static _ => []).Select(static problem => problem.Replace(at + ".", "", StringComparison.Ordinal).Replace(at, "the tenant", StringComparison.Ordinal));
+    }
+
+    private async Task<T> ReadAsync<T>(HttpContext context, Func<byte[], IEnumerable<string>> problemsOf)
     {
         var (caller, body) = await authenticator.AuthenticateAsync(context, MaxDefinitionBytes);
         caller.RequireAdmin();
@@ -102,9 +116,9 @@ internal sealed class Administration(IGrainFactory grains, CatalogDesk catalogs,
         {
             return JsonSerializer.Deserialize<T>(body.Span, CatalogFile.Json) ?? throw new RefusedException(Refusal.Invalid("The body is null; it must be an object."));
         }
-        catch (JsonException exception)
+        catch (JsonException)
         {
-            throw new RefusedException(Refusal.Invalid(CatalogFile.Describe("body", exception)));
+            throw new RefusedException(Refusal.Invalid(string.Join(Environment.NewLine, problemsOf(body.ToArray()))));
         }
     }
 

@@ -38,7 +38,7 @@ internal sealed class Authenticator(KeyDirectory keys, AdminKey adminKey, FrontD
 
         var body = await BodyReader.ReadAsync(request, bodyLimit, context.RequestAborted);
         var verification = Verify(claim, key.SecretAccessKey, signed, body.Span);
-        return verification.IsValid ? (new(key.Tenant, false), body) : throw new RefusedException(Of(verification));
+        return verification.IsValid ? (new(RequireOwn(request, key.Tenant), false), body) : throw new RefusedException(Of(verification));
     }
 
     /// <summary>Believes the caller of an operation without a body of interest.</summary>
@@ -71,7 +71,7 @@ internal sealed class Authenticator(KeyDirectory keys, AdminKey adminKey, FrontD
     {
         if (await keys.FindByApiKeyAsync(apiKey) is { } key)
         {
-            return new(key.Tenant, false);
+            return new(RequireOwn(request, key.Tenant), false);
         }
 
         if (!adminKey.Matches(apiKey))
@@ -83,6 +83,15 @@ internal sealed class Authenticator(KeyDirectory keys, AdminKey adminKey, FrontD
         return named.Length == 0 ? new(null, true)
             : TenantId.TryParse(named, out var tenant) ? new(tenant, true)
             : throw new RefusedException(Refusal.Invalid($"{Caller.TenantHeader}: '{named}' is not a valid tenant id: it must be {NameRule.Description}."));
+    }
+
+    /// <summary>A key is its tenant's: one that names another tenant would be answered for the wrong one.</summary>
+    private static TenantId RequireOwn(HttpRequest request, TenantId tenant)
+    {
+        var named = request.Headers[Caller.TenantHeader].ToString();
+        return named.Length == 0 || named == tenant.Value
+            ? tenant
+            : throw new RefusedException(Refusal.Forbidden($"{Caller.TenantHeader}: the key is not one of tenant '{named}'; leave the header out, or use that tenant's key."));
     }
 
     private static SignedRequest Signed(HttpContext context)

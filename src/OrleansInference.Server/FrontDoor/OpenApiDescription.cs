@@ -60,6 +60,14 @@ internal static class OpenApiDescription
                 schema.MaxLength = NameRule.MaxLength;
             }
 
+            else if (context.JsonTypeInfo.Type == typeof(double) || context.JsonTypeInfo.Type == typeof(double?))
+            {
+                // The reader's leave to write NaN in quotes would make every number an object that is one of two.
+                schema.Type = JsonSchemaType.Number | (context.JsonTypeInfo.Type == typeof(double) ? 0 : JsonSchemaType.Null);
+                schema.AnyOf = null;
+                schema.Format = "double";
+            }
+
             return Task.CompletedTask;
         });
     }

@@ -15,6 +15,9 @@ internal sealed record Refusal(ProblemKind Kind, string Code, string Message)
     /// <summary>What the model itself said.</summary>
     public string? OriginalMessage { get; init; }
 
+    /// <summary>Names the decision in the log that it comes from.</summary>
+    public string? DecisionId { get; init; }
+
     public static Refusal Invalid(string message) => new(ProblemTable.Validation, nameof(ProblemCode.InvalidRequest), message);
 
     /// <summary>Refuses a request of which anything is wrong, naming everything.</summary>
@@ -39,6 +42,7 @@ internal sealed record Refusal(ProblemKind Kind, string Code, string Message)
         RetryAfter = problem.RetryAfter,
         OriginalStatusCode = problem.OriginalStatusCode,
         OriginalMessage = problem.OriginalMessage,
+        DecisionId = problem.DecisionId,
     };
 }
 

@@ -20,6 +20,11 @@ internal static class RefusalWriter
             response.Headers.RetryAfter = Math.Max(1, Math.Ceiling(wait.TotalSeconds)).ToString("0", CultureInfo.InvariantCulture);
         }
 
+        if (refusal.DecisionId is { } decision)
+        {
+            response.Headers[RouteHeaders.DecisionId] = decision;
+        }
+
         if (sageMaker)
         {
             response.Headers["x-amzn-ErrorType"] = refusal.Kind.SageMakerType;
@@ -82,6 +87,11 @@ internal static class RefusalWriter
         writer.WriteString("instance", context.Request.Path.Value);
         writer.WriteString("code", refusal.Code);
         writer.WriteString("traceId", context.TraceIdentifier);
+        if (refusal.DecisionId is { } decision)
+        {
+            writer.WriteString("decisionId", decision);
+        }
+
         if (retryAfter is { } wait)
         {
             writer.WriteNumber("retryAfterSeconds", wait.TotalSeconds);

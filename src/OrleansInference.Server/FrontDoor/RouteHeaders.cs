@@ -4,6 +4,7 @@ namespace OrleansInference.FrontDoor;
 internal static class RouteHeaders
 {
     public const string JobId = "X-Inference-Job-Id";
+    public const string DecisionId = "X-Inference-Decision-Id";
     public const string Charge = "X-Inference-Charge";
     private static readonly string[] Classes = Enum.GetNames<TrafficClass>();
     private static readonly string[] Lanes = Enum.GetNames<Lane>();
@@ -24,7 +25,7 @@ internal static class RouteHeaders
             return;
         }
 
-        headers["X-Inference-Decision-Id"] = route.DecisionId;
+        headers[DecisionId] = route.DecisionId;
         headers["X-Inference-Class"] = Classes[(int)route.Class];
         headers["X-Inference-Lane"] = Lanes[(int)route.Lane];
         headers["X-Inference-Endpoint"] = route.Endpoint.Value;

@@ -32,8 +32,8 @@ internal static class RoutingFields
             MinQuality = Field<double>(MinQuality, TryQuality, "a quality: a number from 0 to 1"),
             MaxCharge = Field<Money>(MaxCharge, TryCharge, "a charge: dollars, not negative, with at most nine decimals, such as 0.0025"),
             LaneMask = Field<int>(Lanes, TryLanes, "a list of lanes: Realtime, Serverless, Async, Batch, separated by commas") ?? 0,
-            InputTokens = Field<int>(InputTokens, TryTokens, "a number of tokens: a whole number, not negative"),
-            MaxOutputTokens = Field<int>(MaxOutputTokens, TryTokens, "a number of tokens: a whole number, not negative"),
+            InputTokens = Field<int>(InputTokens, static (string text, out int value) => TryTokens(text, 0, out value), $"a number of tokens: a whole number from 0 to {InferenceRequest.MostTokens}"),
+            MaxOutputTokens = Field<int>(MaxOutputTokens, static (string text, out int value) => TryTokens(text, 1, out value), $"a number of tokens: a whole number from 1 to {InferenceRequest.MostTokens}"),
             IdempotencyKey = Key(),
         };
 
@@ -95,7 +95,8 @@ internal static class RoutingFields
         return mask != 0;
     }
 
-    private static bool TryTokens(string text, out int value) => int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out value);
+    private static bool TryTokens(string text, int least, out int value) =>
+        int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out value) && value >= least && value <= InferenceRequest.MostTokens;
 
     private static bool TryEnum<T>(string text, out T value)
         where T : struct, Enum

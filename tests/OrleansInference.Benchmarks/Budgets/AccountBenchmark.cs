@@ -20,7 +20,7 @@ internal static class AccountBenchmark
         {
             for (var k = 0; k < Operations; k++)
             {
-                (await account.ReserveAsync(Cap)).Reservation!.Value.Settle(Charge);
+                (await account.ReserveAsync(Cap, long.MaxValue, CancellationToken.None)).Reservation!.Value.Settle(Charge);
             }
 
             await Task.Delay(50);
@@ -31,7 +31,7 @@ internal static class AccountBenchmark
         {
             for (var i = 0; i < operations; i++)
             {
-                var reply = account.ReserveAsync(Cap);
+                var reply = account.ReserveAsync(Cap, long.MaxValue, CancellationToken.None);
                 if (reply.IsCompletedSuccessfully)
                 {
                     reply.Result.Reservation!.Value.Settle(Charge);

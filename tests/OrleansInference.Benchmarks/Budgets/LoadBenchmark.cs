@@ -52,7 +52,7 @@ internal static class LoadBenchmark
                 while (Offered < due)
                 {
                     Offered++;
-                    var reply = account.ReserveAsync(Cap);
+                    var reply = account.ReserveAsync(Cap, long.MaxValue, CancellationToken.None);
                     Waited += reply.IsCompleted ? 0 : 1;
                     var reservation = (await reply).Reservation ?? throw new InvalidOperationException("A request was refused although there is money.");
                     _inFlight.Enqueue(reservation);

@@ -108,7 +108,7 @@ internal sealed class BudgetRun
         MoneyReservation? reservation;
         try
         {
-            reservation = await accounts[silo % accounts.Count].GetAsync(_definition.Id) is { } account ? (await account.ReserveAsync(cap)).Reservation : null;
+            reservation = await accounts[silo % accounts.Count].GetAsync(_definition.Id) is { } account ? (await account.ReserveAsync(cap, long.MaxValue, CancellationToken.None)).Reservation : null;
         }
         catch (Exception)
         {

@@ -10,57 +10,37 @@ public sealed class CallLimitsTests
     [Fact]
     public async Task A_call_ends_at_its_limit()
     {
-        using var limit = Limits.Begin(20, CancellationToken.None);
+        using var limit = Limits.Begin(20);
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => Task.Delay(TimeSpan.FromMinutes(1), limit.Token));
-    }
-
-    [Fact]
-    public void A_call_ends_with_its_caller()
-    {
-        using var caller = new CancellationTokenSource();
-        using var limit = Limits.Begin(60_000, caller.Token);
-        Assert.False(limit.Token.IsCancellationRequested);
-        caller.Cancel();
-        Assert.True(limit.Token.IsCancellationRequested);
-    }
-
-    [Fact]
-    public void A_caller_who_has_given_up_already_ends_the_call_at_once()
-    {
-        using var limit = Limits.Begin(60_000, new(true));
-        Assert.True(limit.Token.IsCancellationRequested);
     }
 
     [Fact]
     public async Task What_ends_one_call_does_not_end_the_next()
     {
         var limits = new CallLimits(new RouterClock(TimeProvider.System));
-        using var caller = new CancellationTokenSource();
         CancellationToken first;
-        using (var limit = limits.Begin(40, caller.Token))
+        using (var limit = limits.Begin(40))
         {
             first = limit.Token;
         }
 
-        // The same source again: neither the first call's caller nor its time concerns the second call.
-        using var second = limits.Begin(60_000, CancellationToken.None);
+        // The same source again: the first call's time does not concern the second call.
+        using var second = limits.Begin(60_000);
         Assert.Equal(first, second.Token);
-        caller.Cancel();
         await Assert.ThrowsAsync<TimeoutException>(() => Task.Delay(-1, second.Token).WaitAsync(TimeSpan.FromMilliseconds(120)));
         Assert.False(second.Token.IsCancellationRequested);
     }
 
     [Fact]
-    public void A_source_that_ended_a_call_is_not_used_again()
+    public async Task A_source_that_ended_a_call_is_not_used_again()
     {
         var limits = new CallLimits(new RouterClock(TimeProvider.System));
-        using var caller = new CancellationTokenSource();
-        using (limits.Begin(60_000, caller.Token))
+        using (var limit = limits.Begin(10))
         {
-            caller.Cancel();
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(() => Task.Delay(TimeSpan.FromMinutes(1), limit.Token));
         }
 
-        using var second = limits.Begin(60_000, CancellationToken.None);
+        using var second = limits.Begin(60_000);
         Assert.False(second.Token.IsCancellationRequested);
     }
 }

@@ -66,6 +66,7 @@ public sealed class CatalogValidationTests
         [At(0, "name")] = Changed(0, e => e with { Name = default }),
         [At(0, "lane")] = Changed(0, e => e with { Lane = (Lane)9 }),
         [At(0, "instanceType")] = Changed(0, e => e with { InstanceType = "ml.y" }),
+        [At(0, "instanceType with a tariff")] = Changed(0, e => e with { InstanceType = "ml.y", Tariff = new() { PerRequest = Money.FromNanos(1) } }),
         [At(2, "instanceType")] = Changed(2, e => e with { InstanceType = "" }),
         [At(0, "memoryMb")] = Changed(0, e => e with { MemoryMb = 1024 }),
         [At(0, "concurrencyPerInstance")] = Changed(0, e => e with { ConcurrencyPerInstance = 0 }),
@@ -95,8 +96,10 @@ public sealed class CatalogValidationTests
         [At(0, "tariff.perThousandInputTokens")] = Tariffed(new() { PerThousandInputTokens = Money.FromNanos(-1) }),
         [At(0, "tariff.perThousandOutputTokens")] = Tariffed(new() { PerThousandOutputTokens = Money.FromNanos(-1) }),
         [At(0, "tariff.perGigabyte")] = Tariffed(new() { PerGigabyte = Money.FromNanos(-1) }),
+        [At(0, "tariff.perRequest above")] = Tariffed(new() { PerRequest = Money.MaxValue }),
         [At(0, "prior")] = Changed(0, e => e with { Prior = null! }),
         [At(0, "prior.serviceP50Seconds")] = Changed(0, e => e with { Prior = new() { ServiceP50Seconds = 0 } }),
+        [At(0, "prior.serviceP50Seconds above")] = Changed(0, e => e with { Prior = new() { ServiceP50Seconds = 61, ServiceP99Seconds = 61 } }),
         [At(0, "prior.serviceP99Seconds")] = Changed(0, e => e with { Prior = new() { ServiceP50Seconds = 2, ServiceP99Seconds = 1.9 } }),
         [At(0, "prior.coldStartSeconds")] = Changed(0, e => e with { Prior = new() { ColdStartSeconds = -1 } }),
         [At(0, "simulation")] = Changed(0, e => e with { Simulation = null! }),
@@ -158,6 +161,17 @@ public sealed class CatalogValidationTests
         ["tenants[0].lowBudget[0]"] = Tenant(t => t with { LowBudget = [(LowBudgetStep)9] }),
         ["tenants[0].lowBudget[1]"] = Tenant(t => t with { LowBudget = [LowBudgetStep.Hold, LowBudgetStep.CheaperLane] }),
         ["tenants[0].lowBudget[1] twice"] = Tenant(t => t with { LowBudget = [LowBudgetStep.CheaperLane, LowBudgetStep.CheaperLane] }),
+        ["tenants[0].models[1] low"] = Good with
+        {
+            Models = Good.Models.Add(new() { Name = new("low"), Variants = [new() { Name = new("v"), Quality = 0.1, Endpoints = [Endpoint(1) with { Name = new("other") }] }] }),
+            Tenants = [Good.Tenants[0] with { Models = [new("m"), new("low")] }],
+        },
+        ["tenants[0]"] = Good with { Tenants = [null!] },
+        ["tenants[0].budgets[0]"] = Tenant(t => t with { Budgets = [null!] }),
+        ["models[0] null"] = Good with { Models = [null!] },
+        ["models[0].variants[0]"] = Model(model => model with { Variants = [null!] }),
+        [At(0, "").TrimEnd('.')] = Variant(variant => variant with { Endpoints = [null!] }),
+        ["sharedEndpoints[0]"] = Shared() with { SharedEndpoints = [null!] },
         ["tenants[0].models[1]"] = Tenant(t => t with { Models = t.Models.Add(new("none")) }),
     };
 

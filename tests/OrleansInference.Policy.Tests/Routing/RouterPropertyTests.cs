@@ -21,7 +21,7 @@ public sealed class RouterPropertyTests
         Assert.Equal(seed, decision.TableVersion);
         if (decision.HasRoute)
         {
-            Assert.Equal(slow.ByLikelihood && given.Tenant.Policy == RoutingPolicyKind.CheapestInTime ? DecisionOutcome.BestEffort : DecisionOutcome.Routed, decision.Outcome);
+            Assert.Equal(slow.IsProbe ? DecisionOutcome.Probe : slow.ByLikelihood && given.Tenant.Policy == RoutingPolicyKind.CheapestInTime ? DecisionOutcome.BestEffort : DecisionOutcome.Routed, decision.Outcome);
             Assert.Equal(quotes[decision.Chosen].ChargeCap, decision.ChargeCap);
             Assert.Equal(quotes[decision.Chosen].ProbabilityInTime, decision.ProbabilityInTime);
             Assert.True(decision.LongestCallMs <= given.Request.Deadline - given.Request.Now, $"seed {seed}: the call may outlast the deadline");

@@ -33,6 +33,14 @@ internal sealed class SlowRouter
             ByLikelihood = true;
             Wanted = Likeliest(Affordable);
         }
+        else if (request.Deadline > request.Now && Selection.Draw(request.Seed) % 16 == 0
+            && Affordable.Where(c => c.Lane is Lane.Realtime or Lane.Serverless && quotes[c.Index].ProbabilityInTime >= 0.5
+                && c.Service(sizeClass).ProbabilityWithin((long)(c.Endpoint.MaxServiceSeconds * 1000)) >= given.Target).ToList() is { Count: > 0 } probes)
+        {
+            (ByLikelihood, IsProbe) = (true, true);
+            Affordable = probes;
+            Wanted = Likeliest(probes);
+        }
         else
         {
             Wanted = [];
@@ -50,6 +58,8 @@ internal sealed class SlowRouter
     public List<Candidate> Wanted { get; }
 
     public bool ByLikelihood { get; }
+
+    public bool IsProbe { get; }
 
     public TrafficClass Class => (TrafficClass)Math.Max((int)_case.Request.Class, (int)_case.Tenant.ClassCeiling);
 
@@ -122,6 +132,7 @@ internal sealed class SlowRouter
             TrafficClass.Medium => [Lane.Async, Lane.Realtime, Lane.Serverless],
             _ => [Lane.Batch, Lane.Async, Lane.Realtime, Lane.Serverless],
         };
+        Affordable = [.. Affordable.Where(c => _case.Request.CanDefer || c.Lane is Lane.Realtime or Lane.Serverless || Feasible.Contains(c) || _quotes[c.Index].ProbabilityInTime > 0)];
         var lane = order.Cast<Lane?>().FirstOrDefault(lane => Affordable.Exists(c => c.Lane == lane));
         Affordable = [.. Affordable.Where(c => c.Lane == lane)];
         Feasible = [.. Feasible.Where(c => c.Lane == lane)];

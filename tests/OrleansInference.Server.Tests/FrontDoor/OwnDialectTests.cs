@@ -276,6 +276,11 @@ public sealed class OwnDialectTests
         string[] expected = [Invoke.Replace("chat", "{model}", StringComparison.Ordinal), "/v1/jobs/{id}", "/v1/tenants/{id}/budget", "/v1/admin/catalog", "/healthz"];
         Assert.All(expected, path => Assert.True(paths.TryGetProperty(path, out _), path));
         Assert.Contains("X-Inference-Deadline", paths.GetProperty(expected[0]).GetRawText(), StringComparison.Ordinal);
+
+        // A number is a number, not an object that may be one.
+        var schemas = document.RootElement.GetProperty("components").GetProperty("schemas");
+        Assert.DoesNotContain("NaN", schemas.GetRawText(), StringComparison.Ordinal);
+        Assert.Equal("number", schemas.GetProperty("CandidateView").GetProperty("properties").GetProperty("p50Seconds").GetProperty("type").GetString());
     }
 
     [Fact]

@@ -60,6 +60,8 @@ public sealed class SageMakerDialectTests
     [InlineData("max-charge=-0.1", "max-charge")]
     [InlineData("lanes=Fast", "lanes")]
     [InlineData("input-tokens=1.5", "input-tokens")]
+    [InlineData("input-tokens=100000001", "input-tokens")]
+    [InlineData("max-output-tokens=0", "max-output-tokens")]
     [InlineData("idempotency-key=", "idempotency-key")]
     public async Task An_attribute_that_does_not_parse_is_named(string attribute, string name)
     {

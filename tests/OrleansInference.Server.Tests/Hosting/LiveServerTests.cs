@@ -216,6 +216,61 @@ public sealed class LiveServerTests(LiveServer server) : IClassFixture<LiveServe
         Assert.Equal("1.408", (await server.GetAsync("/v1/admin/catalog", server.AdminKey)).GetProperty("instancePrices").GetProperty("ml.g5.xlarge").GetString());
     }
 
+    [Theory]
+    [InlineData("""{"models":[{"name":"m","variants":[{"name":"v","endpoints":[{"name":"e","lane":"Fast","minInstances":"one"}]}]}],"idleMargin":[]}""", "models[0].variants[0].endpoints[0].lane", "models[0].variants[0].endpoints[0].minInstances", "idleMargin", "Realtime, Serverless, Async, Batch")]
+    [InlineData("""{"models":[{"name":"m","fallback":"n"},null],"modls":[]}""", "fallback", "modls")]
+    [InlineData("""{"models":[null],"tenants":null}""", "tenants")]
+    public async Task Every_mistake_in_the_form_of_a_catalog_is_named_at_once(string body, params string[] named)
+    {
+        using var response = await server.SendAsync(HttpMethod.Put, "/v1/admin/catalog", server.AdminKey, new StringContent(body, System.Text.Encoding.UTF8, "application/json"));
+        var text = await response.Content.ReadAsStringAsync();
+        Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
+        Assert.All(named, name => Assert.Contains(name, text, StringComparison.Ordinal));
+        Assert.DoesNotContain("System.", text, StringComparison.Ordinal);
+        Assert.DoesNotContain("OrleansInference.", text, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("{}", "id")]
+    [InlineData("""{"id":"added","weight":"heavy","classCeiling":"Top"}""", "weight", "classCeiling")]
+    public async Task Every_mistake_in_the_form_of_a_tenant_is_named_at_once(string body, params string[] named)
+    {
+        using var response = await server.SendAsync(HttpMethod.Put, "/v1/admin/tenants/added", server.AdminKey, new StringContent(body, System.Text.Encoding.UTF8, "application/json"));
+        var text = await response.Content.ReadAsStringAsync();
+        Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
+        Assert.All(named, name => Assert.Contains(name, text, StringComparison.Ordinal));
+        Assert.DoesNotContain("OrleansInference.", text, StringComparison.Ordinal);
+        Assert.DoesNotContain("tenants[", text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_catalog_without_tenants_does_not_take_them_all_away()
+    {
+        using var response = await server.SendAsync(HttpMethod.Put, "/v1/admin/catalog", server.AdminKey, LiveServer.Json(LiveServer.Catalog() with { Tenants = [] }));
+        Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
+        Assert.NotEqual(0, (await server.GetAsync("/v1/admin/catalog", server.AdminKey)).GetProperty("tenants").GetArrayLength());
+    }
+
+    [Fact]
+    public async Task A_refusal_names_the_decision_that_says_why()
+    {
+        var key = (await server.IssueAsync("acme")).ApiKey;
+        using var refusal = await server.PostAsync(LiveServer.Invocations, key, ("X-Inference-Deadline", "0.001"));
+        var problem = JsonDocument.Parse(await refusal.Content.ReadAsStringAsync()).RootElement;
+        Assert.Equal("DeadlineUnreachable", problem.GetProperty("code").GetString());
+        var id = problem.GetProperty("decisionId").GetString();
+        Assert.Equal(id, Assert.Single(refusal.Headers.GetValues("X-Inference-Decision-Id")));
+        var decision = await server.GetAsync($"/v1/decisions/{id}", key);
+        Assert.All(decision.GetProperty("candidates").EnumerateArray(), static candidate => Assert.NotEmpty(candidate.GetProperty("reason").GetString()!));
+    }
+
+    [Fact]
+    public async Task A_key_does_not_act_for_another_tenant()
+    {
+        using var response = await server.PostAsync(LiveServer.Invocations, (await server.IssueAsync("acme")).ApiKey, ("X-Inference-Tenant", "poor"));
+        Assert.Equal(HttpStatusCode.Forbidden, response.StatusCode);
+    }
+
     [Fact]
     public async Task A_catalog_without_models_does_not_take_everything_away()
     {

@@ -1,0 +1,574 @@
+using System.Collections.Immutable;
+using OrleansInference.Budgets;
+using OrleansInference.Queueing;
+
+namespace OrleansInference.Capacity;
+
+/// <summary>
+/// Who has an endpoint's slots and who gets the next one. While there are enough, silos hold them on leases and give them out without asking. A request
+/// that finds none on its silo becomes a ticket in one queue for all silos (<see cref="FairQueue{T}"/>); while tickets wait, silos send those that
+/// arrive as tickets too and give back what comes free, so that order and fairness hold across the cluster just when they matter. Classes more urgent
+/// than all that wait go on as before, on slots that their silos keep free for them. What is out is never more than the limit (<see cref="AdaptiveLimit"/>)
+/// of the slots there are. The queue is not stored: after a restart silos hear of another queue and tell their tickets again. Not thread-safe.
+/// </summary>
+public sealed class SlotLedger
+{
+    /// <summary>How long a class counts as waiting after its last ticket has left, in milliseconds: so that silos do not change their ways at each ticket.</summary>
+    private const long HoldMs = 200;
+
+    private const int Classes = 3;
+    private const double RateFadeMs = 60_000;
+    private const double ServiceShare = 0.05;
+
+    private readonly Dictionary<string, Holder> _holders = new(StringComparer.Ordinal);
+    private readonly Dictionary<long, (Holder Holder, long Id)> _tickets = [];
+    private readonly List<Ticket<Holder>> _expired = [];
+    private readonly FairQueue<Holder> _queue;
+    private readonly AdaptiveLimit _limiter;
+    private readonly Headroom _headroom;
+    private readonly long[] _waitedAt = [long.MinValue / 2, long.MinValue / 2, long.MinValue / 2];
+    private long _lastQueue;
+    private int _slots;
+    private bool _keepsHeadroom;
+    private bool _isDraining;
+    private double _serviceMs;
+    private long _lastTicket;
+
+    // One for all silos and for good: a silo that was forgotten and comes back takes no answer for one that it has heard.
+    private long _lastAnswer;
+
+    /// <summary>Begins with no leases, or with what was stored.</summary>
+    /// <param name="options">Times and bounds of the leases.</param>
+    /// <param name="name">Names the queue: another number at each start, greater than 0.</param>
+    /// <param name="leases">Leases that were stored.</param>
+    /// <param name="limiter">The limit that was stored.</param>
+    /// <param name="headroom">The headroom that was stored.</param>
+    /// <param name="queue">Bounds of the queue.</param>
+    public SlotLedger(EscrowOptions options, long name, EscrowState? leases = null, AdaptiveLimitState? limiter = null, HeadroomState? headroom = null, FairQueueOptions? queue = null)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(name, 1);
+        _lastQueue = name - 1;
+        Escrow = new(options, leases);
+        _limiter = new(limiter);
+        _headroom = new(headroom);
+        _queue = new(queue);
+    }
+
+    /// <summary>The slots out on leases.</summary>
+    public Escrow Escrow { get; }
+
+    /// <summary>Slots that may be in use.</summary>
+    public int Limit => _limiter.Limit(_slots);
+
+    /// <summary>Why the limit last changed; empty if it never did.</summary>
+    public string LimitReason => _limiter.ToState().Reason;
+
+    /// <summary>Slots that lower classes leave to <see cref="TrafficClass.High"/>.</summary>
+    public int Headroom => _keepsHeadroom ? _headroom.Slots(Limit) : 0;
+
+    /// <summary>Whether calls have been seen, so that what is said of the headroom rests on something.</summary>
+    public bool HasSeenCalls => _headroom.ToState().SeenAt > 0;
+
+    /// <summary>Whether a silo has been heard of lately.</summary>
+    public bool Knows(string holder) => _holders.ContainsKey(holder);
+
+    /// <summary>The most of the slots in the hands of calls, as last reported.</summary>
+    public long InFlight
+    {
+        get
+        {
+            var sum = 0L;
+            foreach (var lease in Escrow.Leases)
+            {
+                sum += Math.Min(lease.Pending, lease.Outstanding);
+            }
+
+            return sum;
+        }
+    }
+
+    /// <summary>How long a call takes on average, in milliseconds.</summary>
+    public double ServiceMs => _serviceMs;
+
+    /// <summary>Tickets that wait, by class.</summary>
+    public ImmutableArray<int> Waiting => [_queue.CountOf(TrafficClass.High), _queue.CountOf(TrafficClass.Medium), _queue.CountOf(TrafficClass.Low)];
+
+    /// <summary>Tickets that wait, by tenant.</summary>
+    public IReadOnlyList<TenantBacklog> WaitingByTenant => _queue.Tenants();
+
+    /// <summary>Silos whose circuit breaker keeps calls off.</summary>
+    public IEnumerable<string> OpenBreakers => _holders.Values.Where(holder => holder.BreakerOpen).Select(holder => holder.Name);
+
+    /// <summary>The limiter as it is to be stored.</summary>
+    public AdaptiveLimitState ToLimiterState() => _limiter.ToState();
+
+    /// <summary>The headroom as it is to be stored.</summary>
+    public HeadroomState ToHeadroomState() => _headroom.ToState();
+
+    /// <summary>Tells what there is.</summary>
+    /// <param name="slots">Slots of the instances in service, 0 or more.</param>
+    /// <param name="keepsHeadroom">Whether lower classes leave a headroom.</param>
+    /// <param name="priorServiceMs">How long a call takes, as long as none has been seen.</param>
+    /// <param name="isDraining">Whether those who wait are served, and no lease grows beyond that.</param>
+    public void SetCapacity(int slots, bool keepsHeadroom, double priorServiceMs, bool isDraining = false)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(slots);
+        if (slots < _slots)
+        {
+            // What is gone is called back at once.
+            foreach (var holder in _holders.Values)
+            {
+                holder.HasNews = true;
+            }
+        }
+
+        (_slots, _keepsHeadroom, _isDraining) = (slots, keepsHeadroom, isDraining);
+        _serviceMs = _serviceMs > 0 ? _serviceMs : Math.Max(1, priorServiceMs);
+    }
+
+    /// <summary>Takes a silo's report, answers it and lets those go whose turn it is. What others are to hear of it is in <see cref="TakeNotices"/>.</summary>
+    /// <param name="report">The lease report.</param>
+    /// <param name="demand">What comes with it.</param>
+    /// <param name="now">Unix ms.</param>
+    /// <exception cref="ArgumentException">The report is malformed.</exception>
+    public LeaseGrant Report(LeaseReport report, EndpointDemand demand, long now)
+    {
+        ArgumentNullException.ThrowIfNull(report);
+        ArgumentNullException.ThrowIfNull(demand);
+        if (_holders.TryGetValue(report.Holder, out var known))
+        {
+            known.ExpiresFrom = now;
+        }
+
+        Expire(now);
+        var holder = demand.Queue is null && !_holders.ContainsKey(report.Holder) ? null : HolderOf(report.Holder);
+        if (holder is not null)
+        {
+            Hear(holder, demand, now);
+        }
+
+        Judge(demand, now);
+        var reply = Escrow.Report(Wish(report, holder, now), now, Grantable(report, holder));
+        if (holder is null)
+        {
+            Serve(now);
+            return reply.Grant;
+        }
+
+        Take(holder, demand.Queue, now);
+        Serve(now);
+        return ToHolder(holder, reply.Grant.Fenced ? reply.Grant : GrantOf(report.Holder, report.LeaseId, reply.Grant), now);
+    }
+
+    /// <summary>Looks whether anybody's turn has come, after slots were added or time has passed.</summary>
+    public void Tick(long now)
+    {
+        Expire(now);
+        Serve(now);
+    }
+
+    /// <summary>What silos are to be told that did not just report: to be sent when it is durable.</summary>
+    public IReadOnlyList<(string Holder, LeaseGrant Grant)> TakeNotices(long now)
+    {
+        List<(string, LeaseGrant)>? notices = null;
+        var from = WaitingFrom(now);
+        foreach (var holder in _holders.Values)
+        {
+            if ((holder.HasNews || IsMoreUrgent(from, holder.ToldFrom)) && OpenLease(holder.Name) is { } lease)
+            {
+                var grant = new LeaseGrant { LeaseId = lease.LeaseId, Granted = lease.Granted, SpendUntil = lease.SpendUntil, Keep = Escrow.Outstanding > Limit ? 0 : long.MaxValue };
+                (notices ??= []).Add((holder.Name, ToHolder(holder, grant, now)));
+            }
+        }
+
+        return notices ?? (IReadOnlyList<(string, LeaseGrant)>)[];
+    }
+
+    private static bool IsMoreUrgent(TrafficClass? one, TrafficClass? other) => one is { } first && (other is not { } second || first < second);
+
+    private Holder HolderOf(string name)
+    {
+        if (!_holders.TryGetValue(name, out var holder))
+        {
+            _holders.Add(name, holder = new(name, ++_lastQueue));
+        }
+
+        return holder;
+    }
+
+    private LeaseRecord? OpenLease(string holder)
+    {
+        LeaseRecord? open = null;
+        foreach (var lease in Escrow.Leases)
+        {
+            open = lease.Holder == holder && !lease.Fenced ? lease : open;
+        }
+
+        return open;
+    }
+
+    private LeaseGrant GrantOf(string holder, long leaseId, LeaseGrant grant)
+    {
+        foreach (var lease in Escrow.Leases)
+        {
+            if (lease.Holder == holder && lease.LeaseId == leaseId)
+            {
+                return grant with { Granted = lease.Granted };
+            }
+        }
+
+        return grant;
+    }
+
+    private void Hear(Holder holder, EndpointDemand demand, long now)
+    {
+        if (demand.Queue is not { } queue)
+        {
+            return;
+        }
+
+        var elapsed = Math.Max(0, now - holder.HeardAt);
+        holder.ExpiresFrom = now;
+        holder.HighRate = (holder.HighRate * Math.Exp(-elapsed / RateFadeMs)) + Math.Max(0, queue.HighArrivals);
+        holder.HeardAt = Math.Max(holder.HeardAt, now);
+        holder.HighInFlight = Math.Max(0, queue.HighInFlight);
+        holder.BreakerOpen = queue.BreakerOpen;
+        if (queue.Queue == holder.Queue)
+        {
+            holder.Forget(queue.Heard);
+        }
+
+        var high = _queue.CountOf(TrafficClass.High);
+        foreach (var each in _holders.Values)
+        {
+            high += each.HighInFlight;
+        }
+
+        _headroom.Observe(now, high);
+    }
+
+    private void Judge(EndpointDemand demand, long now)
+    {
+        var completions = Math.Max(0, demand.Completions);
+        if (demand.Predictions > 0 && demand.AnsweredMilliseconds > 0)
+        {
+            var mean = (double)demand.AnsweredMilliseconds / demand.Predictions;
+            _serviceMs += (1 - Math.Pow(1 - ServiceShare, demand.Predictions)) * (mean - _serviceMs);
+        }
+
+        _limiter.Observe(new()
+        {
+            Now = now,
+            Slots = _slots,
+            InFlight = (int)Math.Min(int.MaxValue, InFlight),
+            Completions = completions,
+            Throttled = demand.Throttled,
+            Failed = demand.Failed,
+            BusyMs = demand.Queue is null ? demand.BusyMilliseconds : demand.AnsweredMilliseconds,
+            ExpectedMs = demand.ExpectedMilliseconds,
+        });
+    }
+
+    /// <summary>What a silo's lease should grow to: what it asks for; while others wait, no more than it keeps for those more urgent.</summary>
+    private LeaseReport Wish(LeaseReport report, Holder? holder, long now)
+    {
+        if (_slots == 0 || _isDraining)
+        {
+            return report with { Wanted = 0, AtLeast = 0 };
+        }
+
+        if (holder is null)
+        {
+            return report;
+        }
+
+        var reserve = ReserveOf(holder);
+        return WaitingFrom(now) is { } from
+            ? report with { Wanted = from == TrafficClass.High ? 0 : reserve, AtLeast = 0 }
+            : report with { Wanted = Math.Min(long.MaxValue / 4, report.Wanted) + reserve };
+    }
+
+    /// <summary>Slots that leases may grow by. What of the headroom is on no silo's lease stays here.</summary>
+    private long Grantable(LeaseReport report, Holder? holder)
+    {
+        var free = Limit - Escrow.Outstanding;
+        if (holder is null || report.AtLeast > 0 || free <= 0)
+        {
+            return free;
+        }
+
+        var kept = Headroom;
+        foreach (var each in _holders.Values)
+        {
+            kept -= ReserveOf(each);
+        }
+
+        return Math.Max(0, free - Math.Max(0, kept));
+    }
+
+    private int ReserveOf(Holder holder)
+    {
+        var sum = 0.0;
+        foreach (var each in _holders.Values)
+        {
+            sum += each.HighRate;
+        }
+
+        return sum > 0 ? (int)(Headroom * (holder.HighRate / sum) + 1e-9) : 0;
+    }
+
+    private void Take(Holder holder, SlotQueueReport? queue, long now)
+    {
+        if (queue is null)
+        {
+            return;
+        }
+
+        foreach (var id in queue.Left)
+        {
+            if (holder.Waiting.Remove(id, out var ticket))
+            {
+                _tickets.Remove(ticket);
+                _queue.Remove(ticket, out _);
+            }
+        }
+
+        if (queue.Joined.IsEmpty)
+        {
+            return;
+        }
+
+        Prepare();
+        foreach (var joined in queue.Joined)
+        {
+            if (holder.Waiting.ContainsKey(joined.Id) || holder.IsAnswered(joined.Id))
+            {
+                continue;
+            }
+
+            var ticket = new Ticket<Holder>
+            {
+                Id = ++_lastTicket,
+                Tenant = joined.Tenant,
+                Weight = joined.Weight is > 0 and < double.PositiveInfinity ? joined.Weight : 1,
+                Class = (TrafficClass)Math.Clamp((int)joined.Class, 0, Classes - 1),
+                Deadline = joined.Deadline,
+                ServiceMs = joined.ServiceMs,
+                Holder = holder,
+            };
+            var result = _queue.TryEnqueue(ticket, InUse(), now);
+            if (result.Verdict == EnqueueVerdict.Queued)
+            {
+                holder.Waiting.Add(joined.Id, ticket.Id);
+                _tickets.Add(ticket.Id, (holder, joined.Id));
+            }
+            else
+            {
+                holder.Answer(++_lastAnswer, new(joined.Id, VerdictOf(result.Verdict), result.RetryAfterMs));
+            }
+        }
+    }
+
+    private static SlotVerdict VerdictOf(EnqueueVerdict verdict) => verdict switch
+    {
+        EnqueueVerdict.TooLate => SlotVerdict.TooLate,
+        EnqueueVerdict.TenantFull => SlotVerdict.TenantFull,
+        _ => SlotVerdict.QueueFull,
+    };
+
+    private void Prepare() => _queue.SetCapacity(Limit, Headroom, _serviceMs);
+
+    private void Serve(long now)
+    {
+        if (_queue.Count == 0)
+        {
+            return;
+        }
+
+        Prepare();
+        FillReserves(now);
+        while (Limit - Escrow.Outstanding > 0 && _queue.TryDequeue(InUse(), now, _expired, out var ticket))
+        {
+            var holder = ticket.Holder!;
+            var (_, id) = _tickets[ticket.Id];
+            Drop(ticket);
+            holder.Answer(++_lastAnswer, new(id, Escrow.Give(holder.Name, 1, now) is null ? SlotVerdict.AskAgain : SlotVerdict.Called));
+        }
+
+        _queue.Expire(now, _expired);
+        foreach (var ticket in _expired)
+        {
+            var (_, id) = _tickets[ticket.Id];
+            Drop(ticket);
+            ticket.Holder!.Answer(++_lastAnswer, new(id, SlotVerdict.Expired));
+        }
+
+        _expired.Clear();
+        for (var i = 0; i < Classes; i++)
+        {
+            if (_queue.CountOf((TrafficClass)i) > 0)
+            {
+                _waitedAt[i] = now;
+            }
+        }
+    }
+
+    /// <summary>While only lower classes wait, silos go on serving the urgent one from what they keep free for it.</summary>
+    private void FillReserves(long now)
+    {
+        if (_queue.CountOf(TrafficClass.High) > 0)
+        {
+            return;
+        }
+
+        foreach (var holder in _holders.Values)
+        {
+            var missing = Math.Min(ReserveOf(holder) - FreeOf(holder), Limit - Escrow.Outstanding);
+            if (missing > 0 && Escrow.Give(holder.Name, missing, now) is not null)
+            {
+                holder.HasNews = true;
+            }
+        }
+    }
+
+    private long FreeOf(Holder holder)
+    {
+        var free = -(long)holder.Called;
+        foreach (var lease in Escrow.Leases)
+        {
+            free += lease.Holder == holder.Name ? lease.Free : 0;
+        }
+
+        return Math.Max(0, free);
+    }
+
+    private void Drop(in Ticket<Holder> ticket)
+    {
+        _tickets.Remove(ticket.Id, out var named);
+        ticket.Holder!.Waiting.Remove(named.Id);
+    }
+
+    /// <summary>Slots in use: out, less what silos hold free. A slot that was called and not heard of yet is in use.</summary>
+    private int InUse()
+    {
+        var inUse = 0L;
+        foreach (var lease in Escrow.Leases)
+        {
+            var called = _holders.TryGetValue(lease.Holder, out var holder) ? holder.Called : 0;
+            inUse += Math.Min(lease.Outstanding, lease.Pending + called);
+        }
+
+        return (int)Math.Min(int.MaxValue, inUse);
+    }
+
+    private TrafficClass? WaitingFrom(long now)
+    {
+        for (var i = 0; i < Classes; i++)
+        {
+            if (_queue.CountOf((TrafficClass)i) > 0 || now - _waitedAt[i] < HoldMs)
+            {
+                return (TrafficClass)i;
+            }
+        }
+
+        return null;
+    }
+
+    private LeaseGrant ToHolder(Holder holder, LeaseGrant grant, long now)
+    {
+        var from = WaitingFrom(now);
+        var reserve = ReserveOf(holder);
+        holder.ToldFrom = from;
+        holder.HasNews = false;
+        return grant with
+        {
+            Keep = from is { } waiting ? waiting == TrafficClass.High ? 0 : Math.Min(grant.Keep, reserve) : grant.Keep,
+            Queue = new()
+            {
+                Queue = holder.Queue,
+                Sequence = _lastAnswer,
+                Answers = holder.Answers(),
+                WaitingFrom = from,
+                Reserve = reserve,
+                Waiting = Waiting,
+            },
+        };
+    }
+
+    private void Expire(long now)
+    {
+        Escrow.Expire(now);
+        foreach (var holder in _holders.Values)
+        {
+            if (now - holder.ExpiresFrom <= Escrow.Options.LeaseMs)
+            {
+                continue;
+            }
+
+            foreach (var ticket in holder.Waiting.Values)
+            {
+                _tickets.Remove(ticket);
+                _queue.Remove(ticket, out _);
+            }
+
+            _holders.Remove(holder.Name);
+        }
+    }
+
+    private sealed class Holder(string name, long queue)
+    {
+        private readonly List<(long Sequence, SlotAnswer Answer)> _answers = [];
+        private readonly HashSet<long> _answered = [];
+
+        public string Name { get; } = name;
+
+        /// <summary>Names its part of the queue: a silo that was forgotten and comes back has another one, and tells its tickets again.</summary>
+        public long Queue { get; } = queue;
+
+        /// <summary>The silo's ids of its tickets that wait, and the queue's.</summary>
+        public Dictionary<long, long> Waiting { get; } = [];
+
+        public long HeardAt { get; set; }
+
+        public long ExpiresFrom { get; set; }
+
+        public double HighRate { get; set; }
+
+        public int HighInFlight { get; set; }
+
+        public bool BreakerOpen { get; set; }
+
+        public TrafficClass? ToldFrom { get; set; }
+
+        /// <summary>Whether there is an answer that was put in no message yet.</summary>
+        public bool HasNews { get; set; }
+
+        /// <summary>Tickets with a slot of which the silo has not said to have heard.</summary>
+        public int Called { get; private set; }
+
+        public ImmutableArray<SlotAnswer> Answers() => [.. _answers.Select(each => each.Answer)];
+
+        public bool IsAnswered(long id) => _answered.Contains(id);
+
+        public void Answer(long sequence, SlotAnswer answer)
+        {
+            _answers.Add((sequence, answer));
+            _answered.Add(answer.Ticket);
+            Called += answer.Verdict == SlotVerdict.Called ? 1 : 0;
+            HasNews = true;
+        }
+
+        public void Forget(long heard)
+        {
+            var known = _answers.FindIndex(each => each.Sequence > heard);
+            known = known < 0 ? _answers.Count : known;
+            for (var i = 0; i < known; i++)
+            {
+                _answered.Remove(_answers[i].Answer.Ticket);
+            }
+
+            _answers.RemoveRange(0, known);
+            Called = _answers.Count(each => each.Answer.Verdict == SlotVerdict.Called);
+        }
+    }
+}

@@ -1,0 +1,127 @@
+using System.Collections.Immutable;
+using OrleansInference.Budgets;
+using OrleansInference.Capacity;
+
+namespace OrleansInference.Tests.Capacity;
+
+public sealed class SlotLedgerTests
+{
+    private const long Start = 1_000_000;
+    private readonly SlotLedger _ledger = new(EscrowOptions.Slots(60_000), 1);
+    private readonly Dictionary<string, long> _queues = [];
+    private long _ticket;
+
+    [Fact]
+    public void A_ticket_is_answered_with_the_slot_that_the_grant_holds_for_it()
+    {
+        _ledger.SetCapacity(2, keepsHeadroom: false, 100);
+        var grant = Ask("a", Start, [Ticket(TrafficClass.High)]);
+        var answer = Assert.Single(grant.Queue!.Answers);
+        Assert.Equal((1L, SlotVerdict.Called), (answer.Ticket, answer.Verdict));
+        Assert.Equal(1, grant.Granted);
+        Assert.Null(grant.Queue.WaitingFrom);
+    }
+
+    [Fact]
+    public void Answers_are_told_until_they_have_been_heard()
+    {
+        _ledger.SetCapacity(2, keepsHeadroom: false, 100);
+        var first = Ask("a", Start, [Ticket(TrafficClass.High)]);
+        Assert.Single(Ask("a", Start + 1, []).Queue!.Answers);
+        Assert.Empty(Ask("a", Start + 2, [], heard: first.Queue!.Sequence, pending: 1).Queue!.Answers);
+    }
+
+    [Fact]
+    public void A_silo_that_was_forgotten_and_comes_back_hears_new_answers()
+    {
+        _ledger.SetCapacity(2, keepsHeadroom: false, 100);
+        var heard = 0L;
+        for (var i = 0; i < 5; i++)
+        {
+            heard = Ask("a", Start + i, [Ticket(TrafficClass.High)], heard: heard, returned: i, leaseId: 1).Queue!.Sequence;
+        }
+
+        var queue = _queues["a"];
+        var later = Start + 600_000;
+        Ask("b", later, []);
+        Assert.False(_ledger.Knows("a"));
+        var back = Ask("a", later + 1, [Ticket(TrafficClass.High)], heard: heard, leaseId: 2);
+        Assert.True(back.Queue!.Sequence > heard);
+        Assert.NotEqual(queue, back.Queue.Queue);
+        Assert.Equal(SlotVerdict.Called, Assert.Single(back.Queue.Answers).Verdict);
+    }
+
+    [Fact]
+    public void A_slot_that_one_silo_gives_back_is_announced_to_the_silo_whose_turn_it_is()
+    {
+        _ledger.SetCapacity(1, keepsHeadroom: false, 100);
+        var holds = Ask("a", Start, [Ticket(TrafficClass.Low)]);
+        Ask("b", Start + 1, [Ticket(TrafficClass.Low)]);
+        var waiting = Ask("c", Start + 2, [Ticket(TrafficClass.High)]);
+        Assert.Empty(waiting.Queue!.Answers);
+        Assert.Equal(TrafficClass.High, waiting.Queue.WaitingFrom);
+        Assert.Equal(["a", "b"], _ledger.TakeNotices(Start + 3).Select(static notice => notice.Holder).Order());
+
+        Ask("a", Start + 4, [], heard: holds.Queue!.Sequence, returned: 1);
+        var (holder, grant) = Assert.Single(_ledger.TakeNotices(Start + 4), static notice => notice.Grant.Queue!.Answers.Any(static answer => answer.Verdict == SlotVerdict.Called));
+        Assert.Equal(("c", 1L), (holder, grant.Granted));
+    }
+
+    [Fact]
+    public void What_instances_took_with_them_is_called_back_at_once_and_nothing_is_granted_beyond_what_is_left()
+    {
+        _ledger.SetCapacity(8, keepsHeadroom: false, 100);
+        var grant = Ask("a", Start, [.. Enumerable.Range(0, 6).Select(_ => Ticket(TrafficClass.High))]);
+        Assert.Equal(6, grant.Granted);
+        _ledger.SetCapacity(2, keepsHeadroom: false, 100);
+        var (_, notice) = Assert.Single(_ledger.TakeNotices(Start + 1));
+        Assert.Equal(0, notice.Keep);
+        Assert.Empty(Ask("b", Start + 2, [Ticket(TrafficClass.High)]).Queue!.Answers);
+        Ask("a", Start + 3, [], heard: grant.Queue!.Sequence, returned: 5, pending: 1);
+        Assert.Equal(SlotVerdict.Called, Assert.Single(_ledger.TakeNotices(Start + 3).Single(static each => each.Holder == "b").Grant.Queue!.Answers).Verdict);
+        Assert.Equal(2, _ledger.Escrow.Outstanding);
+    }
+
+    [Fact]
+    public void The_tickets_of_a_silo_that_has_fallen_silent_leave_and_its_slots_stay_out_while_its_calls_may_run()
+    {
+        _ledger.SetCapacity(1, keepsHeadroom: false, 100);
+        Ask("dead", Start, [Ticket(TrafficClass.High), Ticket(TrafficClass.High)]);
+        Ask("alive", Start + 1, [Ticket(TrafficClass.High, Start + 10_000_000)]);
+        var later = Start + 15_000;
+        var still = Ask("alive", later, []);
+        Assert.Empty(still.Queue!.Answers);
+        Assert.Equal(1, _ledger.Waiting.Sum());
+        var gone = Start + _ledger.Escrow.Options.LeaseMs + _ledger.Escrow.Options.SkewMs + 60_000;
+        Assert.Empty(Ask("alive", gone - 5_000, [Ticket(TrafficClass.High, gone + 100_000)], leaseId: 2).Queue!.Answers);
+        Assert.Equal(SlotVerdict.Called, Assert.Single(Ask("alive", gone + 1, [], leaseId: 2).Queue!.Answers).Verdict);
+    }
+
+    [Fact]
+    public void Throttling_lowers_the_limit_below_the_slots()
+    {
+        _ledger.SetCapacity(10, keepsHeadroom: false, 100);
+        for (var second = 0; second < 60; second++)
+        {
+            _ledger.Report(
+                new() { Holder = "a", LeaseId = 1 },
+                new() { Completions = 100, Predictions = 50, Throttled = 50, AnsweredMilliseconds = 5_000, ExpectedMilliseconds = 5_000, Queue = new() { Queue = 1 } },
+                Start + (second * 1_000));
+        }
+
+        Assert.InRange(_ledger.Limit, 1, 7);
+        Assert.Contains("throttled", _ledger.LimitReason, StringComparison.Ordinal);
+    }
+
+    private SlotTicket Ticket(TrafficClass trafficClass, long deadline = Start + 100_000_000) => new(++_ticket, new("t"), 1, trafficClass, deadline, 100);
+
+    private LeaseGrant Ask(string holder, long now, ImmutableArray<SlotTicket> joined, long heard = 0, long returned = 0, long pending = 0, long leaseId = 1)
+    {
+        var grant = _ledger.Report(
+            new() { Holder = holder, LeaseId = leaseId, Returned = returned, Pending = pending },
+            new() { Queue = new() { Queue = _queues.GetValueOrDefault(holder), Heard = heard, Joined = joined } },
+            now);
+        _queues[holder] = grant.Queue!.Queue;
+        return grant;
+    }
+}
