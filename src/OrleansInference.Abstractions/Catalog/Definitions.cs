@@ -102,6 +102,17 @@ public sealed record SimulatedModel
     [Id(7)] public double LoadSeconds { get; init; }
 }
 
+/// <summary>Who changes an endpoint's number of instances.</summary>
+[JsonConverter(typeof(JsonStringEnumConverter<ScalingMode>))]
+public enum ScalingMode
+{
+    /// <summary>The router.</summary>
+    Managed = 0,
+
+    /// <summary>Others: the router only says what the number should be, and changes nothing.</summary>
+    Recommend = 1,
+}
+
 /// <summary>Where a variant runs: a lane, an instance type, capacity bounds, concurrency and price.</summary>
 [GenerateSerializer, Immutable, Alias("oi.EndpointDefinition")]
 public sealed record EndpointDefinition
@@ -168,6 +179,9 @@ public sealed record EndpointDefinition
 
     /// <summary>Of a shared endpoint: how many models one instance holds in memory at once, at least 1; beyond it the one that was not used for longest is unloaded. 0 elsewhere.</summary>
     [Id(19)] public int LoadedModels { get; init; }
+
+    /// <summary>Whether the router changes the number of instances, or only says what it should be.</summary>
+    [Id(20)] public ScalingMode Scaling { get; init; }
 
     /// <summary>The name that SageMaker knows: <see cref="Target"/>, else <see cref="Name"/>.</summary>
     [JsonIgnore] public string TargetName => Target ?? Name.Value;
@@ -299,6 +313,26 @@ public sealed record TenantDefinition
 
     /// <summary>Shares of a budget's limit at which an alert is given, in percent, rising, 1..100; at most 16.</summary>
     [Id(11)] public ImmutableArray<int> AlertPercents { get; init; } = [50, 80, 100];
+
+    /// <summary>Limits at the door, at most one for each class and one for all; those that apply hold at once.</summary>
+    [Id(12)] public ImmutableArray<LimitDefinition> Limits { get; init; } = [];
+}
+
+/// <summary>How many requests of a tenant the whole cluster admits: a rate, a number in flight, or both.</summary>
+[GenerateSerializer, Immutable, Alias("oi.LimitDefinition")]
+public sealed record LimitDefinition
+{
+    /// <summary>The class that it is for; null: for the requests of all classes together.</summary>
+    [Id(0)] public TrafficClass? Class { get; init; }
+
+    /// <summary>Requests per second on average, up to 1,000,000; 0: no limit.</summary>
+    [Id(1)] public double RequestsPerSecond { get; init; }
+
+    /// <summary>The most requests at once that the rate allows, up to 10,000,000; 0: as many as come in a second, at least one.</summary>
+    [Id(2)] public int Burst { get; init; }
+
+    /// <summary>The most requests in flight, up to 1,000,000; 0: no limit. A job counts until it has been accepted.</summary>
+    [Id(3)] public int MaxInFlight { get; init; }
 }
 
 /// <summary>Default deadlines of the classes, in seconds.</summary>

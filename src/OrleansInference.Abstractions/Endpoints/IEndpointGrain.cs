@@ -90,7 +90,104 @@ public sealed record EndpointView
 
     /// <summary>Requests it answered so far.</summary>
     [Id(6)] public long Predictions { get; init; }
+
+    /// <summary>The true cost per prediction: <see cref="Cost"/> over <see cref="Predictions"/>, rounded up; null before the first.</summary>
+    [Id(7)] public Money? CostPerPrediction { get; init; }
+
+    /// <summary>The slots, and who waits for them.</summary>
+    [Id(8)] public SlotsView? Slots { get; init; }
+
+    /// <summary>The instances; null for lanes without any to keep.</summary>
+    [Id(9)] public CapacityView? Capacity { get; init; }
 }
+
+/// <summary>An endpoint's slots and who waits for them.</summary>
+[GenerateSerializer, Immutable, Alias("oi.SlotsView")]
+public sealed record SlotsView
+{
+    /// <summary>Slots of what is in service.</summary>
+    [Id(0)] public int Offered { get; init; }
+
+    /// <summary>Slots that may be in use: fewer while the endpoint throttles or its latency is inflated.</summary>
+    [Id(1)] public int Limit { get; init; }
+
+    /// <summary>Why the limit last changed; empty if it never did.</summary>
+    [Id(2)] public string LimitReason { get; init; } = "";
+
+    /// <summary>Slots that lower classes leave free for <see cref="TrafficClass.High"/>.</summary>
+    [Id(3)] public int Headroom { get; init; }
+
+    /// <summary>Slots out on leases.</summary>
+    [Id(4)] public long Leased { get; init; }
+
+    /// <summary>Slots in use, as last reported.</summary>
+    [Id(5)] public long InUse { get; init; }
+
+    /// <summary>How long a call takes on average, in seconds.</summary>
+    [Id(6)] public double ServiceSeconds { get; init; }
+
+    /// <summary>Requests that wait, by class.</summary>
+    [Id(7)] public ImmutableDictionary<TrafficClass, int> Waiting { get; init; } = ImmutableDictionary<TrafficClass, int>.Empty;
+
+    /// <summary>Requests that wait, by tenant; those with most first, at most 100.</summary>
+    [Id(8)] public ImmutableArray<TenantWaiting> WaitingByTenant { get; init; } = [];
+
+    /// <summary>Silos whose circuit breaker keeps calls off the endpoint.</summary>
+    [Id(9)] public ImmutableArray<string> OpenBreakers { get; init; } = [];
+}
+
+/// <summary>Requests of a tenant that wait.</summary>
+/// <param name="Tenant">The tenant.</param>
+/// <param name="High">Of <see cref="TrafficClass.High"/>.</param>
+/// <param name="Medium">Of <see cref="TrafficClass.Medium"/>.</param>
+/// <param name="Low">Of <see cref="TrafficClass.Low"/>.</param>
+[GenerateSerializer, Immutable, Alias("oi.TenantWaiting")]
+public readonly record struct TenantWaiting([property: Id(0)] TenantId Tenant, [property: Id(1)] int High, [property: Id(2)] int Medium, [property: Id(3)] int Low);
+
+/// <summary>An endpoint's instances, and what the router makes of them.</summary>
+[GenerateSerializer, Immutable, Alias("oi.CapacityView")]
+public sealed record CapacityView
+{
+    /// <summary>SageMaker's status, such as InService, Updating or Failed; empty before it has been asked.</summary>
+    [Id(0)] public string Status { get; init; } = "";
+
+    /// <summary>Why nothing is changed now, in words; null if something could be.</summary>
+    [Id(1)] public string? Hold { get; init; }
+
+    /// <summary>Instances in service.</summary>
+    [Id(2)] public int InService { get; init; }
+
+    /// <summary>Instances that SageMaker was told to have.</summary>
+    [Id(3)] public int Reported { get; init; }
+
+    /// <summary>Instances that the router wants.</summary>
+    [Id(4)] public int Wanted { get; init; }
+
+    /// <summary>When it last changed its mind; null if it never did.</summary>
+    [Id(5)] public DateTimeOffset? ChangedAt { get; init; }
+
+    /// <summary>Requests per second expected when an instance that is asked for now would serve: the mean.</summary>
+    [Id(6)] public double ExpectedRate { get; init; }
+
+    /// <summary>Requests per second that will hardly be exceeded then.</summary>
+    [Id(7)] public double HighRate { get; init; }
+
+    /// <summary>Variance over mean of the calls in progress; 1 for Poisson arrivals.</summary>
+    [Id(8)] public double Peakedness { get; init; }
+
+    /// <summary>Slots needed then.</summary>
+    [Id(9)] public int NeededSlots { get; init; }
+
+    /// <summary>Seconds from asking for an instance until it serves.</summary>
+    [Id(10)] public double LeadSeconds { get; init; }
+
+    /// <summary>Seconds that an instance is kept after it was last needed.</summary>
+    [Id(11)] public double KeepSeconds { get; init; }
+
+    /// <summary>How many times instances were wanted again soon after their release.</summary>
+    [Id(12)] public int Flaps { get; init; }
+}
+
 
 /// <summary>Owns an endpoint's slots and wanted capacity. Key: the endpoint's name.</summary>
 [Alias("oi.IEndpointGrain")]

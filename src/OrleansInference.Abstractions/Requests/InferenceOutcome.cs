@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Text.Json.Serialization;
 
 namespace OrleansInference;
@@ -143,6 +144,9 @@ public sealed record InferenceOutcome
 
     /// <summary>For a job that waits for its tenant's budget: when the money it needs is expected to be free.</summary>
     [Id(8)] public DateTimeOffset? HeldUntil { get; init; }
+
+    /// <summary>What is left of the tenant's limits at the door that apply to the request; empty if none do.</summary>
+    [Id(9)] public ImmutableArray<LimitQuota> Limits { get; init; } = [];
 
     /// <summary>Whether there is an answer now.</summary>
     [JsonIgnore] public bool IsAnswer => Problem is null && JobId is null;

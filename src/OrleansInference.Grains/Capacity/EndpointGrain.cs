@@ -16,8 +16,11 @@ public sealed record EndpointGrainState
     /// <summary>Slot leases.</summary>
     public EscrowState? Slots { get; init; }
 
-    /// <summary>Instances wanted.</summary>
+    /// <summary>Instances wanted, as an earlier version stored it.</summary>
     public CapacityPlanState? Plan { get; init; }
+
+    /// <summary>Instances wanted, and what SageMaker was told.</summary>
+    public CapacityKeeperState? Keeper { get; init; }
 
     /// <summary>What AWS billed and tenants were charged.</summary>
     public CapacityCost Cost { get; init; } = new();
@@ -44,28 +47,24 @@ internal sealed partial class EndpointGrain(
 {
     private const string Keep = "keep-capacity";
     private const long QuietMs = 900_000;
+    private const int MostTenantsShown = 100;
     private static readonly TimeSpan PollPeriod = TimeSpan.FromSeconds(5);
-    private static readonly TimeSpan CallTimeout = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan RevivePeriod = TimeSpan.FromMinutes(1);
 
     private readonly Dictionary<string, (int Waiting, long At)> _waiting = [];
     private EndpointConfiguration? _configuration;
     private readonly Dictionary<string, ISlotObserver> _observers = new(StringComparer.Ordinal);
     private SlotLedger? _slots;
-    private CapacityPlan _plan = new();
+    private CapacityKeeper? _keeper;
     private EndpointDemand _heard = new();
     private CapacityCost _cost = new();
     private readonly ModelResidency _residency = new();
-    private EndpointDescription? _described;
     private EndpointStatus? _status;
-    private string _lastChange = "";
     private int _backlog;
     private long _heardAt;
-    private long _moreAt;
     private long _statusVersion;
     private bool _hasTimer;
     private bool _isPolling;
-    private bool _isMissing;
 
     public override Task OnActivateAsync(CancellationToken cancellationToken)
     {
@@ -74,8 +73,8 @@ internal sealed partial class EndpointGrain(
         {
             _configuration = configuration;
             _slots = NewSlots(LeaseTimes.ForSlots(Clock, configuration.Endpoint.MaxServiceSeconds), Stored);
-            _plan = new(Stored.Plan);
-            (_cost, _backlog, _lastChange) = (Stored.Cost, Stored.Backlog, Stored.LastChange);
+            _keeper = new(control, Clock, logger, Stored.Keeper ?? new() { Plan = Stored.Plan, LastChange = Stored.LastChange });
+            (_cost, _backlog) = (Stored.Cost, Stored.Backlog);
             Begin();
         }
 
@@ -96,6 +95,7 @@ internal sealed partial class EndpointGrain(
 
         // Calls that were sent under a longer limit may still run.
         _slots ??= NewSlots(times, new());
+        _keeper ??= new(control, Clock, logger);
         _slots.Escrow.Options = times with { LongestCallMs = Math.Max(times.LongestCallMs, _slots.Escrow.Options.LongestCallMs) };
         _cost = _cost.Advance(now, InService).Reprice(configuration.InstanceSecondCost);
         _configuration = configuration;
@@ -165,10 +165,13 @@ internal sealed partial class EndpointGrain(
             Configuration = _configuration,
             Status = CurrentStatus(now),
             Leases = _slots.Escrow.Leases.GroupBy(lease => lease.Holder).ToImmutableDictionary(group => group.Key, group => group.Sum(lease => lease.Outstanding)),
-            LastChange = _lastChange,
+            LastChange = _keeper!.LastChange,
             Cost = _cost.Total,
             Charged = _cost.Charged,
             Predictions = _cost.Predictions,
+            CostPerPrediction = _cost.Predictions == 0 ? null : Money.FromNanos((_cost.Total.Nanos + _cost.Predictions - 1) / _cost.Predictions),
+            Slots = _configuration.Endpoint.Lane is Lane.Realtime or Lane.Serverless ? ViewSlots() : null,
+            Capacity = IsManaged ? _keeper.ToView(_configuration.Endpoint) : null,
         });
     }
 
@@ -178,10 +181,10 @@ internal sealed partial class EndpointGrain(
     {
         Configuration = _configuration,
         Slots = _slots?.Escrow.ToState(),
-        Plan = _plan.ToState(),
+        Keeper = _keeper?.ToState(),
         Cost = _cost,
         Backlog = _backlog,
-        LastChange = _lastChange,
+        LastChange = _keeper?.LastChange ?? "",
         Limiter = _slots?.ToLimiterState(),
         Headroom = _slots?.ToHeadroomState(),
     };
@@ -189,11 +192,11 @@ internal sealed partial class EndpointGrain(
     /// <summary>Whether there is a SageMaker endpoint with instances to keep.</summary>
     private bool IsManaged => _configuration?.Endpoint is { Lane: Lane.Realtime or Lane.Async };
 
-    private int InService => IsManaged ? _described?.CurrentInstanceCount ?? 0 : 0;
+    private int InService => IsManaged ? _keeper!.InService : 0;
 
     private int Slots => _configuration?.Endpoint is not { } endpoint ? 0 : endpoint.Lane switch
     {
-        Lane.Serverless => _isMissing ? 0 : endpoint.MaxInstances,
+        Lane.Serverless => _keeper!.IsMissing ? 0 : endpoint.MaxInstances,
         Lane.Batch => endpoint.MaxInstances * endpoint.ConcurrencyPerInstance,
         _ => InService * endpoint.ConcurrencyPerInstance,
     };
@@ -294,7 +297,7 @@ internal sealed partial class EndpointGrain(
         {
             if (configuration.Endpoint.Lane != Lane.Batch)
             {
-                await DescribeAsync(configuration.Endpoint);
+                await _keeper!.DescribeAsync(configuration.Endpoint);
             }
 
             var now = Clock.Now;
@@ -320,82 +323,61 @@ internal sealed partial class EndpointGrain(
         }
     }
 
-    private async Task DescribeAsync(EndpointDefinition endpoint)
-    {
-        using var timeout = new CancellationTokenSource(CallTimeout);
-        var described = await control.DescribeAsync(endpoint.TargetName, timeout.Token);
-        if (described is null && !_isMissing)
-        {
-            LogMissing(endpoint.Name, endpoint.TargetName);
-        }
-
-        if (described is not null && _plan.IsNew)
-        {
-            _plan.Begin(described.DesiredInstanceCount);
-        }
-
-        _isMissing = described is null;
-        if (described is not null && _moreAt != 0 && described.CurrentInstanceCount >= described.DesiredInstanceCount)
-        {
-            _moreAt = 0;
-        }
-
-        _described = described;
-    }
-
     private async Task DecideAsync()
     {
-        if (!IsManaged || _described is not { } described || _configuration!.Endpoint is not { Draining: false } endpoint)
-        {
-            return;
-        }
-
         var now = Clock.Now;
-        var decision = _plan.Observe(endpoint, new()
-        {
-            Now = now,
-            InService = described.CurrentInstanceCount,
-            Reported = described.DesiredInstanceCount,
-            InFlight = InFlight,
-            Waiting = Waiting(now),
-            Arrivals = _heard.Arrivals,
-            Completions = _heard.Completions,
-            Throttled = _heard.Throttled,
-            BusyMs = _heard.BusyMilliseconds,
-        });
+        var heard = _heard;
         _heard = new();
-        if (decision.HasChanged)
+        var waiting = Waiting(now);
+        var isChanged = await _keeper!.DecideAsync(
+            _configuration!.Endpoint,
+            new()
+            {
+                Now = now,
+                InFlight = InFlight,
+                Waiting = waiting,
+                Deferrable = Math.Min(waiting, _slots!.Waiting[(int)TrafficClass.Low]),
+                Arrivals = heard.Arrivals,
+                Completions = heard.Completions,
+                Throttled = heard.Throttled,
+                BusyMs = heard.BusyMilliseconds,
+            },
+            PersistAsync);
+        if (isChanged)
         {
-            _lastChange = decision.Reason;
-            LogDesired(endpoint.Name, decision.Desired, decision.Reason);
-            await PersistAsync();
-        }
-
-        if (decision.Desired == described.DesiredInstanceCount)
-        {
-            return;
-        }
-
-        using var timeout = new CancellationTokenSource(CallTimeout);
-        if (await control.SetDesiredInstancesAsync(endpoint.TargetName, described.VariantName, decision.Desired, timeout.Token))
-        {
-            _moreAt = decision.Desired > described.CurrentInstanceCount ? now + (long)(endpoint.Prior.ColdStartSeconds * 1000) : 0;
-            _described = described with { DesiredInstanceCount = decision.Desired };
             await TellModelAsync(now);
         }
+    }
+
+    private SlotsView ViewSlots()
+    {
+        var waiting = _slots!.Waiting;
+        return new()
+        {
+            Offered = Slots,
+            Limit = _slots.Limit,
+            LimitReason = _slots.LimitReason,
+            Headroom = _slots.Headroom,
+            Leased = _slots.Escrow.Outstanding,
+            InUse = _slots.InFlight,
+            ServiceSeconds = _slots.ServiceMs / 1000,
+            Waiting = Enum.GetValues<TrafficClass>().ToImmutableDictionary(static each => each, each => waiting[(int)each]),
+            WaitingByTenant = [.. _slots.WaitingByTenant.OrderByDescending(static backlog => backlog.Total).Take(MostTenantsShown).Select(static backlog => new TenantWaiting(backlog.Tenant, backlog.High, backlog.Medium, backlog.Low))],
+            OpenBreakers = [.. _slots.OpenBreakers.Order(StringComparer.Ordinal)],
+        };
     }
 
     private EndpointStatus CurrentStatus(long now) => new()
     {
         Endpoint = _configuration!.Endpoint.Name,
         InService = InService,
-        Desired = _described?.DesiredInstanceCount ?? 0,
+        Desired = _keeper!.Reported,
         Slots = _configuration.Endpoint.Lane is Lane.Realtime or Lane.Serverless ? _slots!.Limit : Slots,
         Headroom = _configuration.Endpoint.Lane == Lane.Realtime && _slots!.HasSeenCalls ? _slots.Headroom : null,
         InFlight = InFlight,
-        Healthy = !_isMissing && _described?.Status is not ("Failed" or "Deleting" or "OutOfService" or "UpdateRollbackFailed"),
+        Healthy = _keeper.IsHealthy,
         Backlog = Waiting(now),
-        MoreAt = _moreAt,
+        MoreAt = _keeper.MoreAt,
         Version = _statusVersion,
         Loaded = LoadedModels(),
     };
@@ -420,12 +402,6 @@ internal sealed partial class EndpointGrain(
             ? GrainFactory.GetGrain<IModelGrain>(_configuration.Model.Value).SetStatus(_status)
             : Task.WhenAll(_configuration.Models.Select(model => GrainFactory.GetGrain<IModelGrain>(model.Value).SetStatus(_status)));
     }
-
-    [LoggerMessage(Level = LogLevel.Information, Message = "Endpoint {Endpoint} should have {Instances} instances: {Reason}.")]
-    private partial void LogDesired(EndpointName endpoint, int instances, string reason);
-
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Endpoint {Endpoint}: SageMaker has no endpoint '{Target}'; create it, or correct its target in the catalog.")]
-    private partial void LogMissing(EndpointName endpoint, string target);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Endpoint {Endpoint} could not be described or scaled; it is tried again.")]
     private partial void LogPollFailed(Exception exception, EndpointName endpoint);

@@ -6,6 +6,7 @@ using OrleansInference.Hosting;
 using OrleansInference.Idempotency;
 using OrleansInference.Jobs;
 using OrleansInference.Leases;
+using OrleansInference.Limits;
 using OrleansInference.Routing;
 using OrleansInference.Telemetry;
 
@@ -51,7 +52,12 @@ internal sealed partial class Dispatcher(
         }
 
         Interlocked.Increment(ref _inFlight);
-        stream.OnEnded = () => Interlocked.Decrement(ref _inFlight);
+        stream.OnEnded = () =>
+        {
+            arrival.Pass.Leave();
+            Interlocked.Decrement(ref _inFlight);
+        };
+        stream.Quotas = outcome.Limits;
         return stream;
     }
 
@@ -170,13 +176,9 @@ internal sealed partial class Dispatcher(
             }
 
             arrival.Plan = plan;
-            if (arrival.Request.IdempotencyKey is not null)
-            {
-                return await RunKeyedAsync(plan, cancellationToken);
-            }
-
-            outcomes.Arrived(plan.Class);
-            return Count(plan, await TryCandidatesAsync(plan, cancellationToken));
+            return plan.Tenant.Limits is { IsEmpty: false } limits
+                ? await EnterAsync(arrival, plan, limits, cancellationToken)
+                : await RunAsync(plan, cancellationToken);
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
@@ -190,6 +192,41 @@ internal sealed partial class Dispatcher(
         {
             Interlocked.Decrement(ref _inFlight);
         }
+    }
+
+    private async ValueTask<InferenceOutcome> EnterAsync(Arrival arrival, RequestPlan plan, TenantLimits limits, CancellationToken cancellationToken)
+    {
+        arrival.Pass = await limits.EnterAsync(plan.Class);
+        if (arrival.Pass.Refusal is { } refusal)
+        {
+            outcomes.Arrived(plan.Class);
+            outcomes.Failed(null, plan.Class, refusal.Code);
+            return new() { Problem = refusal, Limits = limits.Quotas(plan.Class) };
+        }
+
+        try
+        {
+            return await RunAsync(plan, cancellationToken) with { Limits = limits.Quotas(plan.Class) };
+        }
+        finally
+        {
+            // A stream is in flight until it has been read.
+            if (plan.Stream is null)
+            {
+                arrival.Pass.Leave();
+            }
+        }
+    }
+
+    private async ValueTask<InferenceOutcome> RunAsync(RequestPlan plan, CancellationToken cancellationToken)
+    {
+        if (plan.Request.IdempotencyKey is not null)
+        {
+            return await RunKeyedAsync(plan, cancellationToken);
+        }
+
+        outcomes.Arrived(plan.Class);
+        return Count(plan, await TryCandidatesAsync(plan, cancellationToken));
     }
 
     // Jobs that were accepted are counted when they end, also those that are waited for in line.
@@ -427,5 +464,8 @@ internal sealed partial class Dispatcher(
         public Manner Manner { get; } = manner;
 
         public RequestPlan? Plan { get; set; }
+
+        /// <summary>That it was let in by its tenant's limits.</summary>
+        public DoorPass Pass { get; set; }
     }
 }

@@ -41,6 +41,9 @@ public abstract class StreamedAnswer : IAsyncDisposable
     /// <summary>The stream; null if there is a problem.</summary>
     public abstract IModelStream? Stream { get; }
 
+    /// <summary>What is left of the tenant's limits at the door that apply to the request.</summary>
+    public virtual ImmutableArray<LimitQuota> Limits => [];
+
     /// <summary>Ends the call and settles the charge.</summary>
     public abstract ValueTask DisposeAsync();
 }

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Runtime.CompilerServices;
 using OrleansInference.Invocation;
 
@@ -26,6 +27,11 @@ internal sealed class StreamedCall(
     public override RouteTaken Route => _route;
 
     public override IModelStream Stream => this;
+
+    public override ImmutableArray<LimitQuota> Limits => Quotas;
+
+    /// <summary>What is left of the tenant's limits.</summary>
+    public ImmutableArray<LimitQuota> Quotas { get; set; } = [];
 
     public string? ContentType => stream.ContentType;
 
@@ -159,6 +165,8 @@ internal sealed class RefusedStream(InferenceOutcome outcome) : StreamedAnswer
     public override RouteTaken? Route => outcome.Route;
 
     public override IModelStream? Stream => null;
+
+    public override ImmutableArray<LimitQuota> Limits => outcome.Limits;
 
     public override ValueTask DisposeAsync() => ValueTask.CompletedTask;
 }

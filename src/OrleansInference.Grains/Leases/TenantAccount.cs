@@ -1,4 +1,6 @@
+using System.Collections.Immutable;
 using OrleansInference.Hosting;
+using OrleansInference.Limits;
 
 namespace OrleansInference.Leases;
 
@@ -16,7 +18,7 @@ internal readonly record struct MoneyReply(MoneyReservation? Reservation, long R
 internal readonly record struct Affordable(Money? Cap, BudgetShortage? Shortage);
 
 /// <summary>A tenant on this silo: its definition, pacing and money.</summary>
-internal sealed class TenantAccount(TenantId tenant, ITenantGrain grain, LeaseHolderIdentity holder, RouterClock clock, long reportEveryMs) : LeaseAccount(holder, clock)
+internal sealed class TenantAccount(TenantId tenant, ITenantGrain grain, LeaseHolderIdentity holder, RouterClock clock, long reportEveryMs, Func<TenantId, TenantLimits>? newLimits = null) : LeaseAccount(holder, clock)
 {
     private const long FreshMs = 10_000;
     private const long ScarceMs = 1_000;
@@ -34,6 +36,9 @@ internal sealed class TenantAccount(TenantId tenant, ITenantGrain grain, LeaseHo
     private Round? _asking;
     private long _freshUntil;
     private volatile bool _wasUnmet;
+
+    /// <summary>Its limits at the door; null if it never had any.</summary>
+    public TenantLimits? Limits { get; private set; }
 
     /// <summary>Who it is.</summary>
     public TenantId Tenant { get; } = tenant;
@@ -115,10 +120,21 @@ internal sealed class TenantAccount(TenantId tenant, ITenantGrain grain, LeaseHo
         if (report.LeaseId == Current.Lease.LeaseId || lease.Tenant is null)
         {
             _lease = lease;
+            TakeLimits(lease.Tenant?.Limits ?? []);
             Volatile.Write(ref _freshUntil, Clock.Now + FreshMs);
         }
 
         return lease.Grant;
+    }
+
+    private void TakeLimits(ImmutableArray<LimitDefinition> definitions)
+    {
+        if (Limits is null && definitions.IsDefaultOrEmpty)
+        {
+            return;
+        }
+
+        (Limits ??= newLimits?.Invoke(Tenant))?.Configure(definitions);
     }
 
     private async ValueTask<MoneyReply> AskUntilAsync(Money amount, long deadline, CancellationToken cancellationToken)

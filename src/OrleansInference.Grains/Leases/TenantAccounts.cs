@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using Microsoft.Extensions.Options;
 using OrleansInference.Hosting;
+using OrleansInference.Limits;
 using OrleansInference.Tenants;
 
 namespace OrleansInference.Leases;
@@ -37,13 +38,27 @@ internal sealed class TenantAccounts(IGrainFactory grains, LeaseHolderIdentity h
             }
         }
 
-        await LeaseBeat.RunAsync(_accounts.Values, closing);
+        await Task.WhenAll(LeaseBeat.RunAsync(_accounts.Values, closing), BeatLimitsAsync(closing));
+    }
+
+    private TenantLimits NewLimits(TenantId tenant) => new(tenant, grains.GetGrain<ITenantLimitsGrain>(tenant.Value), holder, clock);
+
+    private async Task BeatLimitsAsync(bool closing)
+    {
+        try
+        {
+            await Task.WhenAll(_accounts.Values.Select(account => account.Limits?.BeatAsync(closing) ?? Task.CompletedTask));
+        }
+        catch (Exception) when (!closing)
+        {
+            // As with leases: the next report states what this one could not.
+        }
     }
 
     private async ValueTask<TenantAccount?> LoadAsync(TenantId tenant, TenantAccount? account)
     {
         var isKnown = account is not null;
-        account ??= new(tenant, grains.GetGrain<ITenantGrain>(tenant.Value), holder, clock, LeaseTimes.ReportEveryMs(options.Value));
+        account ??= new(tenant, grains.GetGrain<ITenantGrain>(tenant.Value), holder, clock, LeaseTimes.ReportEveryMs(options.Value), NewLimits);
         if (!isKnown && await grains.GetGrain<ITenantGrain>(tenant.Value).GetDefinition() is null)
         {
             if (_unknown.Count < MaxUnknown)

@@ -31,6 +31,7 @@ internal static class EndpointValidation
             Instances(endpoint, path, prices, problems);
         }
 
+        problems.Require(Enum.IsDefined(endpoint.Scaling), $"{path}.scaling", $"{(int)endpoint.Scaling} is no mode; use Managed or Recommend");
         var deferred = endpoint.Lane is Lane.Async or Lane.Batch;
         var longest = deferred ? MaxDeferredSeconds : MaxRealtimeSeconds;
         problems.Require(

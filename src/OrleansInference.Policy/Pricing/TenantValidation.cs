@@ -8,6 +8,9 @@ internal static class TenantValidation
     private const long MinRollingSeconds = 60;
     private const long MaxRollingSeconds = 31_622_400;
     private const int MaxBudgets = 16;
+    private const double MaxRate = 1_000_000;
+    private const int MaxBurst = 10_000_000;
+    private const int MaxInFlight = 1_000_000;
 
     public static void Validate(CatalogDefinition catalog, Func<ModelName, bool> exists, ProblemList problems)
     {
@@ -23,6 +26,7 @@ internal static class TenantValidation
 
             Budgets(tenant, path, problems);
             Policy(tenant, path, problems);
+            Limits(tenant, path, problems);
             Models(catalog, tenant, path, exists, problems);
         }
     }
@@ -67,6 +71,31 @@ internal static class TenantValidation
             problems.Require(!ended, $"{path}.lowBudget[{i}]", $"{step} comes after Hold or Refuse and is never reached; move it forward or remove it");
             problems.Require(tenant.LowBudget.IndexOf(step) == i, $"{path}.lowBudget[{i}]", $"{step} is listed twice; remove one");
             ended |= step is LowBudgetStep.Hold or LowBudgetStep.Refuse;
+        }
+    }
+
+    private static void Limits(TenantDefinition tenant, string path, ProblemList problems)
+    {
+        for (var i = 0; i < CatalogValidation.Length(tenant.Limits); i++)
+        {
+            var limit = tenant.Limits[i];
+            var at = $"{path}.limits[{i}]";
+            if (limit is null)
+            {
+                problems.Add(at, $"it is null; describe it or remove it");
+                continue;
+            }
+
+            problems.Require(limit.Class is not { } only || Enum.IsDefined(only), $"{at}.class", $"{(int?)limit.Class} is no class; use High, Medium or Low, or leave it out for all");
+            problems.RequireRange(limit.RequestsPerSecond, 0, MaxRate, $"{at}.requestsPerSecond");
+            problems.RequireRange(limit.Burst, 0, MaxBurst, $"{at}.burst");
+            problems.RequireRange(limit.MaxInFlight, 0, MaxInFlight, $"{at}.maxInFlight");
+            problems.Require(limit.RequestsPerSecond != 0 || limit.MaxInFlight != 0, at, $"it limits nothing; give requestsPerSecond, maxInFlight or both, or remove it");
+            problems.Require(limit.Burst == 0 || limit.RequestsPerSecond != 0, $"{at}.burst", $"{limit.Burst} has no effect without requestsPerSecond; give that, or remove it");
+            for (var j = 0; j < i; j++)
+            {
+                problems.Require(tenant.Limits[j]?.Class != limit.Class || tenant.Limits[j] is null, $"{at}.class", $"the limit of {(limit.Class is { } known ? $"class {known}" : "all classes")} is already at {path}.limits[{j}]; put both into one");
+            }
         }
     }
 

@@ -25,6 +25,7 @@ internal sealed class Invocations(IDispatcher dispatcher, Authenticator authenti
         var outcome = await dispatcher.InvokeAsync(request, context.RequestAborted);
         var response = context.Response;
         RouteHeaders.Write(response.Headers, outcome.Route, chargeIsFinal: outcome.JobId is null);
+        LimitHeaders.Write(context, outcome.Limits);
         RouteHeaders.WriteReplay(response.Headers, outcome);
         if (outcome.Problem is { } problem)
         {
@@ -53,6 +54,7 @@ internal sealed class Invocations(IDispatcher dispatcher, Authenticator authenti
 
         // The charge is known when the stream has ended, too late for a header; the cap is known now.
         RouteHeaders.Write(context.Response.Headers, answer.Route, chargeIsFinal: false);
+        LimitHeaders.Write(context, answer.Limits);
         if (answer.Stream is not { } stream)
         {
             await RefusalWriter.WriteAsync(context, Refusal.Of(answer.Problem!));

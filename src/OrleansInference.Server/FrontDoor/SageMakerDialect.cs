@@ -30,6 +30,7 @@ internal sealed class SageMakerDialect(IDispatcher dispatcher, IJobs jobs, Authe
         var outcome = await dispatcher.InvokeAsync(request, context.RequestAborted);
         var response = context.Response;
         RouteHeaders.Write(response.Headers, outcome.Route, chargeIsFinal: true);
+        LimitHeaders.Write(context, outcome.Limits);
         RouteHeaders.WriteReplay(response.Headers, outcome);
         if (outcome.Problem is { } problem)
         {
@@ -51,6 +52,7 @@ internal sealed class SageMakerDialect(IDispatcher dispatcher, IJobs jobs, Authe
         await using var answer = await dispatcher.InvokeStreamAsync(request, context.RequestAborted);
         var response = context.Response;
         RouteHeaders.Write(response.Headers, answer.Route, chargeIsFinal: false);
+        LimitHeaders.Write(context, answer.Limits);
         if (answer.Stream is not { } stream)
         {
             await RefusalWriter.WriteAsync(context, SageMakerRequests.Translate(answer.Problem!, model));
@@ -94,6 +96,7 @@ internal sealed class SageMakerDialect(IDispatcher dispatcher, IJobs jobs, Authe
         var outcome = await dispatcher.SubmitAsync(request, context.RequestAborted);
         var response = context.Response;
         RouteHeaders.Write(response.Headers, outcome.Route, chargeIsFinal: false);
+        LimitHeaders.Write(context, outcome.Limits);
         RouteHeaders.WriteReplay(response.Headers, outcome);
         if (outcome.Problem is { } problem)
         {

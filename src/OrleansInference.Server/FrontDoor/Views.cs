@@ -55,7 +55,15 @@ internal sealed class Views(IDispatcher dispatcher, IGrainFactory grains, Authen
     {
         (await authenticator.AuthenticateAsync(context)).RequireAdmin();
         var view = EndpointName.TryParse(name, out _) ? await grains.GetGrain<IEndpointGrain>(name).GetView() : null;
-        await WriteAsync(context, view ?? throw new RefusedException(Refusal.NotFound($"There is no endpoint '{name}': GET /v1/admin/catalog lists them.")));
+        await WriteAsync(context, view ?? throw new RefusedException(Refusal.NotFound(await SharedOfAsync(name) is { } shared
+            ? $"Endpoint '{name}' has no instances of its own: GET /v1/endpoints/{shared} shows those that it shares."
+            : $"There is no endpoint '{name}': GET /v1/admin/catalog lists them.")));
+    }
+
+    private async Task<EndpointName?> SharedOfAsync(string name)
+    {
+        var catalog = await grains.GetGrain<ICatalogGrain>(ICatalogGrain.Key).Get();
+        return catalog.Models.SelectMany(static model => model.Variants).SelectMany(static variant => variant.Endpoints).FirstOrDefault(endpoint => endpoint.Name.Value == name)?.Shared;
     }
 
     private async Task GetBudgetAsync(HttpContext context, string id)

@@ -252,6 +252,52 @@ public sealed class LiveServerTests(LiveServer server) : IClassFixture<LiveServe
     }
 
     [Fact]
+    public async Task A_tenant_beyond_its_rate_is_told_when_to_come_back_and_what_its_limits_are()
+    {
+        using var put = await server.SendAsync(HttpMethod.Put, "/v1/admin/tenants/limited", server.AdminKey, LiveServer.Json(new TenantDefinition { Id = new("limited"), Limits = [new() { RequestsPerSecond = 0.001, Burst = 2, MaxInFlight = 5 }] }));
+        Assert.True(put.IsSuccessStatusCode, await put.Content.ReadAsStringAsync());
+        var key = await server.IssueAsync("limited");
+        var statuses = new List<HttpStatusCode>();
+        for (var i = 0; i < 3; i++)
+        {
+            using var response = await server.PostAsync(LiveServer.Invocations, key.ApiKey);
+            statuses.Add(response.StatusCode);
+            Assert.StartsWith("\"all\";q=2;w=", Assert.Single(response.Headers.GetValues("RateLimit-Policy")), StringComparison.Ordinal);
+            Assert.Contains("\"all-in-flight\";q=5;qu=\"concurrent-requests\"", Assert.Single(response.Headers.GetValues("RateLimit-Policy")), StringComparison.Ordinal);
+            Assert.StartsWith("\"all\";r=", Assert.Single(response.Headers.GetValues("RateLimit")), StringComparison.Ordinal);
+            if (response.StatusCode == HttpStatusCode.TooManyRequests)
+            {
+                Assert.True(response.Headers.RetryAfter!.Delta > TimeSpan.Zero);
+                Assert.Contains("slow down", await response.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+            }
+        }
+
+        Assert.Equal([HttpStatusCode.OK, HttpStatusCode.OK, HttpStatusCode.TooManyRequests], statuses);
+        using var signed = await server.PostSignedAsync("/endpoints/chat/invocations", key);
+        Assert.Equal(HttpStatusCode.BadRequest, signed.StatusCode);
+        Assert.Contains("ThrottlingException", Assert.Single(signed.Headers.GetValues("x-amzn-ErrorType")), StringComparison.Ordinal);
+        Assert.True(signed.Headers.RetryAfter!.Delta > TimeSpan.Zero);
+    }
+
+    [Fact]
+    public async Task An_endpoint_shows_its_slots_its_queue_and_its_instances()
+    {
+        var key = (await server.IssueAsync("acme")).ApiKey;
+        using (await server.PostAsync(LiveServer.Invocations, key))
+        {
+            // It has been used.
+        }
+
+        var view = await server.GetAsync("/v1/endpoints/chat-rt", server.AdminKey);
+        var slots = view.GetProperty("slots");
+        Assert.True(slots.GetProperty("offered").GetInt32() > 0);
+        Assert.InRange(slots.GetProperty("limit").GetInt32(), 1, slots.GetProperty("offered").GetInt32());
+        Assert.Equal(0, slots.GetProperty("waiting").GetProperty("High").GetInt32());
+        Assert.Equal("InService", view.GetProperty("capacity").GetProperty("status").GetString());
+        Assert.Equal(slots.GetProperty("leased").GetInt64(), view.GetProperty("leases").EnumerateObject().Sum(static lease => lease.Value.GetInt64()));
+    }
+
+    [Fact]
     public async Task A_refusal_names_the_decision_that_says_why()
     {
         var key = (await server.IssueAsync("acme")).ApiKey;

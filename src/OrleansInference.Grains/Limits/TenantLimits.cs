@@ -1,0 +1,131 @@
+using System.Collections.Immutable;
+using OrleansInference.Hosting;
+using OrleansInference.Leases;
+
+namespace OrleansInference.Limits;
+
+/// <summary>That a request was let in, or why not. To be given back when the request has ended.</summary>
+/// <param name="Refusal">Why not; null if it was let in.</param>
+/// <param name="First">What it holds of a limit on requests in flight.</param>
+/// <param name="Second">And of a second.</param>
+internal readonly record struct DoorPass(InferenceProblem? Refusal, HeldLease? First, HeldLease? Second)
+{
+    /// <summary>The request has ended.</summary>
+    public void Leave()
+    {
+        First?.Settle(1, 0);
+        Second?.Settle(1, 0);
+    }
+}
+
+/// <summary>A tenant's limits at the door of this silo.</summary>
+internal sealed class TenantLimits(TenantId tenant, ITenantLimitsGrain grain, LeaseHolderIdentity holder, RouterClock clock)
+{
+    private static readonly TimeSpan Moment = TimeSpan.FromSeconds(1);
+
+    private readonly Lock _lock = new();
+    private volatile DoorLimit[] _limits = [];
+    private List<DoorLimit> _former = [];
+
+    /// <summary>Whether there are none.</summary>
+    public bool IsEmpty => _limits.Length == 0;
+
+    /// <summary>Takes the limits as they are configured; those that have not changed go on.</summary>
+    public void Configure(ImmutableArray<LimitDefinition> definitions)
+    {
+        var limits = _limits;
+        var wanted = definitions.IsDefault ? [] : definitions;
+        if (wanted.Length == limits.Length && wanted.Zip(limits).All(static pair => pair.First == pair.Second.Definition))
+        {
+            return;
+        }
+
+        lock (_lock)
+        {
+            limits = _limits;
+            DoorLimit[] next = [.. wanted.Select(definition => Array.Find(limits, limit => limit.Definition == definition) ?? new(definition, grain, holder, clock))];
+            _former.AddRange(limits.Except(next));
+            _limits = next;
+        }
+    }
+
+    /// <summary>Lets a request in, or says why not and when to come back.</summary>
+    public async ValueTask<DoorPass> EnterAsync(TrafficClass trafficClass)
+    {
+        HeldLease? first = null, second = null;
+        InferenceProblem? refusal = null;
+        try
+        {
+            // Requests in flight first: what a rate has given is gone.
+            var limits = _limits;
+            foreach (var limit in limits)
+            {
+                if (!limit.AppliesTo(trafficClass))
+                {
+                    continue;
+                }
+
+                var (isAdmitted, held) = await limit.EnterAsync();
+                (first, second) = held is null ? (first, second) : first is null ? (held, second) : (first, held);
+                if (!isAdmitted)
+                {
+                    return new(refusal = Refuse($"as many requests of {Of(limit)} as may are in flight ({limit.Definition.MaxInFlight}); come back when some have ended", Moment), null, null);
+                }
+            }
+
+            foreach (var limit in limits)
+            {
+                if (limit.AppliesTo(trafficClass) && !await limit.TakeAsync())
+                {
+                    return new(refusal = Refuse($"requests of {Of(limit)} come faster than {limit.Definition.RequestsPerSecond} a second, with {DoorLimit.BurstOf(limit.Definition)} at once; slow down", TimeSpan.FromMilliseconds(limit.RetryAfterMs())), null, null);
+                }
+            }
+
+            return new(null, first, second);
+        }
+        catch
+        {
+            refusal = Refuse("the limits could not be looked up", Moment);
+            throw;
+        }
+        finally
+        {
+            if (refusal is not null)
+            {
+                new DoorPass(null, first, second).Leave();
+            }
+        }
+    }
+
+    /// <summary>What is left of the limits that are for a class.</summary>
+    public ImmutableArray<LimitQuota> Quotas(TrafficClass trafficClass)
+    {
+        var quotas = new List<LimitQuota>();
+        foreach (var limit in _limits)
+        {
+            if (limit.AppliesTo(trafficClass))
+            {
+                limit.AddQuotas(quotas);
+            }
+        }
+
+        return [.. quotas];
+    }
+
+    /// <summary>Reports at the beat; gives all of it back if <paramref name="closing"/>.</summary>
+    public async Task BeatAsync(bool closing)
+    {
+        List<DoorLimit> former;
+        lock (_lock)
+        {
+            (former, _former) = (_former, []);
+        }
+
+        await Task.WhenAll([.. _limits.Select(limit => limit.BeatAsync(closing)), .. former.Select(static limit => limit.BeatAsync(closing: true))]);
+    }
+
+    private static string Of(DoorLimit limit) => limit.Definition.Class is { } only ? $"class {only}" : "all classes";
+
+    private InferenceProblem Refuse(string why, TimeSpan retryAfter) =>
+        new() { Code = ProblemCode.Throttled, Message = $"Tenant '{tenant}': {why}.", RetryAfter = retryAfter };
+}

@@ -1,0 +1,100 @@
+using System.Diagnostics;
+
+namespace OrleansInference.Tests;
+
+/// <summary>Limits of a tenant at the door, across silos.</summary>
+public sealed class DoorLimitTests
+{
+    [Fact]
+    public async Task Three_silos_together_admit_the_burst_and_the_rates_worth_of_the_time_and_no_more()
+    {
+        const int perSecond = 20, burst = 30;
+        await using var world = await RouterCluster.StartAsync();
+        await ApplyAsync(world, new() { RequestsPerSecond = perSecond, Burst = burst });
+        var dispatchers = world.Dispatchers();
+        var began = Stopwatch.GetTimestamp();
+        var admitted = 0;
+        var refused = new List<InferenceOutcome>();
+        while (Stopwatch.GetElapsedTime(began).TotalSeconds < 5)
+        {
+            var outcomes = await Task.WhenAll(Enumerable.Range(0, 12).Select(i => dispatchers[i % dispatchers.Count].InvokeAsync(SampleCatalog.Request(SampleCatalog.Rich), CancellationToken.None)));
+            admitted += outcomes.Count(static outcome => outcome.IsAnswer);
+            refused.AddRange(outcomes.Where(static outcome => !outcome.IsAnswer));
+            await Task.Delay(20, TestContext.Current.CancellationToken);
+        }
+
+        var most = burst + (perSecond * Stopwatch.GetElapsedTime(began).TotalSeconds) + 1;
+        Assert.InRange(admitted, 0.5 * most, most);
+        Assert.All(refused, static outcome => Assert.Equal(ProblemCode.Throttled, outcome.Problem!.Code));
+        Assert.All(refused, static outcome => Assert.True(outcome.Problem!.RetryAfter > TimeSpan.Zero));
+        var quota = Assert.Single(refused[^1].Limits);
+        Assert.Equal((true, burst, perSecond), (quota.IsRate, quota.Limit, quota.PerSecond));
+        Assert.Equal(admitted, world.Aws.Calls);
+    }
+
+    [Fact]
+    public async Task No_more_requests_are_in_flight_on_all_silos_than_may_and_each_class_has_a_limit_of_its_own()
+    {
+        const int most = 6;
+        await using var world = await RouterCluster.StartAsync();
+        await ApplyAsync(world, new() { Class = TrafficClass.High, MaxInFlight = most });
+        var dispatchers = world.Dispatchers();
+        foreach (var dispatcher in dispatchers)
+        {
+            await RouterCluster.EventuallyAsync(() => dispatcher.InvokeAsync(Request(TrafficClass.Medium), CancellationToken.None), static outcome => outcome.IsAnswer);
+        }
+
+        var gate = new TaskCompletionSource();
+        world.Aws.Gate = gate.Task;
+        var running = Enumerable.Range(0, 30).Select(i => dispatchers[i % dispatchers.Count].InvokeAsync(Request(TrafficClass.High), CancellationToken.None)).ToArray();
+        await RouterCluster.EventuallyAsync(() => Task.FromResult(running.Count(static one => one.IsCompleted)), static refused => refused == 30 - most);
+        Assert.Equal(most, world.Aws.InFlight("chat-rt"));
+
+        // Another class is not concerned.
+        var other = dispatchers[0].InvokeAsync(Request(TrafficClass.Medium), CancellationToken.None);
+        await RouterCluster.EventuallyAsync(() => Task.FromResult(world.Aws.InFlight("chat-rt")), static inFlight => inFlight == most + 1);
+        gate.SetResult();
+        Assert.True((await other).IsAnswer);
+        var outcomes = await Task.WhenAll(running);
+        Assert.Equal(most, outcomes.Count(static outcome => outcome.IsAnswer));
+        Assert.Equal((false, most), (outcomes[0].Limits[0].IsRate, outcomes[0].Limits[0].Limit));
+
+        // What has ended makes room, on every silo.
+        foreach (var dispatcher in dispatchers)
+        {
+            await RouterCluster.EventuallyAsync(() => dispatcher.InvokeAsync(Request(TrafficClass.High), CancellationToken.None), static outcome => outcome.IsAnswer);
+        }
+    }
+
+    [Fact]
+    public async Task A_stream_is_in_flight_until_it_has_been_read_and_a_limit_that_is_lifted_holds_no_more()
+    {
+        await using var world = await RouterCluster.StartAsync(silos: 1);
+        await ApplyAsync(world, new() { MaxInFlight = 1 });
+        var dispatcher = world.Dispatchers()[0];
+        await RouterCluster.EventuallyAsync(() => dispatcher.InvokeAsync(Request(TrafficClass.High), CancellationToken.None), static outcome => outcome.IsAnswer);
+        await using (var stream = await dispatcher.InvokeStreamAsync(Request(TrafficClass.High), CancellationToken.None))
+        {
+            Assert.NotNull(stream.Stream);
+            Assert.Equal(ProblemCode.Throttled, (await dispatcher.InvokeAsync(Request(TrafficClass.High), CancellationToken.None)).Problem!.Code);
+            await foreach (var _ in stream.Stream.ReadPartsAsync(CancellationToken.None))
+            {
+                // To its end.
+            }
+        }
+
+        await RouterCluster.EventuallyAsync(() => dispatcher.InvokeAsync(Request(TrafficClass.High), CancellationToken.None), static outcome => outcome.IsAnswer);
+        await world.ApplyAsync(SampleCatalog.Create(Money.FromDollars(10)));
+        await RouterCluster.EventuallyAsync(
+            () => Task.WhenAll(Enumerable.Range(0, 8).Select(_ => dispatcher.InvokeAsync(Request(TrafficClass.High), CancellationToken.None))),
+            static outcomes => outcomes.All(static outcome => outcome.IsAnswer && outcome.Limits.IsEmpty));
+    }
+
+    private static InferenceRequest Request(TrafficClass trafficClass) => SampleCatalog.Request(SampleCatalog.Rich) with { Class = trafficClass };
+
+    private static Task ApplyAsync(RouterCluster world, LimitDefinition limit)
+    {
+        var catalog = SampleCatalog.Create(Money.FromDollars(10));
+        return world.ApplyAsync(catalog with { Tenants = [catalog.Tenants[0] with { Limits = [limit] }] });
+    }
+}
