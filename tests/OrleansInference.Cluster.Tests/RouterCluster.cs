@@ -48,18 +48,31 @@ internal sealed class RouterCluster : IAsyncDisposable
     /// <summary>How much later a lease report reaches a grain, by its type and key.</summary>
     public Func<string, TimeSpan> RefillDelay { get; set; } = static _ => TimeSpan.Zero;
 
+    /// <summary>What becomes of a message about slots between the silos; null: it arrives.</summary>
+    public Func<IOutgoingGrainCallContext, Task>? SlotNetwork { get; set; }
+
+    /// <summary>What becomes of the control plane's answers; null: they are the embedded one's.</summary>
+    public Func<IEndpointControl, IEndpointControl>? ControlPlane { get; set; }
+
+    /// <summary>The embedded AWS.</summary>
+    public LocalAwsServer LocalAws => _stores!;
+
+    /// <summary>Whether the models are the embedded AWS's, as the catalog describes them; else they are <see cref="Aws"/>.</summary>
+    public bool HasLocalModels { get; private init; }
+
     public RouterClock Clock { get; private init; } = new(TimeProvider.System);
 
     public Action<OrleansInferenceOptions> Options { get; private init; } = static _ => { };
 
-    public static async Task<RouterCluster> StartAsync(short silos = 3, double speed = 1, RouterClock? clock = null, Action<OrleansInferenceOptions>? options = null)
+    public static async Task<RouterCluster> StartAsync(short silos = 3, double speed = 1, RouterClock? clock = null, Action<OrleansInferenceOptions>? options = null, bool localModels = false)
     {
         var world = new RouterCluster
         {
             Clock = clock ?? new(TimeProvider.System, speed),
             Options = options ?? (static _ => { }),
+            HasLocalModels = localModels,
         };
-        world._stores = await LocalAwsServer.StartAsync(new(), TestContext.Current.CancellationToken);
+        world._stores = await LocalAwsServer.StartAsync(new() { Clock = world.Clock }, TestContext.Current.CancellationToken);
         await world.DeployAsync(silos);
         return world;
     }
@@ -73,6 +86,11 @@ internal sealed class RouterCluster : IAsyncDisposable
 
     public async Task ApplyAsync(CatalogDefinition catalog)
     {
+        if (HasLocalModels)
+        {
+            await LocalAws.ApplyCatalogAsync(catalog);
+        }
+
         var reply = await Grains.GetGrain<ICatalogGrain>(ICatalogGrain.Key).Apply(catalog);
         Assert.Empty(reply.Problems);
     }
@@ -143,6 +161,19 @@ internal sealed class RouterCluster : IAsyncDisposable
         }
     }
 
+    private void DecorateControlPlane(IServiceCollection services)
+    {
+        if (services.LastOrDefault(static service => service.ServiceType == typeof(IEndpointControl)) is { ImplementationType: { } type } plain)
+        {
+            services.Remove(plain);
+            services.AddSingleton(provider =>
+            {
+                var control = (IEndpointControl)ActivatorUtilities.CreateInstance(provider, type);
+                return ControlPlane?.Invoke(control) ?? control;
+            });
+        }
+    }
+
     private async Task DelayAsync(IOutgoingGrainCallContext context)
     {
         if (RefillDelay($"{context.InterfaceName}/{context.TargetId.Key}") is { Ticks: > 0 } delay)
@@ -169,14 +200,20 @@ internal sealed class RouterCluster : IAsyncDisposable
             siloBuilder.AddSqliteGrainStorage(OrleansInferenceOptions.StorageName, options => options.FilePath = file);
             siloBuilder.UseSqliteReminderService(options => options.FilePath = file);
             siloBuilder.ConfigureLogging(logging => logging.AddProvider(new ErrorLog(world.Errors)));
-            siloBuilder.Services.AddSingleton<IModelRuntime>(world.Aws);
-            siloBuilder.Services.AddSingleton<IEndpointControl>(world.Aws);
+            if (!world.HasLocalModels)
+            {
+                siloBuilder.Services.AddSingleton<IModelRuntime>(world.Aws);
+                siloBuilder.Services.AddSingleton<IEndpointControl>(world.Aws);
+            }
+
             siloBuilder.Services.AddSingleton<IAuditLog>(world.Audit);
             siloBuilder.Services.AddAwsClients(new() { Endpoint = world._stores!.Address, AccessKeyId = "test", SecretAccessKey = "test" });
+            world.DecorateControlPlane(siloBuilder.Services);
             siloBuilder.Services.AddSingleton(world.Clock);
             siloBuilder.AddOutgoingGrainCallFilter(context =>
                 world.LosesSnapshots && context.MethodName == nameof(IRoutingObserver.OnSnapshot)
                     ? Task.CompletedTask
+                    : world.SlotNetwork is { } network && context.InterfaceName.Contains(nameof(IEndpointGrain), StringComparison.Ordinal) | context.InterfaceName.Contains(nameof(ISlotObserver), StringComparison.Ordinal) ? network(context)
                     : context.MethodName == nameof(IEndpointGrain.Refill) ? world.DelayAsync(context)
                     : context.Invoke());
             siloBuilder.Configure<ReminderOptions>(options => options.MinimumReminderPeriod = TimeSpan.FromSeconds(1));
