@@ -15,7 +15,7 @@ const string Usage = """
       budgets   reserving and settling money: on a lease, through a tenant's account, straight from the grain;
                 storage writes under load; memory of idle tenants
       capacity  the queue of an endpoint with 100,000 tickets; a slot taken and given back on a lease; what a tenant at a hundred times
-                its share does to the others' waits
+                its share does to the others' waits; how busy three silos keep an endpoint's slots under steady overload
       routing   deciding over eight candidates; recording and merging latencies; a request's way through the dispatcher; the
                 HTTP front door beside a bare proxy (YARP) and, where Node is present, another gateway (Portkey)
 

@@ -9,6 +9,7 @@ using OrleansInference.Aws;
 using OrleansInference.Dispatch;
 using OrleansInference.Hosting;
 using OrleansInference.Leases;
+using OrleansInference.Sqlite;
 
 namespace OrleansInference.Benchmarks.Silos;
 
@@ -17,14 +18,18 @@ internal sealed class BenchmarkSilo : IAsyncDisposable
 {
     private readonly IHost _host;
 
-    private BenchmarkSilo(IHost host, CountingStorage storage)
+    private BenchmarkSilo(IHost host, CountingStorage storage, IPEndPoint address)
     {
         _host = host;
+        Address = address;
         Storage = storage;
         Grains = host.Services.GetRequiredService<IGrainFactory>();
         Accounts = host.Services.GetRequiredService<TenantAccounts>();
         Dispatcher = host.Services.GetRequiredService<IDispatcher>();
     }
+
+    /// <summary>Where other silos join it.</summary>
+    public IPEndPoint Address { get; }
 
     public CountingStorage Storage { get; }
 
@@ -35,22 +40,38 @@ internal sealed class BenchmarkSilo : IAsyncDisposable
 
     public IDispatcher Dispatcher { get; }
 
-    public static async Task<BenchmarkSilo> StartAsync(bool keepsState = true, Action<IServiceCollection>? aws = null)
+    /// <summary>Starts a silo.</summary>
+    /// <param name="keepsState">Whether the storage in memory keeps what is written.</param>
+    /// <param name="aws">The AWS behind it.</param>
+    /// <param name="primary">A silo to join; null: it is the first.</param>
+    /// <param name="file">A file for storage on SQLite, as the server has it by default; null: storage in memory.</param>
+    public static async Task<BenchmarkSilo> StartAsync(bool keepsState = true, Action<IServiceCollection>? aws = null, BenchmarkSilo? primary = null, string? file = null)
     {
         var storage = new CountingStorage(keepsState);
         var builder = Host.CreateApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
         builder.Logging.AddConsole(console => console.LogToStandardErrorThreshold = LogLevel.Trace).SetMinimumLevel(LogLevel.Critical);
         aws?.Invoke(builder.Services);
         builder.Services.AddAwsClients(new() { Endpoint = new("http://127.0.0.1:9"), AccessKeyId = "benchmark", SecretAccessKey = "benchmark" });
-        builder.Services.AddKeyedSingleton<IGrainStorage>(OrleansInferenceOptions.StorageName, storage);
-        builder.UseOrleans(silo => silo
-            .UseLocalhostClustering(FreePort(), FreePort())
-            .Configure<GrainCollectionOptions>(options => options.CollectionAge = TimeSpan.FromHours(1))
-            .UseInMemoryReminderService()
-            .AddOrleansInference());
+        var port = FreePort();
+        builder.UseOrleans(silo =>
+        {
+            if (file is null)
+            {
+                silo.Services.AddKeyedSingleton<IGrainStorage>(OrleansInferenceOptions.StorageName, storage);
+            }
+            else
+            {
+                silo.AddSqliteGrainStorage(OrleansInferenceOptions.StorageName, options => options.FilePath = file);
+            }
+
+            silo.UseLocalhostClustering(port, FreePort(), primary?.Address)
+                .Configure<GrainCollectionOptions>(options => options.CollectionAge = TimeSpan.FromHours(1))
+                .UseInMemoryReminderService()
+                .AddOrleansInference();
+        });
         var host = builder.Build();
         await host.StartAsync();
-        return new(host, storage);
+        return new(host, storage, new(IPAddress.Loopback, port));
     }
 
     /// <summary>A tenant with money for everything a benchmark does, known to this silo.</summary>
