@@ -73,6 +73,8 @@ internal sealed class FakeAws : IModelRuntime, IEndpointControl
     public Task<EndpointDescription?> DescribeAsync(string endpointName, CancellationToken cancellationToken) =>
         Task.FromResult<EndpointDescription?>(new() { Status = "InService", VariantName = "AllTraffic", CurrentInstanceCount = Instances(endpointName), DesiredInstanceCount = Instances(endpointName) });
 
+    public Task<bool> SetProvisionedConcurrencyAsync(string endpointName, string variantName, int executions, CancellationToken cancellationToken) => Task.FromResult(false);
+
     public Task<bool> SetDesiredInstancesAsync(string endpointName, string variantName, int instances, CancellationToken cancellationToken)
     {
         _instances[endpointName] = instances;

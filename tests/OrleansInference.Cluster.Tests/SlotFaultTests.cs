@@ -8,13 +8,14 @@ namespace OrleansInference.Tests;
 /// Ten times the load that an endpoint bears, from three silos, with faults on the way. The oracle looks at what the embedded AWS itself recorded: never more
 /// requests on it than it has slots, and none of a lower class sent while a more urgent one waited.
 /// </summary>
+[Collection(Alone.Name)]
 public sealed class SlotFaultTests
 {
     private const string Name = "chat-rt";
     private const int PerInstance = 4;
     private const int Instances = 2;
     private const int Slots = PerInstance * Instances;
-    private const double ServiceSeconds = 0.4;
+    private const double ServiceSeconds = 0.8;
 
     // A request that waits is known to the endpoint's grain after a message, and on a busy machine that takes its time.
     private const long KnownAfterMs = 400;
@@ -118,7 +119,7 @@ public sealed class SlotFaultTests
     {
         Assert.Empty(SlotOracle.Excess(uses, _ => slots));
         Assert.Empty(SlotOracle.Inversions(uses, KnownAfterMs));
-        Assert.True(uses.Count(static use => use.SentAt is not null) > 50);
+        Assert.True(uses.Count(static use => use.SentAt is not null) > 20);
     }
 
     private static int Draw(Random random, int below)
@@ -158,7 +159,7 @@ public sealed class SlotFaultTests
         Model = SampleCatalog.Model,
         Body = "{\"inputs\":\"Is it so?\"}"u8.ToArray(),
         Class = trafficClass,
-        Deadline = TimeSpan.FromSeconds(trafficClass == TrafficClass.High ? 3 : 6),
+        Deadline = TimeSpan.FromSeconds(trafficClass == TrafficClass.High ? 4 : 6),
         InferenceId = id,
     };
 
@@ -211,6 +212,14 @@ public sealed class SlotFaultTests
         }
     }
 
+    /// <summary>Tests that measure what is done in a time, and so have the machine to themselves.</summary>
+    [CollectionDefinition(Name, DisableParallelization = true)]
+    public sealed class Alone
+    {
+        /// <summary>The collection's name.</summary>
+        public const string Name = "alone";
+    }
+
     private sealed class BadControlPlane(IEndpointControl control, Random random) : IEndpointControl
     {
         public async Task<EndpointDescription?> DescribeAsync(string endpointName, CancellationToken cancellationToken)
@@ -226,6 +235,8 @@ public sealed class SlotFaultTests
                 : fate == 2 ? described with { CurrentInstanceCount = described.CurrentInstanceCount + 1 }
                 : described;
         }
+
+        public Task<bool> SetProvisionedConcurrencyAsync(string endpointName, string variantName, int executions, CancellationToken cancellationToken) => control.SetProvisionedConcurrencyAsync(endpointName, variantName, executions, cancellationToken);
 
         public Task<bool> SetDesiredInstancesAsync(string endpointName, string variantName, int instances, CancellationToken cancellationToken) =>
             Draw(random, 3) == 0 ? Task.FromResult(false) : control.SetDesiredInstancesAsync(endpointName, variantName, instances, cancellationToken);

@@ -115,6 +115,20 @@ public sealed class CapacityKeeperTests
     }
 
     [Fact]
+    public async Task Executions_of_a_serverless_endpoint_are_kept_warm_within_their_bounds()
+    {
+        var endpoint = Endpoint with { Lane = Lane.Serverless, InstanceType = "", ConcurrencyPerInstance = 1, MemoryMb = 2048, MinInstances = 0, MaxInstances = 50, MaxProvisioned = 6 };
+        await BeatAsync(waiting: 0, endpoint);
+        for (var i = 0; i < 10; i++)
+        {
+            await BeatAsync(waiting: 100, endpoint);
+        }
+
+        Assert.True(_plane.IsProvisioned);
+        Assert.Equal(6, _plane.Desired);
+    }
+
+    [Fact]
     public async Task A_recommendation_changes_nothing()
     {
         var endpoint = Endpoint with { Scaling = ScalingMode.Recommend };
@@ -161,10 +175,18 @@ public sealed class CapacityKeeperTests
 
         public bool LosesAnswer { get; set; }
 
+        public bool IsProvisioned { get; private set; }
+
         public Action OnSet { get; set; } = static () => { };
 
         public Task<EndpointDescription?> DescribeAsync(string endpointName, CancellationToken cancellationToken) => Task.FromResult<EndpointDescription?>(
             new() { Status = Status, VariantName = "AllTraffic", CurrentInstanceCount = Current, DesiredInstanceCount = Desired, FailureReason = FailureReason });
+
+        public Task<bool> SetProvisionedConcurrencyAsync(string endpointName, string variantName, int executions, CancellationToken cancellationToken)
+        {
+            IsProvisioned = true;
+            return SetDesiredInstancesAsync(endpointName, variantName, executions, cancellationToken);
+        }
 
         public Task<bool> SetDesiredInstancesAsync(string endpointName, string variantName, int instances, CancellationToken cancellationToken)
         {

@@ -140,6 +140,38 @@ public sealed class CapacityTests
         "UpdateEndpointWeightsAndCapacities",
         $$"""{"EndpointName":"{{endpoint}}","DesiredWeightsAndCapacities":[{"VariantName":"full","DesiredInstanceCount":{{instances.ToString(CultureInfo.InvariantCulture)}}}]}""");
 
+    [Fact]
+    public async Task Executions_that_are_kept_warm_serve_without_a_cold_start()
+    {
+        var clock = new ManualClock();
+        await using var aws = await LocalAwsFixture.StartAsync(
+            new() { Clock = clock.Router }, LocalAwsFixture.Endpoint("chat-sl", Lane.Serverless, max: 3, simulation: new() { BaseSeconds = 1, Jitter = 0, StartSeconds = 20, KeepWarmSeconds = 1 }));
+        Assert.Equal(400, (await ProvisionAsync(4)).Status);
+        Assert.Equal(400, (await ProvisionAsync(0)).Status);
+        Assert.Equal(200, (await ProvisionAsync(2)).Status);
+        Assert.Equal((null, 2), await ProvisionedAsync());
+        clock.Advance(20);
+        await UntilAsync(async () => await ProvisionedAsync() == (2, 2));
+
+        clock.Advance(100);
+        await clock.RunAsync(Task.WhenAll(aws.InvokeAsync("chat-sl", LocalAwsFixture.Body()), aws.InvokeAsync("chat-sl", LocalAwsFixture.Body())));
+        Assert.Equal(0, aws.Server.InvocationCounts["chat-sl"].ColdStarts);
+        await clock.RunAsync(Task.WhenAll(Enumerable.Range(0, 3).Select(_ => aws.InvokeAsync("chat-sl", LocalAwsFixture.Body()))));
+        Assert.Equal(1, aws.Server.InvocationCounts["chat-sl"].ColdStarts);
+
+        async Task<(int Status, JsonElement Answer)> ProvisionAsync(int executions) => await aws.ControlAsync(
+            "UpdateEndpointWeightsAndCapacities",
+            $$$"""{"EndpointName":"chat-sl","DesiredWeightsAndCapacities":[{"VariantName":"full","ServerlessUpdateConfig":{"ProvisionedConcurrency":{{{executions.ToString(CultureInfo.InvariantCulture)}}}}}]}""");
+
+        async Task<(int? Current, int? Desired)> ProvisionedAsync()
+        {
+            var variant = (await aws.ControlAsync("DescribeEndpoint", """{"EndpointName":"chat-sl"}""")).Answer.GetProperty("ProductionVariants")[0];
+            return (Of(variant.GetProperty("CurrentServerlessConfig")), Of(variant.GetProperty("DesiredServerlessConfig")));
+        }
+
+        static int? Of(JsonElement config) => config.TryGetProperty("ProvisionedConcurrency", out var executions) ? executions.GetInt32() : null;
+    }
+
     private static async Task<(string? Status, int Current, int Desired)> DescribeAsync(LocalAwsFixture aws, string endpoint)
     {
         var (_, answer) = await aws.ControlAsync("DescribeEndpoint", $$"""{"EndpointName":"{{endpoint}}"}""");

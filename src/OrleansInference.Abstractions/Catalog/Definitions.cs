@@ -183,6 +183,12 @@ public sealed record EndpointDefinition
     /// <summary>Whether the router changes the number of instances, or only says what it should be.</summary>
     [Id(20)] public ScalingMode Scaling { get; init; }
 
+    /// <summary>Of a serverless endpoint: the most executions that are kept warm (SageMaker's provisioned concurrency), at least <see cref="MinInstances"/>, the fewest; 0: as many as those. 0 elsewhere.</summary>
+    [Id(21)] public int MaxProvisioned { get; init; }
+
+    /// <summary>Of a serverless endpoint: whether any executions are kept warm.</summary>
+    [JsonIgnore] public bool IsProvisioned => Lane == Lane.Serverless && Math.Max(MinInstances, MaxProvisioned) > 0;
+
     /// <summary>The name that SageMaker knows: <see cref="Target"/>, else <see cref="Name"/>.</summary>
     [JsonIgnore] public string TargetName => Target ?? Name.Value;
 
@@ -387,4 +393,7 @@ public sealed record CatalogDefinition
 
     /// <summary>Instances that serve several models: real-time endpoints that variants name as <see cref="EndpointDefinition.Shared"/>.</summary>
     [Id(8)] public ImmutableArray<EndpointDefinition> SharedEndpoints { get; init; } = [];
+
+    /// <summary>Dollars per GB-second of serverless memory that is kept warm (provisioned concurrency). It differs by region: there is no default.</summary>
+    [Id(9)] public Money ServerlessProvisionedPerGigabyteSecond { get; init; }
 }

@@ -18,6 +18,9 @@ public sealed record EndpointConfiguration
     /// <summary>Operator's cost of one instance-second (for serverless: of one execution-second).</summary>
     [Id(3)] public Money InstanceSecondCost { get; init; }
 
+    /// <summary>Operator's cost of one execution-second of a serverless endpoint that is kept warm.</summary>
+    [Id(5)] public Money ProvisionedSecondCost { get; init; }
+
     /// <summary>Of a shared endpoint: every model it serves. Empty elsewhere.</summary>
     [Id(4)] public ImmutableArray<ModelName> Models { get; init; } = [];
 }

@@ -18,8 +18,8 @@ internal sealed class SageMakerEndpointControl(SageMakerControlPlane controlPlan
 
                 // While it is being created or has failed to be, an endpoint has no variants yet.
                 VariantName = variant?.VariantName ?? "",
-                CurrentInstanceCount = variant?.CurrentInstanceCount ?? 0,
-                DesiredInstanceCount = variant?.DesiredInstanceCount ?? 0,
+                CurrentInstanceCount = variant?.CurrentInstanceCount ?? variant?.CurrentServerlessConfig?.ProvisionedConcurrency ?? 0,
+                DesiredInstanceCount = variant?.DesiredInstanceCount ?? variant?.DesiredServerlessConfig?.ProvisionedConcurrency ?? variant?.CurrentServerlessConfig?.ProvisionedConcurrency ?? 0,
                 FailureReason = answer.FailureReason,
             };
         }
@@ -29,13 +29,23 @@ internal sealed class SageMakerEndpointControl(SageMakerControlPlane controlPlan
         }
     }
 
-    public async Task<bool> SetDesiredInstancesAsync(string endpointName, string variantName, int instances, CancellationToken cancellationToken)
+    public Task<bool> SetDesiredInstancesAsync(string endpointName, string variantName, int instances, CancellationToken cancellationToken)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(instances);
+        return UpdateAsync(endpointName, new(variantName, instances, null), cancellationToken);
+    }
+
+    public Task<bool> SetProvisionedConcurrencyAsync(string endpointName, string variantName, int executions, CancellationToken cancellationToken)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(executions, 1);
+        return UpdateAsync(endpointName, new(variantName, null, new(executions)), cancellationToken);
+    }
+
+    private async Task<bool> UpdateAsync(string endpointName, DesiredCapacity desired, CancellationToken cancellationToken)
+    {
         try
         {
-            await controlPlane.CallAsync<UpdateInput, UpdateAnswer>(
-                "UpdateEndpointWeightsAndCapacities", new(endpointName, [new(variantName, instances)]), cancellationToken).ConfigureAwait(false);
+            await controlPlane.CallAsync<UpdateInput, UpdateAnswer>("UpdateEndpointWeightsAndCapacities", new(endpointName, [desired]), cancellationToken).ConfigureAwait(false);
             return true;
         }
         catch (SageMakerException failure) when (failure.IsInUse)
@@ -58,11 +68,13 @@ internal sealed class SageMakerEndpointControl(SageMakerControlPlane controlPlan
 
     private sealed record DescribeAnswer(string? EndpointStatus, string? FailureReason, IReadOnlyList<ProductionVariant>? ProductionVariants);
 
-    private sealed record ProductionVariant(string? VariantName, int? CurrentInstanceCount, int? DesiredInstanceCount);
+    private sealed record ProductionVariant(string? VariantName, int? CurrentInstanceCount, int? DesiredInstanceCount, ServerlessConfig? CurrentServerlessConfig, ServerlessConfig? DesiredServerlessConfig);
+
+    private sealed record ServerlessConfig(int? ProvisionedConcurrency);
 
     private sealed record UpdateInput(string EndpointName, IReadOnlyList<DesiredCapacity> DesiredWeightsAndCapacities);
 
-    private sealed record DesiredCapacity(string VariantName, int DesiredInstanceCount);
+    private sealed record DesiredCapacity(string VariantName, int? DesiredInstanceCount, ServerlessConfig? ServerlessUpdateConfig);
 
     private sealed record UpdateAnswer(string? EndpointArn);
 }

@@ -88,7 +88,7 @@ internal sealed partial class CapacityKeeper(IEndpointControl control, RouterClo
 
         var hold = HoldOf(endpoint);
         var recommends = endpoint.Scaling == ScalingMode.Recommend;
-        var decision = _plan.Observe(endpoint, observed with
+        var decision = _plan.Observe(Planned(endpoint), observed with
         {
             InService = described.CurrentInstanceCount,
             Reported = recommends ? null : described.DesiredInstanceCount,
@@ -115,7 +115,10 @@ internal sealed partial class CapacityKeeper(IEndpointControl control, RouterClo
         }
 
         using var timeout = new CancellationTokenSource(CallTimeout);
-        if (!await control.SetDesiredInstancesAsync(endpoint.TargetName, described.VariantName, decision.Desired, timeout.Token))
+        var setting = endpoint.Lane == Lane.Serverless
+            ? control.SetProvisionedConcurrencyAsync(endpoint.TargetName, described.VariantName, decision.Desired, timeout.Token)
+            : control.SetDesiredInstancesAsync(endpoint.TargetName, described.VariantName, decision.Desired, timeout.Token);
+        if (!await setting)
         {
             return false;
         }
@@ -147,7 +150,13 @@ internal sealed partial class CapacityKeeper(IEndpointControl control, RouterClo
         };
     }
 
-    private static bool IsManaged(EndpointDefinition endpoint) => endpoint.Lane is Lane.Realtime or Lane.Async;
+    /// <summary>Whether an endpoint has instances to keep, or executions to keep warm.</summary>
+    public static bool IsManaged(EndpointDefinition endpoint) => endpoint.Lane is Lane.Realtime or Lane.Async || endpoint.IsProvisioned;
+
+    // To the plan an execution that is kept warm is an instance for one request. SageMaker keeps at least one once any are.
+    private static EndpointDefinition Planned(EndpointDefinition endpoint) => endpoint.Lane != Lane.Serverless
+        ? endpoint
+        : endpoint with { MinInstances = Math.Max(1, endpoint.MinInstances), MaxInstances = Math.Max(endpoint.MinInstances, endpoint.MaxProvisioned) };
 
     private void Reconcile(EndpointDefinition endpoint, int reported)
     {

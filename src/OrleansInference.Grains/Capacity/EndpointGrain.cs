@@ -97,7 +97,7 @@ internal sealed partial class EndpointGrain(
         _slots ??= NewSlots(times, new());
         _keeper ??= new(control, Clock, logger);
         _slots.Escrow.Options = times with { LongestCallMs = Math.Max(times.LongestCallMs, _slots.Escrow.Options.LongestCallMs) };
-        _cost = _cost.Advance(now, InService).Reprice(configuration.InstanceSecondCost);
+        _cost = _cost.Advance(now, InService).Reprice(configuration.Endpoint.Lane == Lane.Serverless ? configuration.ProvisionedSecondCost : configuration.InstanceSecondCost);
         _configuration = configuration;
         await PersistAsync();
         if (IsManaged)
@@ -190,7 +190,7 @@ internal sealed partial class EndpointGrain(
     };
 
     /// <summary>Whether there is a SageMaker endpoint with instances to keep.</summary>
-    private bool IsManaged => _configuration?.Endpoint is { Lane: Lane.Realtime or Lane.Async };
+    private bool IsManaged => _configuration is { } configuration && CapacityKeeper.IsManaged(configuration.Endpoint);
 
     private int InService => IsManaged ? _keeper!.InService : 0;
 

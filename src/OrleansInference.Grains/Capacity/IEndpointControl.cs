@@ -9,10 +9,10 @@ public sealed record EndpointDescription
     /// <summary>Name of the first production variant.</summary>
     public required string VariantName { get; init; }
 
-    /// <summary>Instances in service.</summary>
+    /// <summary>Instances in service; of a serverless endpoint its provisioned concurrency.</summary>
     public int CurrentInstanceCount { get; init; }
 
-    /// <summary>Instances wanted.</summary>
+    /// <summary>Instances wanted; of a serverless endpoint the provisioned concurrency that is wanted.</summary>
     public int DesiredInstanceCount { get; init; }
 
     /// <summary>Why it failed.</summary>
@@ -27,4 +27,7 @@ public interface IEndpointControl
 
     /// <summary>UpdateEndpointWeightsAndCapacities; false if the endpoint is being updated and takes no change now.</summary>
     Task<bool> SetDesiredInstancesAsync(string endpointName, string variantName, int instances, CancellationToken cancellationToken);
+
+    /// <summary>UpdateEndpointWeightsAndCapacities with ServerlessUpdateConfig; false if the endpoint is being updated and takes no change now.</summary>
+    Task<bool> SetProvisionedConcurrencyAsync(string endpointName, string variantName, int executions, CancellationToken cancellationToken);
 }

@@ -159,7 +159,7 @@ internal sealed class ModelCaller(
         var now = call.ReadyAt;
         if (call.Candidate.Lane == Lane.Serverless)
         {
-            call.IsCold = !call.Account.Environments.Begin(now);
+            call.IsCold = !call.Account.Environments.Begin(now) && call.Account.InFlight > call.Candidate.InService;
         }
         else if (call.Routes.ResidentOnShared(call.Candidate) is { } model)
         {

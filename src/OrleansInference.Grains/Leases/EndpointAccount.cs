@@ -54,6 +54,9 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
     /// <summary>Of a shared endpoint: the models believed to be in memory.</summary>
     public ModelResidency Residency { get; } = new();
 
+    /// <summary>Calls in flight from this silo.</summary>
+    public int InFlight => Volatile.Read(ref _inFlight);
+
     /// <summary>What the router should know of it now.</summary>
     /// <param name="trafficClass">The class that asks.</param>
     /// <param name="now">The moment.</param>

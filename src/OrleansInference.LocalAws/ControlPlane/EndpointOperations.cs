@@ -23,12 +23,8 @@ internal sealed class EndpointOperations(SimulatedModels models, LocalAwsOptions
         if (endpoint.Lane == Lane.Serverless)
         {
             var serverless = new Dictionary<string, object> { ["MemorySizeInMB"] = endpoint.Definition.MemoryMb, ["MaxConcurrency"] = endpoint.Definition.MaxInstances };
-            if (endpoint.Definition.MinInstances > 0)
-            {
-                serverless["ProvisionedConcurrency"] = endpoint.Definition.MinInstances;
-            }
-
-            variant["CurrentServerlessConfig"] = serverless;
+            variant["CurrentServerlessConfig"] = Provisioned(serverless, state.Current);
+            variant["DesiredServerlessConfig"] = Provisioned(serverless, state.Desired);
         }
         else
         {
@@ -81,8 +77,33 @@ internal sealed class EndpointOperations(SimulatedModels models, LocalAwsOptions
         {
             Scale(endpoint, count);
         }
+        else if (wanted[0].Object("ServerlessUpdateConfig") is { } serverless)
+        {
+            Provision(endpoint, serverless);
+        }
 
         return new Dictionary<string, object> { ["EndpointArn"] = Arn(endpoint.Name) };
+    }
+
+    private static Dictionary<string, object> Provisioned(Dictionary<string, object> config, int executions) =>
+        executions > 0 ? new(config) { ["ProvisionedConcurrency"] = executions } : config;
+
+    private void Provision(SimulatedEndpoint endpoint, JsonElement config)
+    {
+        if (endpoint.Lane != Lane.Serverless)
+        {
+            throw Invalid($"Endpoint {endpoint.Name} is not serverless.");
+        }
+
+        if (config.Integer("ProvisionedConcurrency") is not { } executions || executions < 1 || executions > endpoint.Definition.MaxInstances)
+        {
+            throw Invalid($"ProvisionedConcurrency must be 1 to the endpoint's MaxConcurrency, {endpoint.Definition.MaxInstances}.");
+        }
+
+        if (!models.TryScale(endpoint, executions))
+        {
+            throw Invalid($"Cannot update in-progress endpoint \"{Arn(endpoint.Name)}\". Wait until it is InService.");
+        }
     }
 
     private static AwsFault Invalid(string message) => new(400, "ValidationException", message);

@@ -24,17 +24,10 @@ internal sealed class ServerlessEnvironments(RouterClock clock)
     private readonly Lock _gate = new();
     private int _busy;
 
-    /// <summary>Environments that are warm and idle, or busy.</summary>
-    public int Alive(EndpointDefinition endpoint)
-    {
-        lock (_gate)
-        {
-            return _busy + WarmIdle_NeedsLock(endpoint);
-        }
-    }
-
     /// <summary>Takes an environment; the most recently used one first, so that the others may cool.</summary>
-    public ServerlessAdmission Enter(EndpointDefinition endpoint)
+    /// <param name="endpoint">The endpoint.</param>
+    /// <param name="provisioned">Environments that never cool.</param>
+    public ServerlessAdmission Enter(EndpointDefinition endpoint, int provisioned)
     {
         lock (_gate)
         {
@@ -43,8 +36,7 @@ internal sealed class ServerlessEnvironments(RouterClock clock)
                 return ServerlessAdmission.Full;
             }
 
-            // Provisioned environments (the minimum) never cool.
-            var warm = WarmIdle_NeedsLock(endpoint) > 0;
+            var warm = WarmIdle_NeedsLock(endpoint, provisioned) > 0;
             _busy++;
             if (!warm)
             {
@@ -66,7 +58,7 @@ internal sealed class ServerlessEnvironments(RouterClock clock)
         }
     }
 
-    private int WarmIdle_NeedsLock(EndpointDefinition endpoint)
+    private int WarmIdle_NeedsLock(EndpointDefinition endpoint, int provisioned)
     {
         var coldBefore = clock.Now - (long)(1000 * endpoint.Simulation.KeepWarmSeconds);
 
@@ -76,6 +68,6 @@ internal sealed class ServerlessEnvironments(RouterClock clock)
             _idle.Clear();
         }
 
-        return Math.Max(_idle.Count(used => used >= coldBefore), endpoint.MinInstances - _busy);
+        return Math.Max(_idle.Count(used => used >= coldBefore), provisioned - _busy);
     }
 }

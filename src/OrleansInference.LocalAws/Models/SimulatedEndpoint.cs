@@ -124,7 +124,7 @@ internal sealed class SimulatedEndpoint
 
     private async Task EnterEnvironmentAsync(InvocationLog.Entry entry, CancellationToken cancellationToken)
     {
-        switch (_environments.Enter(_definition))
+        switch (_environments.Enter(_definition, Instances.State.Current))
         {
             case ServerlessAdmission.Full:
                 throw Throttled($"all {_definition.MaxInstances} concurrent executions are in use; slow down or raise MaxConcurrency");

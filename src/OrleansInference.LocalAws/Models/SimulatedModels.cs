@@ -97,7 +97,7 @@ internal sealed class SimulatedModels(LocalDatabase database, LocalAwsOptions op
         }
         else
         {
-            var least = definition.Lane switch { Lane.Realtime => Math.Max(1, definition.MinInstances), Lane.Async => definition.MinInstances, _ => 0 };
+            var least = definition.Lane switch { Lane.Realtime => Math.Max(1, definition.MinInstances), Lane.Async or Lane.Serverless => definition.MinInstances, _ => 0 };
             var instances = (int)(database.Scalar<long?>("SELECT instances FROM endpoint WHERE name = ?1", name) ?? least);
             _endpoints[name] = new(definition, variant, simulation, instances, options.QueuePerInstance, clock, stopping);
         }

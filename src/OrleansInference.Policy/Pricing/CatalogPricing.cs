@@ -45,6 +45,7 @@ public static class CatalogPricing
     public static ImmutableArray<EndpointConfiguration> ResolveEndpoints(CatalogDefinition catalog)
     {
         ArgumentNullException.ThrowIfNull(catalog);
+        var prices = new PriceTable(catalog);
         var shared = catalog.SharedEndpoints.IsDefault ? [] : catalog.SharedEndpoints.ToDictionary(static endpoint => endpoint.Name);
         return
         [
@@ -59,6 +60,7 @@ public static class CatalogPricing
                    Variant = first.Variant,
                    Endpoint = first.Endpoint.Shared is { } name ? shared[name] : first.Endpoint,
                    InstanceSecondCost = first.Cost,
+                   ProvisionedSecondCost = first.Endpoint.IsProvisioned ? prices.ProvisionedSecondCost(first.Endpoint) : Money.Zero,
                    Models = first.Endpoint.Shared is null ? [] : [.. users.Select(static user => user.Model).Distinct()],
                },
         ];

@@ -105,6 +105,7 @@ public static class CatalogValidation
 
         Price(catalog.ServerlessPerGigabyteSecond, "serverlessPerGigabyteSecond", problems);
         Price(catalog.ServerlessPerGigabyteTransferred, "serverlessPerGigabyteTransferred", problems);
+        Price(catalog.ServerlessProvisionedPerGigabyteSecond, "serverlessProvisionedPerGigabyteSecond", problems);
         problems.Require(catalog.IdleMargin is >= 0 and <= MaxIdleMargin, "idleMargin", $"{catalog.IdleMargin} is outside 0..{MaxIdleMargin}; 0.5 adds half of the price");
         problems.Require(catalog.TargetProbability is > 0 and < 1, "targetProbability", $"{catalog.TargetProbability} is not between 0 and 1, both excluded; 0.99 is usual");
         Deadline(catalog.Deadlines.High, "deadlines.high", problems);

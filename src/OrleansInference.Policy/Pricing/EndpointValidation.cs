@@ -24,7 +24,7 @@ internal static class EndpointValidation
 
         if (endpoint.Lane == Lane.Serverless)
         {
-            Serverless(endpoint, path, problems);
+            Serverless(endpoint, path, prices, problems);
         }
         else
         {
@@ -75,8 +75,10 @@ internal static class EndpointValidation
         }
     }
 
-    private static void Serverless(EndpointDefinition endpoint, string path, ProblemList problems)
+    private static void Serverless(EndpointDefinition endpoint, string path, PriceTable prices, ProblemList problems)
     {
+        problems.Require(endpoint.MaxProvisioned == 0 || (endpoint.MaxProvisioned >= Math.Max(1, endpoint.MinInstances) && endpoint.MaxProvisioned <= endpoint.MaxInstances), $"{path}.maxProvisioned", $"{endpoint.MaxProvisioned} is not in minInstances..maxInstances ({endpoint.MinInstances}..{endpoint.MaxInstances}); give a number in that range, or 0");
+        problems.Require(!endpoint.IsProvisioned || prices.ProvisionedSecondCost(endpoint) > Money.Zero || endpoint.MemoryMb <= 0, $"{path}.{(endpoint.MaxProvisioned > 0 ? "maxProvisioned" : "minInstances")}", $"executions that are kept warm have no price; set serverlessProvisionedPerGigabyteSecond of the catalog to that of your region");
         problems.Require(string.IsNullOrEmpty(endpoint.InstanceType), $"{path}.instanceType", $"a serverless endpoint has no instance type; remove '{endpoint.InstanceType}' and set memoryMb");
         problems.Require(endpoint.ConcurrencyPerInstance == 1, $"{path}.concurrencyPerInstance", $"{endpoint.ConcurrencyPerInstance} is not 1; a serverless execution serves one request, use maxInstances for more at once");
         problems.Require(endpoint.MemoryMb is >= 1024 and <= 6144 && endpoint.MemoryMb % 1024 == 0, $"{path}.memoryMb", $"{endpoint.MemoryMb} is no serverless memory size; give 1024, 2048, 3072, 4096, 5120 or 6144");
@@ -96,6 +98,7 @@ internal static class EndpointValidation
             problems.Require(prices.HasPrice(endpoint), $"{path}.instanceType", $"'{endpoint.InstanceType}' has no price; add it to instancePrices");
         }
 
+        problems.Require(endpoint.MaxProvisioned == 0, $"{path}.maxProvisioned", $"{endpoint.MaxProvisioned} is set but only serverless endpoints have it; set it to 0");
         problems.Require(endpoint.MemoryMb == 0, $"{path}.memoryMb", $"{endpoint.MemoryMb} is set but only serverless endpoints have it; set it to 0");
         problems.RequireRange(endpoint.ConcurrencyPerInstance, 1, MaxConcurrencyPerInstance, $"{path}.concurrencyPerInstance");
         problems.RequireRange(endpoint.MaxInstances, 1, MaxInstanceCount, $"{path}.maxInstances");

@@ -33,6 +33,13 @@ public sealed class PriceTable
             : RoundUp((decimal)_catalog.InstancePrices.GetValueOrDefault(endpoint.InstanceType).Nanos / SecondsPerHour);
     }
 
+    /// <summary>What the operator pays for one second of a serverless execution that is kept warm, rounded up to the nano-dollar.</summary>
+    public Money ProvisionedSecondCost(EndpointDefinition endpoint)
+    {
+        ArgumentNullException.ThrowIfNull(endpoint);
+        return RoundUp((decimal)_catalog.ServerlessProvisionedPerGigabyteSecond.Nanos * endpoint.MemoryMb / MbPerGigabyte);
+    }
+
     /// <summary>
     /// The endpoint's tariff, else the default: per slot-second, instance price ÷ concurrency × (1 + idle margin), rounded
     /// up once; for serverless, which has no idle time to recover, memory × price per GB-second and the price per GB

@@ -60,6 +60,7 @@ internal static class SharedEndpointValidation
         Inherited(endpoint.MaxServiceSeconds == Unset.MaxServiceSeconds, "maxServiceSeconds");
         Inherited(endpoint.Target is null, "target");
         Inherited(!endpoint.Streaming, "streaming");
+        Inherited(endpoint.MaxProvisioned == 0, "maxProvisioned");
         Inherited(endpoint.Scaling == ScalingMode.Managed, "scaling");
         Inherited(endpoint.LoadedModels == 0, "loadedModels");
         return host is not null && endpoint.Lane == Lane.Realtime;

@@ -94,7 +94,8 @@ public sealed class Candidate
     /// <summary>The most slots that may be in use when a request of a class takes one: lower classes leave the headroom, but always have one slot.</summary>
     public int SlotsFor(TrafficClass trafficClass) => trafficClass == TrafficClass.High ? int.MaxValue : Math.Max(1, Slots - Headroom);
 
-    internal int InService { get; }
+    /// <summary>Instances in service; of a serverless endpoint the executions that are kept warm.</summary>
+    public int InService { get; }
 
     /// <summary>Slots that lower classes leave free for <see cref="TrafficClass.High"/>.</summary>
     internal int Headroom { get; }

@@ -170,7 +170,7 @@ internal static class Quoter
     {
         var inFlight = Math.Max(candidate.InFlight, load.InFlight);
         var free = Free(candidate, load, inFlight, load.Waiting);
-        quote.ColdStartMs = load.WarmEnvironments > 0 || free <= 0 ? 0 : candidate.ColdStart.Mean;
+        quote.ColdStartMs = load.WarmEnvironments > 0 || inFlight < candidate.InService || free <= 0 ? 0 : candidate.ColdStart.Mean;
         quote.Load = (double)(inFlight + load.Waiting + 1) / candidate.Slots;
         if (free <= 0)
         {

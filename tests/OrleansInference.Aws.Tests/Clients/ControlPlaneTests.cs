@@ -70,6 +70,18 @@ public sealed class ControlPlaneTests
         AssertJson("""{"EndpointName":"e","DesiredWeightsAndCapacities":[{"VariantName":"v","DesiredInstanceCount":3}]}""", request);
     }
 
+    [Fact]
+    public async Task Provisioned_concurrency_is_set_by_the_serverless_config_and_read_from_it()
+    {
+        await using var aws = await ScriptedAws.StartAsync(200, """{"EndpointArn":"arn","EndpointStatus":"InService","ProductionVariants":[{"VariantName":"v","CurrentServerlessConfig":{"MemorySizeInMB":2048,"MaxConcurrency":9,"ProvisionedConcurrency":2},"DesiredServerlessConfig":{"ProvisionedConcurrency":5}}]}""");
+
+        Assert.True(await aws.Client<IEndpointControl>().SetProvisionedConcurrencyAsync("e", "v", 5, None));
+
+        AssertJson("""{"EndpointName":"e","DesiredWeightsAndCapacities":[{"VariantName":"v","ServerlessUpdateConfig":{"ProvisionedConcurrency":5}}]}""", aws.SingleRequest("sagemaker"));
+        var described = await aws.Client<IEndpointControl>().DescribeAsync("e", None);
+        Assert.Equal((2, 5), (described!.CurrentInstanceCount, described.DesiredInstanceCount));
+    }
+
     [Theory]
     [InlineData("ValidationException", "Updating", false)]
     [InlineData("ValidationException", "InService", null)]

@@ -161,6 +161,8 @@ internal static class UtilisationBenchmark
 
         public Task<EndpointDescription?> DescribeAsync(string endpointName, CancellationToken cancellationToken) => Task.FromResult<EndpointDescription?>(Description);
 
+        public Task<bool> SetProvisionedConcurrencyAsync(string endpointName, string variantName, int executions, CancellationToken cancellationToken) => Task.FromResult(false);
+
         public Task<bool> SetDesiredInstancesAsync(string endpointName, string variantName, int instances, CancellationToken cancellationToken) => Task.FromResult(false);
 
         private void Change(int by)

@@ -32,6 +32,8 @@ internal sealed class InstantAws : IModelRuntime, IEndpointControl
         DesiredInstanceCount = _instances,
     });
 
+    public Task<bool> SetProvisionedConcurrencyAsync(string endpointName, string variantName, int executions, CancellationToken cancellationToken) => Task.FromResult(false);
+
     public Task<bool> SetDesiredInstancesAsync(string endpointName, string variantName, int instances, CancellationToken cancellationToken)
     {
         _instances = instances;
