@@ -90,6 +90,49 @@ public sealed class DoorLimitTests
             static outcomes => outcomes.All(static outcome => outcome.IsAnswer && outcome.Limits.IsEmpty));
     }
 
+    [Fact]
+    public async Task Breaking_off_does_not_make_room_while_the_model_goes_on()
+    {
+        await using var world = await RouterCluster.StartAsync(silos: 1);
+        await ApplyAsync(world, new() { MaxInFlight = 2 });
+        var dispatcher = world.Dispatchers()[0];
+        await RouterCluster.EventuallyAsync(() => dispatcher.InvokeAsync(Request(TrafficClass.High), CancellationToken.None), static outcome => outcome.IsAnswer);
+        var gate = new TaskCompletionSource();
+        world.Aws.Gate = gate.Task;
+        for (var i = 0; i < 10; i++)
+        {
+            using var givesUp = new CancellationTokenSource(50);
+            await dispatcher.InvokeAsync(Request(TrafficClass.High), givesUp.Token);
+        }
+
+        Assert.Equal(2, world.Aws.MostInFlight("chat-rt"));
+        gate.SetResult();
+        await RouterCluster.EventuallyAsync(() => dispatcher.InvokeAsync(Request(TrafficClass.High), CancellationToken.None), static outcome => outcome.IsAnswer);
+    }
+
+    [Fact]
+    public async Task A_flood_of_one_tenant_does_not_have_another_refused_for_its_deadline()
+    {
+        await using var world = await RouterCluster.StartAsync(silos: 1);
+        var catalog = SampleCatalog.Create(Money.FromDollars(10), SampleCatalog.Endpoint("chat-rt", concurrency: 1) with { Prior = new() { ServiceP50Seconds = 0.2, ServiceP99Seconds = 0.4 } });
+        await world.ApplyAsync(catalog with { Tenants = [catalog.Tenants[0], new() { Id = new("other") }] });
+        var dispatcher = world.Dispatchers()[0];
+        world.Aws.Service = TimeSpan.FromMilliseconds(200);
+        await RouterCluster.EventuallyAsync(() => dispatcher.InvokeAsync(Request(TrafficClass.High), CancellationToken.None), static outcome => outcome.IsAnswer);
+
+        // Two slots, ten calls a second, and 150 of one tenant wait: the other's turn comes at once all the same.
+        var flood = Enumerable.Range(0, 150).Select(_ => dispatcher.InvokeAsync(SampleCatalog.Request(SampleCatalog.Rich, 60), CancellationToken.None)).ToArray();
+        await RouterCluster.EventuallyAsync(async () => (await world.Grains.GetGrain<IEndpointGrain>("chat-rt").GetView())!.Slots!.Waiting[TrafficClass.High], static waiting => waiting > 50);
+        for (var i = 0; i < 5; i++)
+        {
+            var outcome = await dispatcher.InvokeAsync(SampleCatalog.Request(new("other"), 3), CancellationToken.None);
+            Assert.True(outcome.IsAnswer, outcome.Problem?.Message);
+        }
+
+        Assert.Contains(flood, static one => !one.IsCompleted);
+        await Task.WhenAll(flood);
+    }
+
     private static InferenceRequest Request(TrafficClass trafficClass) => SampleCatalog.Request(SampleCatalog.Rich) with { Class = trafficClass };
 
     private static Task ApplyAsync(RouterCluster world, LimitDefinition limit)

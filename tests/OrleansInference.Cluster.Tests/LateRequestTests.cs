@@ -153,6 +153,27 @@ public sealed class LateRequestTests
     }
 
     [Fact]
+    public async Task Who_waits_for_an_endpoint_that_is_removed_goes_on_to_its_successor()
+    {
+        await using var world = await RouterCluster.StartAsync(silos: 1);
+        await world.ApplyAsync(SampleCatalog.Create(Money.FromDollars(10), SampleCatalog.Endpoint("old", concurrency: 1)));
+        var dispatcher = world.Dispatchers()[0];
+        await RouterCluster.EventuallyAsync(() => dispatcher.InvokeAsync(SampleCatalog.Request(SampleCatalog.Rich), CancellationToken.None), static outcome => outcome.IsAnswer);
+        var gate = new TaskCompletionSource();
+        world.Aws.Hold = call => call.EndpointName == "old" ? gate.Task : Task.CompletedTask;
+        var running = Enumerable.Range(0, 5).Select(_ => dispatcher.InvokeAsync(SampleCatalog.Request(SampleCatalog.Rich, 60), CancellationToken.None)).ToArray();
+        await RouterCluster.EventuallyAsync(() => Task.FromResult(world.Aws.InFlight("old")), static inFlight => inFlight == 2);
+
+        await world.ApplyAsync(SampleCatalog.Create(Money.FromDollars(10), SampleCatalog.Endpoint("new")));
+
+        await RouterCluster.EventuallyAsync(() => Task.FromResult(running.Count(static one => one.IsCompleted)), static ended => ended == 3);
+        gate.SetResult();
+        var outcomes = await Task.WhenAll(running);
+        Assert.All(outcomes, static outcome => Assert.True(outcome.IsAnswer, outcome.Problem?.Message));
+        Assert.Equal(3, outcomes.Count(static outcome => outcome.Route!.Endpoint.Value == "new"));
+    }
+
+    [Fact]
     public async Task An_answer_does_not_wait_for_the_slot_of_a_second_try()
     {
         await using var world = await RouterCluster.StartAsync(silos: 1, options: static options => (options.HedgeQuantile, options.MaxHedgeShare) = (0.5, 0.5));

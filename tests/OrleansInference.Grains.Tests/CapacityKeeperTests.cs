@@ -115,6 +115,42 @@ public sealed class CapacityKeeperTests
     }
 
     [Fact]
+    public async Task After_a_restart_while_the_control_plane_does_not_answer_the_instances_are_known()
+    {
+        _plane.Current = _plane.Desired = 5;
+        await BeatAsync(waiting: 0);
+        _keeper = new(_plane, _clock, NullLogger.Instance, _keeper.ToState());
+        _plane.IsDown = true;
+        await Assert.ThrowsAsync<TimeoutException>(() => _keeper.DescribeAsync(Endpoint));
+        Assert.Equal((5, true), (_keeper.InService, _keeper.IsHealthy));
+    }
+
+    [Fact]
+    public async Task The_operators_bounds_hold_also_for_what_somebody_else_has_set()
+    {
+        await BeatAsync(waiting: 0);
+        _plane.Current = _plane.Desired = 8;
+        await BeatAsync(waiting: 0);
+        Assert.Contains("somebody else", _keeper.LastChange, StringComparison.Ordinal);
+        await BeatAsync(waiting: 0, Endpoint with { MaxInstances = 2 });
+        Assert.Equal(2, _plane.Desired);
+    }
+
+    [Fact]
+    public async Task A_change_that_SageMaker_rolls_back_is_not_taken_for_somebody_elses()
+    {
+        await BeatAsync(waiting: 0);
+        await BeatAsync(waiting: 100);
+        Assert.True(_plane.Desired > 1);
+        _plane.Status = "Updating";
+        await BeatAsync(waiting: 100);
+        (_plane.Status, _plane.Desired) = ("InService", 1);
+        await BeatAsync(waiting: 100);
+        Assert.DoesNotContain("somebody else", _keeper.LastChange, StringComparison.Ordinal);
+        Assert.True(_plane.Desired > 1);
+    }
+
+    [Fact]
     public async Task Executions_of_a_serverless_endpoint_are_kept_warm_within_their_bounds()
     {
         var endpoint = Endpoint with { Lane = Lane.Serverless, InstanceType = "", ConcurrencyPerInstance = 1, MemoryMb = 2048, MinInstances = 0, MaxInstances = 50, MaxProvisioned = 6 };
@@ -177,9 +213,11 @@ public sealed class CapacityKeeperTests
 
         public bool IsProvisioned { get; private set; }
 
+        public bool IsDown { get; set; }
+
         public Action OnSet { get; set; } = static () => { };
 
-        public Task<EndpointDescription?> DescribeAsync(string endpointName, CancellationToken cancellationToken) => Task.FromResult<EndpointDescription?>(
+        public Task<EndpointDescription?> DescribeAsync(string endpointName, CancellationToken cancellationToken) => IsDown ? throw new TimeoutException("The control plane is down.") : Task.FromResult<EndpointDescription?>(
             new() { Status = Status, VariantName = "AllTraffic", CurrentInstanceCount = Current, DesiredInstanceCount = Desired, FailureReason = FailureReason });
 
         public Task<bool> SetProvisionedConcurrencyAsync(string endpointName, string variantName, int executions, CancellationToken cancellationToken)

@@ -92,12 +92,12 @@ public sealed class SlotOrderTests
 
         // How many wait is told by the grain, a message later.
         var waiting = calls.Count(call => call.State == State.Waiting);
-        for (var i = 0; i < 1000 && account.LoadFor(TrafficClass.Low, 0, 0).Waiting != waiting; i++)
+        for (var i = 0; i < 1000 && account.LoadFor(TrafficClass.Low, 0, 0, new("t")).Waiting != waiting; i++)
         {
             await Task.Delay(5);
         }
 
-        var load = account.LoadFor(TrafficClass.Low, 0, 0);
+        var load = account.LoadFor(TrafficClass.Low, 0, 0, new("t"));
         Assert.Equal((calls.Count(call => call.State == State.Running), waiting), (load.InFlight, load.Waiting));
         Assert.Equal(calls.Count(call => call.State == State.Running && call.Class < TrafficClass.Low), load.InFlightUrgent);
     }

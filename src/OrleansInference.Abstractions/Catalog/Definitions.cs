@@ -4,7 +4,7 @@ using System.Text.Json.Serialization;
 namespace OrleansInference;
 
 /// <summary>The four ways SageMaker serves. Written on resources as the tag <c>InferenceType</c>.</summary>
-[JsonConverter(typeof(JsonStringEnumConverter<Lane>))]
+[JsonConverter(typeof(NamedEnumConverter<Lane>))]
 public enum Lane
 {
     /// <summary>A real-time endpoint on instances that are always billed.</summary>
@@ -21,7 +21,7 @@ public enum Lane
 }
 
 /// <summary>What the caller declares: it sets the default deadline and the queueing order.</summary>
-[JsonConverter(typeof(JsonStringEnumConverter<TrafficClass>))]
+[JsonConverter(typeof(NamedEnumConverter<TrafficClass>))]
 public enum TrafficClass
 {
     /// <summary>A person waits.</summary>
@@ -103,7 +103,7 @@ public sealed record SimulatedModel
 }
 
 /// <summary>Who changes an endpoint's number of instances.</summary>
-[JsonConverter(typeof(JsonStringEnumConverter<ScalingMode>))]
+[JsonConverter(typeof(NamedEnumConverter<ScalingMode>))]
 public enum ScalingMode
 {
     /// <summary>The router.</summary>
@@ -225,7 +225,7 @@ public sealed record ModelDefinition
 }
 
 /// <summary>How a budget window moves.</summary>
-[JsonConverter(typeof(JsonStringEnumConverter<BudgetWindowKind>))]
+[JsonConverter(typeof(NamedEnumConverter<BudgetWindowKind>))]
 public enum BudgetWindowKind
 {
     /// <summary>The last <see cref="BudgetWindowDefinition.Seconds"/> seconds, at every moment.</summary>
@@ -253,7 +253,7 @@ public sealed record BudgetWindowDefinition
 }
 
 /// <summary>What to try, in order, when a tenant's budget does not allow the best route.</summary>
-[JsonConverter(typeof(JsonStringEnumConverter<LowBudgetStep>))]
+[JsonConverter(typeof(NamedEnumConverter<LowBudgetStep>))]
 public enum LowBudgetStep
 {
     /// <summary>A cheaper lane that still meets the deadline.</summary>
@@ -270,7 +270,7 @@ public enum LowBudgetStep
 }
 
 /// <summary>How a tenant's requests are routed.</summary>
-[JsonConverter(typeof(JsonStringEnumConverter<RoutingPolicyKind>))]
+[JsonConverter(typeof(NamedEnumConverter<RoutingPolicyKind>))]
 public enum RoutingPolicyKind
 {
     /// <summary>The cheapest candidate that meets the deadline.</summary>

@@ -59,11 +59,14 @@ public sealed record EndpointDemand
     /// <summary>Of a shared endpoint: the models that were used since the last report.</summary>
     [Id(9)] public ImmutableArray<ModelUsed> Used { get; init; } = [];
 
-    /// <summary>Sum of slot-milliseconds of the completions that gave a prediction.</summary>
+    /// <summary>Sum of slot-milliseconds of the completions that the model ran to their end: those that gave a prediction, and those that nobody waited for any more.</summary>
     [Id(10)] public long AnsweredMilliseconds { get; init; }
 
     /// <summary>Slot-milliseconds that those were expected to take, from what calls of their sizes took before.</summary>
     [Id(11)] public long ExpectedMilliseconds { get; init; }
+
+    /// <summary>How many those are.</summary>
+    [Id(13)] public int Whole { get; init; }
 
     /// <summary>The silo's part in the queue; null from silos of an earlier version.</summary>
     [Id(12)] public SlotQueueReport? Queue { get; init; }

@@ -38,6 +38,9 @@ public enum SlotVerdict
 
     /// <summary>Its turn came when its silo could not be given a slot: it is to ask again.</summary>
     AskAgain = 5,
+
+    /// <summary>The endpoint is no more.</summary>
+    Gone = 6,
 }
 
 /// <summary>The answer to a ticket.</summary>
@@ -74,6 +77,9 @@ public sealed record SlotQueueReport
 
     /// <summary>Whether the silo's circuit breaker keeps calls off the endpoint.</summary>
     [Id(7)] public bool BreakerOpen { get; init; }
+
+    /// <summary>Calls of <see cref="TrafficClass.Medium"/> in flight.</summary>
+    [Id(8)] public int MediumInFlight { get; init; }
 }
 
 /// <summary>An endpoint's queue as a silo should know it, told with each slot grant.</summary>
@@ -97,6 +103,30 @@ public sealed record SlotQueueReply
 
     /// <summary>Requests that wait for the endpoint, on all silos, by class.</summary>
     [Id(5)] public ImmutableArray<int> Waiting { get; init; } = [];
+
+    /// <summary>Counts up with each message of the queue, so that one that was overtaken is known.</summary>
+    [Id(6)] public long Message { get; init; }
+
+    /// <summary>Who waits: the tenants with most, at most 32.</summary>
+    [Id(7)] public ImmutableArray<WaitingTenant> Tenants { get; init; } = [];
+}
+
+/// <summary>Requests of a tenant that wait for an endpoint, on all silos.</summary>
+/// <param name="Tenant">The tenant.</param>
+/// <param name="Weight">Its fair-share weight.</param>
+/// <param name="High">Of <see cref="TrafficClass.High"/>.</param>
+/// <param name="Medium">Of <see cref="TrafficClass.Medium"/>.</param>
+/// <param name="Low">Of <see cref="TrafficClass.Low"/>.</param>
+[GenerateSerializer, Immutable, Alias("oi.WaitingTenant")]
+public readonly record struct WaitingTenant([property: Id(0)] TenantId Tenant, [property: Id(1)] double Weight, [property: Id(2)] int High, [property: Id(3)] int Medium, [property: Id(4)] int Low)
+{
+    /// <summary>Those of a class.</summary>
+    public int Of(TrafficClass trafficClass) => trafficClass switch
+    {
+        TrafficClass.High => High,
+        TrafficClass.Medium => Medium,
+        _ => Low,
+    };
 }
 
 /// <summary>Takes what an endpoint's grain announces to a silo.</summary>

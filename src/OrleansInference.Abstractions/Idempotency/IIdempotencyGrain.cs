@@ -3,7 +3,7 @@ using System.Text.Json.Serialization;
 namespace OrleansInference;
 
 /// <summary>Where a request stands whose idempotency key was presented.</summary>
-[JsonConverter(typeof(JsonStringEnumConverter<KeyState>))]
+[JsonConverter(typeof(NamedEnumConverter<KeyState>))]
 public enum KeyState
 {
     /// <summary>The request is the caller's to run, under the claim it was given.</summary>

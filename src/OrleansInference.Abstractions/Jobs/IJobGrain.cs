@@ -3,7 +3,7 @@ using System.Text.Json.Serialization;
 namespace OrleansInference;
 
 /// <summary>The states of a job. The last four are final.</summary>
-[JsonConverter(typeof(JsonStringEnumConverter<JobState>))]
+[JsonConverter(typeof(NamedEnumConverter<JobState>))]
 public enum JobState
 {
     /// <summary>Durable; not yet handed to a lane.</summary>
@@ -183,7 +183,7 @@ public sealed record WindowMember
 }
 
 /// <summary>The states of a batch window.</summary>
-[JsonConverter(typeof(JsonStringEnumConverter<WindowState>))]
+[JsonConverter(typeof(NamedEnumConverter<WindowState>))]
 public enum WindowState
 {
     /// <summary>Takes members.</summary>

@@ -4,7 +4,7 @@ using System.Text.Json.Serialization;
 namespace OrleansInference;
 
 /// <summary>Why a request was not answered. Each value has one HTTP status and one SageMaker error type.</summary>
-[JsonConverter(typeof(JsonStringEnumConverter<ProblemCode>))]
+[JsonConverter(typeof(NamedEnumConverter<ProblemCode>))]
 public enum ProblemCode
 {
     /// <summary>A field does not parse or breaks a limit.</summary>

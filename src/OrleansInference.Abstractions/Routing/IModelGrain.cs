@@ -5,7 +5,7 @@ using Orleans.Concurrency;
 namespace OrleansInference;
 
 /// <summary>The parts that a request's latency is made of, measured apart.</summary>
-[JsonConverter(typeof(JsonStringEnumConverter<LatencyPhase>))]
+[JsonConverter(typeof(NamedEnumConverter<LatencyPhase>))]
 public enum LatencyPhase
 {
     /// <summary>From arrival to the permit.</summary>
@@ -91,6 +91,12 @@ public sealed record EndpointStatus
 
     /// <summary>Of a real-time endpoint: slots that lower classes leave free for <see cref="TrafficClass.High"/>; null if that is not known.</summary>
     [Id(10)] public int? Headroom { get; init; }
+
+    /// <summary>Slots that calls of <see cref="TrafficClass.High"/> had on average over the last minute or so; null if that is not known.</summary>
+    [Id(11)] public double? MeanHigh { get; init; }
+
+    /// <summary>And calls of <see cref="TrafficClass.Medium"/>.</summary>
+    [Id(12)] public double? MeanMedium { get; init; }
 }
 
 /// <summary>When a model of a shared endpoint was last used.</summary>

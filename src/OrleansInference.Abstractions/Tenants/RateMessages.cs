@@ -28,4 +28,7 @@ public sealed record RateGrant
 
     /// <summary>Units of the whole limit: its burst.</summary>
     [Id(3)] public int Burst { get; init; }
+
+    /// <summary>Requests that there was room for beside what silos hold.</summary>
+    [Id(4)] public long AtHome { get; init; }
 }

@@ -10,10 +10,13 @@ namespace OrleansInference.Capacity;
 /// </summary>
 internal sealed partial class CapacityKeeper(IEndpointControl control, RouterClock clock, ILogger logger, CapacityKeeperState? state = null)
 {
+    private const string Serves = "InService";
     private static readonly TimeSpan CallTimeout = TimeSpan.FromSeconds(30);
 
     private readonly CapacityPlan _plan = new(state?.Plan);
-    private EndpointDescription? _described;
+
+    // Until SageMaker answers, what it answered last before a restart: the instances serve on though the control plane does not.
+    private EndpointDescription? _described = state?.Described;
     private int? _told = state?.Told;
     private int? _before = state?.Before;
     private string _lastChange = state?.LastChange ?? "";
@@ -39,7 +42,7 @@ internal sealed partial class CapacityKeeper(IEndpointControl control, RouterClo
     public string LastChange => _lastChange;
 
     /// <summary>The keeper as it is to be stored.</summary>
-    public CapacityKeeperState ToState() => new() { Plan = _plan.ToState(), Told = _told, Before = _before, LastChange = _lastChange };
+    public CapacityKeeperState ToState() => new() { Plan = _plan.ToState(), Told = _told, Before = _before, Described = _described, LastChange = _lastChange };
 
     /// <summary>Asks SageMaker how the endpoint stands.</summary>
     public async Task DescribeAsync(EndpointDefinition endpoint)
@@ -91,7 +94,7 @@ internal sealed partial class CapacityKeeper(IEndpointControl control, RouterClo
         var decision = _plan.Observe(Planned(endpoint), observed with
         {
             InService = described.CurrentInstanceCount,
-            Reported = recommends ? null : described.DesiredInstanceCount,
+            Reported = described.DesiredInstanceCount,
             Hold = recommends ? null : hold,
         });
         if (decision.HasChanged)
@@ -167,7 +170,8 @@ internal sealed partial class CapacityKeeper(IEndpointControl control, RouterClo
         }
         else if (_told is null || reported == _told)
         {
-            (_told, _before) = (reported, null);
+            // Only when the change has been made: one that fails is rolled back to what was before.
+            (_told, _before) = (reported, _described!.Status == Serves ? null : _before);
         }
         else if (reported != _before && endpoint.Scaling != ScalingMode.Recommend)
         {
@@ -182,7 +186,7 @@ internal sealed partial class CapacityKeeper(IEndpointControl control, RouterClo
     {
         _ when _isMissing => $"SageMaker has no endpoint '{endpoint.TargetName}'",
         null => "SageMaker has not answered yet",
-        { Status: "InService" } => null,
+        { Status: Serves } => null,
         { Status: var status } when IsHealthy => $"the endpoint is being changed ({status})",
         { Status: var status, FailureReason: var reason } => $"the endpoint has failed ({status}{(reason is null ? "" : $": {reason}")}): repair it, or create it anew",
     };
@@ -209,8 +213,11 @@ public sealed record CapacityKeeperState
     /// <summary>Instances that SageMaker was told last, or that it reported and that were taken as they are; null before either.</summary>
     public int? Told { get; init; }
 
-    /// <summary>What it reported before it was told that, until it has reported that; null then.</summary>
+    /// <summary>What it reported before it was told that, until the change has been made; null then.</summary>
     public int? Before { get; init; }
+
+    /// <summary>What it reported last.</summary>
+    public EndpointDescription? Described { get; init; }
 
     /// <summary>Why the wanted count last changed.</summary>
     public string LastChange { get; init; } = "";

@@ -295,9 +295,10 @@ internal sealed partial class EndpointGrain(
         _isPolling = true;
         try
         {
+            // Each for itself: what SageMaker refuses must not keep the router from knowing what there is.
             if (configuration.Endpoint.Lane != Lane.Batch)
             {
-                await _keeper!.DescribeAsync(configuration.Endpoint);
+                await TryAsync(() => _keeper!.DescribeAsync(configuration.Endpoint));
             }
 
             var now = Clock.Now;
@@ -309,17 +310,30 @@ internal sealed partial class EndpointGrain(
                 _observers.Remove(gone);
             }
 
-            await SaveSlotsAsync(now);
-            await DecideAsync();
-            await TellModelAsync(now);
-        }
-        catch (Exception exception)
-        {
-            LogPollFailed(exception, configuration.Endpoint.Name);
+            await TryAsync(() => SaveSlotsAsync(now));
+            await TryAsync(DecideAsync);
+            await TryAsync(() => TellModelAsync(Clock.Now));
         }
         finally
         {
             _isPolling = false;
+        }
+    }
+
+    private async Task TryAsync(Func<Task> step)
+    {
+        if (HasFailed)
+        {
+            return;
+        }
+
+        try
+        {
+            await step();
+        }
+        catch (Exception exception)
+        {
+            LogPollFailed(exception, _configuration!.Endpoint.Name);
         }
     }
 
@@ -373,6 +387,8 @@ internal sealed partial class EndpointGrain(
         InService = InService,
         Desired = _keeper!.Reported,
         Slots = _configuration.Endpoint.Lane is Lane.Realtime or Lane.Serverless ? _slots!.Limit : Slots,
+        MeanHigh = _slots!.MeanInFlight(TrafficClass.High),
+        MeanMedium = _slots.MeanInFlight(TrafficClass.Medium),
         Headroom = _configuration.Endpoint.Lane == Lane.Realtime && _slots!.HasSeenCalls ? _slots.Headroom : null,
         InFlight = InFlight,
         Healthy = _keeper.IsHealthy,

@@ -54,7 +54,7 @@ internal sealed partial class Dispatcher(
         Interlocked.Increment(ref _inFlight);
         stream.OnEnded = () =>
         {
-            arrival.Pass.Leave();
+            arrival.Plan.Place?.Leave();
             Interlocked.Decrement(ref _inFlight);
         };
         stream.Quotas = outcome.Limits;
@@ -177,7 +177,7 @@ internal sealed partial class Dispatcher(
 
             arrival.Plan = plan;
             return plan.Tenant.Limits is { IsEmpty: false } limits
-                ? await EnterAsync(arrival, plan, limits, cancellationToken)
+                ? await EnterAsync(plan, limits, cancellationToken)
                 : await RunAsync(plan, cancellationToken);
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
@@ -194,16 +194,17 @@ internal sealed partial class Dispatcher(
         }
     }
 
-    private async ValueTask<InferenceOutcome> EnterAsync(Arrival arrival, RequestPlan plan, TenantLimits limits, CancellationToken cancellationToken)
+    private async ValueTask<InferenceOutcome> EnterAsync(RequestPlan plan, TenantLimits limits, CancellationToken cancellationToken)
     {
-        arrival.Pass = await limits.EnterAsync(plan.Class);
-        if (arrival.Pass.Refusal is { } refusal)
+        var pass = await limits.EnterAsync(plan.Class, cancellationToken);
+        if (pass.Refusal is { } refusal)
         {
             outcomes.Arrived(plan.Class);
             outcomes.Failed(null, plan.Class, refusal.Code);
             return new() { Problem = refusal, Limits = limits.Quotas(plan.Class) };
         }
 
+        var place = plan.Place = new(pass);
         try
         {
             return await RunAsync(plan, cancellationToken) with { Limits = limits.Quotas(plan.Class) };
@@ -213,7 +214,7 @@ internal sealed partial class Dispatcher(
             // A stream is in flight until it has been read.
             if (plan.Stream is null)
             {
-                arrival.Pass.Leave();
+                place.Leave();
             }
         }
     }
@@ -375,6 +376,7 @@ internal sealed partial class Dispatcher(
     private static string WhyNoSlot(RequestPlan plan, Candidate candidate, SlotVerdict refusal) => refusal switch
     {
         SlotVerdict.TooLate => $"Endpoint {candidate.Endpoint.Name} is busy: behind those whose turn comes first, a request of class {plan.Class} would not get a slot in time; come back later, or allow a later deadline.",
+        SlotVerdict.Gone => $"Endpoint {candidate.Endpoint.Name} was removed while the request waited for it; come back.",
         SlotVerdict.QueueFull => $"Too many requests of class {plan.Class} wait for endpoint {candidate.Endpoint.Name}; come back later.",
         SlotVerdict.TenantFull => $"Too many requests of tenant '{plan.Request.Tenant}' wait for endpoint {candidate.Endpoint.Name}; come back when some of them have been served.",
         _ => $"No slot of endpoint {candidate.Endpoint.Name} came free in time; come back in a moment.",
@@ -464,8 +466,5 @@ internal sealed partial class Dispatcher(
         public Manner Manner { get; } = manner;
 
         public RequestPlan? Plan { get; set; }
-
-        /// <summary>That it was let in by its tenant's limits.</summary>
-        public DoorPass Pass { get; set; }
     }
 }

@@ -52,7 +52,18 @@ internal sealed partial class Hedger(RequestPlanner planner, ModelCaller caller,
             return await call;
         }
 
-        if (await beginning is not { } second)
+        CallContext? second;
+        try
+        {
+            second = await beginning;
+        }
+        catch (Exception exception)
+        {
+            LogNotBegun(exception, first.Candidate.Endpoint.Name);
+            return await call;
+        }
+
+        if (second is null)
         {
             return await call;
         }
@@ -182,7 +193,7 @@ internal sealed partial class Hedger(RequestPlanner planner, ModelCaller caller,
         }
     }
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "A second try on endpoint {Endpoint} could not begin.")]
+    [LoggerMessage(Level = LogLevel.Warning, Message = "A second try beside endpoint {Endpoint}, or on it, could not begin.")]
     private partial void LogNotBegun(Exception exception, EndpointName endpoint);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "A call whose request had been answered by another ended in an error of the router.")]

@@ -108,7 +108,7 @@ internal sealed class ModelCaller(
         {
             linked.Dispose();
             limit.Dispose();
-            call.IsLeft = sent is { IsCompleted: false };
+            call.IsLeft = sent is { IsCompleted: false } or { IsCompletedSuccessfully: true };
             var result = await FailedAsync(call, exception, cancellationToken.IsCancellationRequested);
             if (call.IsLeft)
             {
@@ -280,6 +280,7 @@ internal sealed class ModelCaller(
         if (call.IsLeft)
         {
             call.Charge = charge;
+            call.Plan.Place?.Keep();
             return;
         }
 
@@ -308,7 +309,8 @@ internal sealed class ModelCaller(
         }
 
         var cost = ModelUse.OperatorCostOf(call.Routes.Table, call.Candidate, elapsed, call.Plan.Route.PayloadBytes);
-        Leave(call, CallEnd.Unanswered, elapsed, cost, call.Charge, ran: true, clock.Now);
+        Leave(call, failed ? CallEnd.Unanswered : CallEnd.SeenOff, elapsed, cost, call.Charge, ran: true, clock.Now);
+        call.Plan.Place?.Leave();
     }
 
     private static void Leave(CallContext call, CallEnd end, double elapsed, Money cost, Money charge, bool ran, long now)

@@ -89,7 +89,11 @@ internal sealed class RequestPlan
         Route = route,
         DecisionId = DecisionId + "-hedge",
         HedgeOf = DecisionId,
+        Place = Place,
     };
+
+    /// <summary>Its place within its tenant's limits; null if there are none.</summary>
+    public Limits.DoorPlace? Place { get; set; }
 
     /// <summary>Whether it was accepted as a job.</summary>
     public bool IsJob { get; set; }

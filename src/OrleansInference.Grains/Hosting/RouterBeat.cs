@@ -37,7 +37,10 @@ internal sealed partial class RouterBeat(
         {
             while (await timer.WaitForNextTickAsync(_stopping.Token))
             {
-                await Task.WhenAll(tenants.BeatAsync(false), endpoints.BeatAsync(false), directory.BeatAsync());
+                // Not awaited: a call that hangs, to a silo that has died, must not hold up what others have to renew in time.
+                _ = tenants.BeatAsync(false);
+                _ = endpoints.BeatAsync(false);
+                _ = directory.BeatAsync();
             }
         }
         catch (OperationCanceledException)

@@ -16,8 +16,9 @@ internal sealed class DemandTally
     private const int AnsweredMs = 8;
     private const int ExpectedMs = 9;
     private const int High = 10;
+    private const int Whole = 11;
 
-    private readonly StripedCounters _counters = new(11);
+    private readonly StripedCounters _counters = new(12);
 
     /// <summary>A request asks for a slot, or a job is on the lane.</summary>
     public void Arrived(TrafficClass trafficClass)
@@ -43,8 +44,10 @@ internal sealed class DemandTally
         {
             case CallEnd.Answered:
                 _counters.Increment(Predictions);
-                Add(AnsweredMs, busyMs);
-                Add(ExpectedMs, expectedMs);
+                AddWhole(busyMs, expectedMs);
+                break;
+            case CallEnd.SeenOff:
+                AddWhole(busyMs, expectedMs);
                 break;
             case CallEnd.Throttled:
                 _counters.Increment(Throttled);
@@ -68,6 +71,7 @@ internal sealed class DemandTally
         BusyMilliseconds = _counters.Take(BusyMs),
         AnsweredMilliseconds = _counters.Take(AnsweredMs),
         ExpectedMilliseconds = _counters.Take(ExpectedMs),
+        Whole = (int)_counters.Take(Whole),
         Waiting = waiting,
         UseCost = Money.FromNanos(_counters.Take(UseCost)),
         Charged = Money.FromNanos(_counters.Take(Charged)),
@@ -84,9 +88,17 @@ internal sealed class DemandTally
         Add(BusyMs, demand.BusyMilliseconds);
         Add(AnsweredMs, demand.AnsweredMilliseconds);
         Add(ExpectedMs, demand.ExpectedMilliseconds);
+        Add(Whole, demand.Whole);
         Add(High, demand.Queue?.HighArrivals ?? 0);
         Add(UseCost, demand.UseCost.Nanos);
         Add(Charged, demand.Charged.Nanos);
+    }
+
+    private void AddWhole(long busyMs, long expectedMs)
+    {
+        _counters.Increment(Whole);
+        Add(AnsweredMs, busyMs);
+        Add(ExpectedMs, expectedMs);
     }
 
     private void Add(int counter, long amount)

@@ -18,6 +18,9 @@ internal enum CallEnd
 
     /// <summary>Without a prediction, but not by a fault of AWS: the model refused, the caller gave up, time ran out.</summary>
     Unanswered = 3,
+
+    /// <summary>Run to its end by the model after nobody waited for it any more.</summary>
+    SeenOff = 4,
 }
 
 /// <summary>
@@ -61,14 +64,16 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
     /// <param name="trafficClass">The class that asks.</param>
     /// <param name="now">The moment.</param>
     /// <param name="statusAt">When the status in the snapshot was taken; 0: there is none.</param>
-    public CandidateLoad LoadFor(TrafficClass trafficClass, long now, long statusAt)
+    /// <param name="tenant">Whose request asks.</param>
+    /// <param name="weight">Its fair-share weight.</param>
+    public CandidateLoad LoadFor(TrafficClass trafficClass, long now, long statusAt, TenantId tenant = default, double weight = 1)
     {
         var queue = _queue;
         return new()
         {
             InFlight = Volatile.Read(ref _inFlight),
             InFlightUrgent = InFlightAbove(trafficClass),
-            Waiting = Math.Max(_waiters.CountUpTo(trafficClass), WaitingUpTo(queue, trafficClass)),
+            Waiting = queue.Tenants.IsDefaultOrEmpty ? Math.Max(_waiters.CountUpTo(trafficClass), WaitingUpTo(queue, trafficClass)) : AheadOf(queue, trafficClass, tenant, weight),
             Available = queue.WaitingFrom <= trafficClass ? 0 : (int)Math.Min(int.MaxValue, Available),
             BreakerOpen = Breaker.Blocks(now),
             WarmEnvironments = _environments?.WarmIdle(now) ?? 0,
@@ -169,6 +174,9 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
         }
     }
 
+    /// <summary>The endpoint is no longer in the catalog: nobody need wait for it.</summary>
+    public void TurnAway() => _waiters.TurnAway(SlotVerdict.Gone);
+
     /// <summary>A job is decided for the async lane and is being handed over: it counts in quotes from here on.</summary>
     public void JobComing() => Jobs.Changed(1);
 
@@ -195,6 +203,11 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
     {
         Current.Lease.Apply(grant, Clock.Now);
         OnRefilled(grant);
+        if (grant.Queue is { Answers.IsEmpty: false })
+        {
+            // That it was heard: the grain gives only so much to a silo of which it does not know that it lives.
+            Ask();
+        }
     }
 
     protected override async Task<LeaseGrant?> SendAsync(LeaseReport report)
@@ -215,6 +228,7 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
                 Left = left,
                 HighInFlight = Volatile.Read(ref _inFlightByClass[(int)TrafficClass.High]),
                 HighArrivals = _demand.TakeHigh(),
+                MediumInFlight = Volatile.Read(ref _inFlightByClass[(int)TrafficClass.Medium]),
                 BreakerOpen = Breaker.Blocks(Clock.Now),
             },
         };
@@ -252,7 +266,7 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
             {
                 _waiters.TellAgain();
             }
-            else if (queue.Sequence < _queue.Sequence)
+            else if (queue.Message < _queue.Message)
             {
                 // A message that was overtaken: what it says has been heard.
                 return;
@@ -275,6 +289,33 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
     }
 
     private JobFlow Jobs => _jobs ?? Interlocked.CompareExchange(ref _jobs, new(), null) ?? _jobs!;
+
+    /// <summary>
+    /// Requests that would be served before one more of a tenant: all that are more urgent, the tenant's own, and of each other tenant's as many as its share gives it
+    /// until then (start-time fair queueing). Those of tenants that were not told count one turn each.
+    /// </summary>
+    private static int AheadOf(SlotQueueReply queue, TrafficClass trafficClass, TenantId tenant, double weight)
+    {
+        var (ahead, own, untold) = (WaitingUpTo(queue, trafficClass), 0, 0);
+        var class_ = (int)trafficClass < queue.Waiting.Length ? queue.Waiting[(int)trafficClass] : 0;
+        ahead -= class_;
+        foreach (var other in queue.Tenants)
+        {
+            own = other.Tenant == tenant ? other.Of(trafficClass) : own;
+            untold += other.Of(trafficClass);
+        }
+
+        double turns = own + Math.Max(0, class_ - untold);
+        foreach (var other in queue.Tenants)
+        {
+            if (other.Tenant != tenant)
+            {
+                turns += Math.Min(other.Of(trafficClass), Math.Ceiling((own + 1) * other.Weight / Math.Max(1e-9, weight)));
+            }
+        }
+
+        return (int)Math.Min(int.MaxValue, ahead + turns);
+    }
 
     private static int WaitingUpTo(SlotQueueReply queue, TrafficClass trafficClass)
     {

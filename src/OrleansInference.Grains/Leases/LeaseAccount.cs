@@ -14,6 +14,7 @@ internal abstract class LeaseAccount(LeaseHolderIdentity holder, RouterClock clo
     private readonly SemaphoreSlim _gate = new(1, 1);
     private readonly List<HeldLease> _retired = [];
     private volatile HeldLease _current = New(holder);
+    private volatile Task? _beat;
     private int _isRefilling;
     private long _usedAt = clock.Now;
     private long _reportedAt;
@@ -30,6 +31,18 @@ internal abstract class LeaseAccount(LeaseHolderIdentity holder, RouterClock clo
 
     /// <summary>The lease to reserve from.</summary>
     protected HeldLease Current => _current;
+
+    /// <summary>Whether the owner has been told of everything, and nothing is held.</summary>
+    public bool IsOver
+    {
+        get
+        {
+            lock (_retired)
+            {
+                return _retired.Count == 0 && !_current.IsReported;
+            }
+        }
+    }
 
     /// <summary>Units that could be reserved now.</summary>
     public long Available => _current.Lease.Available;
@@ -132,7 +145,18 @@ internal abstract class LeaseAccount(LeaseHolderIdentity holder, RouterClock clo
     }
 
     /// <summary>Reports at the beat; gives the lease back when it has not been used for a while, or at once if <paramref name="closing"/>.</summary>
-    public async Task BeatAsync(bool closing)
+    public Task BeatAsync(bool closing)
+    {
+        // A message that hangs keeps no other account from its beat, and gets no second one behind it.
+        if (!closing && _beat is { IsCompleted: false })
+        {
+            return Task.CompletedTask;
+        }
+
+        return _beat = BeatOnceAsync(closing);
+    }
+
+    private async Task BeatOnceAsync(bool closing)
     {
         var isIdle = closing || (Clock.Now - Volatile.Read(ref _usedAt) > IdleMs && _current.Open == 0);
         if (isIdle && _current.IsReported)

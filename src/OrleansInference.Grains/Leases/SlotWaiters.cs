@@ -195,6 +195,24 @@ internal sealed class SlotWaiters
         }
     }
 
+    /// <summary>Answers all that wait with a refusal.</summary>
+    public void TurnAway(SlotVerdict verdict)
+    {
+        lock (_lock)
+        {
+            foreach (var waiter in _waiting.Values.ToArray())
+            {
+                Remove_NeedsLock(waiter);
+                if (waiter.IsTold)
+                {
+                    _left.Add(waiter.Ticket.Id);
+                }
+
+                waiter.Served.SetResult(new(null, verdict));
+            }
+        }
+    }
+
     /// <summary>Serves by class, deadline and arrival while <paramref name="tryTake"/> finds slots: for when the grain cannot say whose turn it is.</summary>
     public void ServeHere(Func<TrafficClass, HeldLease?> tryTake)
     {

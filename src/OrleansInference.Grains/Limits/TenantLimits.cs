@@ -18,6 +18,24 @@ internal readonly record struct DoorPass(InferenceProblem? Refusal, HeldLease? F
     }
 }
 
+/// <summary>The place of a request that was let in: kept until the request has ended and so has every call that was made for it.</summary>
+internal sealed class DoorPlace(DoorPass pass)
+{
+    private int _holds = 1;
+
+    /// <summary>A call goes on after its request has ended.</summary>
+    public void Keep() => Interlocked.Increment(ref _holds);
+
+    /// <summary>The request, or a call that went on, has ended.</summary>
+    public void Leave()
+    {
+        if (Interlocked.Decrement(ref _holds) == 0)
+        {
+            pass.Leave();
+        }
+    }
+}
+
 /// <summary>A tenant's limits at the door of this silo.</summary>
 internal sealed class TenantLimits(TenantId tenant, ITenantLimitsGrain grain, LeaseHolderIdentity holder, RouterClock clock)
 {
@@ -25,7 +43,7 @@ internal sealed class TenantLimits(TenantId tenant, ITenantLimitsGrain grain, Le
 
     private readonly Lock _lock = new();
     private volatile DoorLimit[] _limits = [];
-    private List<DoorLimit> _former = [];
+    private readonly List<DoorLimit> _former = [];
 
     /// <summary>Whether there are none.</summary>
     public bool IsEmpty => _limits.Length == 0;
@@ -35,7 +53,7 @@ internal sealed class TenantLimits(TenantId tenant, ITenantLimitsGrain grain, Le
     {
         var limits = _limits;
         var wanted = definitions.IsDefault ? [] : definitions;
-        if (wanted.Length == limits.Length && wanted.Zip(limits).All(static pair => pair.First == pair.Second.Definition))
+        if (wanted.Length == limits.Length && wanted.All(definition => Array.Exists(limits, limit => limit.Definition == definition)))
         {
             return;
         }
@@ -43,14 +61,15 @@ internal sealed class TenantLimits(TenantId tenant, ITenantLimitsGrain grain, Le
         lock (_lock)
         {
             limits = _limits;
-            DoorLimit[] next = [.. wanted.Select(definition => Array.Find(limits, limit => limit.Definition == definition) ?? new(definition, grain, holder, clock))];
+            DoorLimit[] next = [.. wanted.Select(definition => Array.Find(limits, limit => limit.TryTake(definition)) ?? new(definition, grain, holder, clock)).OrderBy(static limit => limit.Definition.Class is null)];
             _former.AddRange(limits.Except(next));
             _limits = next;
         }
     }
 
     /// <summary>Lets a request in, or says why not and when to come back.</summary>
-    public async ValueTask<DoorPass> EnterAsync(TrafficClass trafficClass)
+    /// <exception cref="OperationCanceledException">The caller gave up.</exception>
+    public async ValueTask<DoorPass> EnterAsync(TrafficClass trafficClass, CancellationToken cancellationToken)
     {
         HeldLease? first = null, second = null;
         InferenceProblem? refusal = null;
@@ -65,7 +84,7 @@ internal sealed class TenantLimits(TenantId tenant, ITenantLimitsGrain grain, Le
                     continue;
                 }
 
-                var (isAdmitted, held) = await limit.EnterAsync();
+                var (isAdmitted, held) = await limit.EnterAsync(cancellationToken);
                 (first, second) = held is null ? (first, second) : first is null ? (held, second) : (first, held);
                 if (!isAdmitted)
                 {
@@ -73,9 +92,10 @@ internal sealed class TenantLimits(TenantId tenant, ITenantLimitsGrain grain, Le
                 }
             }
 
+            // Those of one class first: what they refuse must not use up what is for all.
             foreach (var limit in limits)
             {
-                if (limit.AppliesTo(trafficClass) && !await limit.TakeAsync())
+                if (limit.AppliesTo(trafficClass) && !await limit.TakeAsync(cancellationToken))
                 {
                     return new(refusal = Refuse($"requests of {Of(limit)} come faster than {limit.Definition.RequestsPerSecond} a second, with {DoorLimit.BurstOf(limit.Definition)} at once; slow down", TimeSpan.FromMilliseconds(limit.RetryAfterMs())), null, null);
                 }
@@ -115,10 +135,12 @@ internal sealed class TenantLimits(TenantId tenant, ITenantLimitsGrain grain, Le
     /// <summary>Reports at the beat; gives all of it back if <paramref name="closing"/>.</summary>
     public async Task BeatAsync(bool closing)
     {
-        List<DoorLimit> former;
+        DoorLimit[] former;
         lock (_lock)
         {
-            (former, _former) = (_former, []);
+            // As long as requests that were let in by one are in flight, its owner is told of them.
+            _former.RemoveAll(static limit => limit.IsOver);
+            former = [.. _former];
         }
 
         await Task.WhenAll([.. _limits.Select(limit => limit.BeatAsync(closing)), .. former.Select(static limit => limit.BeatAsync(closing: true))]);

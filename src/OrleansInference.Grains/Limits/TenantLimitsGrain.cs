@@ -35,6 +35,9 @@ internal sealed class TenantLimitsGrain(
 {
     private const long FreshMs = 1_000;
 
+    // A silo that asks for a limit which is not known may have heard of it first.
+    private const long NewMs = 50;
+
     private readonly List<Limit> _limits = [];
     private long _readAt = long.MinValue / 2;
 
@@ -104,7 +107,8 @@ internal sealed class TenantLimitsGrain(
     {
         RequireAlive();
         var now = Clock.Now;
-        if (now - _readAt > FreshMs || now < _readAt)
+        var isKnown = _limits.Exists(each => each.Class == limit && each.IsConfigured);
+        if (now - _readAt > (isKnown ? FreshMs : NewMs) || now < _readAt)
         {
             _readAt = now;
             Configure((await GrainFactory.GetGrain<ITenantGrain>(this.GetPrimaryKeyString()).GetDefinition())?.Limits ?? []);
@@ -144,9 +148,11 @@ internal sealed class TenantLimitsGrain(
 
         public int MaxInFlight { get; private set; }
 
+        public bool IsConfigured { get; private set; }
+
         public void Configure(LimitDefinition? definition, EscrowOptions leases)
         {
-            MaxInFlight = definition?.MaxInFlight ?? 0;
+            (MaxInFlight, IsConfigured) = (definition?.MaxInFlight ?? 0, definition is not null);
             if (definition is not { RequestsPerSecond: > 0 })
             {
                 (StoredRate, Rate) = (Rate?.ToState() ?? StoredRate, null);

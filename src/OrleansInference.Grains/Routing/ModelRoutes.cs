@@ -28,11 +28,11 @@ internal sealed class ModelRoutes
     public ModelResidency.Entry? ResidentOnShared(Candidate candidate) => _residents?[candidate.Index];
 
     /// <summary>What this silo knows of each candidate now, by index.</summary>
-    public void ReadLoads(Span<CandidateLoad> loads, TrafficClass trafficClass, long now)
+    public void ReadLoads(Span<CandidateLoad> loads, TrafficClass trafficClass, long now, TenantId tenant, double weight)
     {
         for (var i = 0; i < _accounts.Length; i++)
         {
-            loads[i] = _accounts[i].LoadFor(trafficClass, now, Table.Candidates[i].Status?.Version ?? 0);
+            loads[i] = _accounts[i].LoadFor(trafficClass, now, Table.Candidates[i].Status?.Version ?? 0, tenant, weight);
         }
 
         if (_residents is not null)

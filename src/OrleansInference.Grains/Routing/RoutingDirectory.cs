@@ -73,7 +73,7 @@ internal sealed partial class RoutingDirectory(
                 continue;
             }
 
-            beats.Add(BeatAsync(model, entry, now));
+            beats.Add(entry.Beat is { IsCompleted: false } ? Task.CompletedTask : entry.Beat = BeatAsync(model, entry, now));
         }
 
         return Task.WhenAll(beats);
@@ -177,8 +177,10 @@ internal sealed partial class RoutingDirectory(
     {
         if (snapshot is null)
         {
+            var last = entry.Routes;
             entry.Set(null);
             _models.TryRemove(KeyValuePair.Create(model, entry));
+            TurnAway(last, null);
             return;
         }
 
@@ -190,8 +192,22 @@ internal sealed partial class RoutingDirectory(
                 return;
             }
 
-            entry.Reports.Took(snapshot, entry.Routes?.Table.Snapshot);
+            var former = entry.Routes;
+            entry.Reports.Took(snapshot, former?.Table.Snapshot);
             entry.Set(new(RoutingTable.Build(snapshot), endpoints));
+            TurnAway(former, entry.Routes);
+        }
+    }
+
+    /// <summary>Those who wait for an endpoint that is gone go on to what there is now. One that is shared may have other users.</summary>
+    private static void TurnAway(ModelRoutes? former, ModelRoutes? present)
+    {
+        foreach (var candidate in former?.Table.Candidates ?? [])
+        {
+            if (candidate.Endpoint.Shared is null && present?.Table.Candidates.Any(other => other.Endpoint.Name == candidate.Endpoint.Name) is not true)
+            {
+                former!.AccountOf(candidate).TurnAway();
+            }
         }
     }
 
@@ -213,6 +229,8 @@ internal sealed partial class RoutingDirectory(
         public UnmergedReports Reports { get; } = new(holder);
 
         public Task? Loading { get; set; }
+
+        public Task? Beat { get; set; }
 
         public ModelRoutes? Routes => _routes;
 

@@ -33,6 +33,9 @@ public sealed class AdaptiveLimit
     private const double Doubtful = 0.02;
     private const double Step = 0.05;
     private const double LeastCut = 0.1;
+
+    // A trace of it says nothing about concurrency.
+    private const double LeastThrottled = 0.01;
     private const double MostCut = 0.5;
     private const double Unusable = 0.1;
 
@@ -94,7 +97,7 @@ public sealed class AdaptiveLimit
         // Calls that were sent under a larger share say nothing about this one.
         var isHeld = now < _state.HoldUntil;
         var throttled = _state.Throttled / (double)Math.Max(1, _state.Completions);
-        if (_state.Throttled > 0)
+        if (throttled >= LeastThrottled)
         {
             if (!isHeld)
             {
@@ -112,8 +115,8 @@ public sealed class AdaptiveLimit
 
         if (_state.Completions < LeastCalls || _state.BusyMs <= 0)
         {
-            // Nothing speaks against more: what is known gets old. But if all calls are stuck, their end is waited for.
-            if (_state.Completions > 0 || _state.MostInFlight == 0)
+            // Nothing speaks against more: what is known gets old. But if all calls are stuck, or none came to its end, that is waited for.
+            if (_state.Completions == 0 ? _state.MostInFlight == 0 : _state.BusyMs > 0)
             {
                 Grow(slots);
             }

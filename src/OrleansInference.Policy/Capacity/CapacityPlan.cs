@@ -110,14 +110,14 @@ public sealed class CapacityPlan
         var before = _state.Desired;
         var (least, most) = Bounds(endpoint);
         var sinceChange = _state.ChangedAt <= observed.Now ? observed.Now - _state.ChangedAt : long.MaxValue;
-        if (IsAdopted(observed.Now) && !(observed.Waiting > 0 && needed > before && sinceChange >= ReleaseCooldownMs))
-        {
-            return new(before, "somebody else changed it a while ago", false);
-        }
-
         if (before < least || before > most)
         {
             return Change(Math.Clamp(before, least, most), $"the bounds are {least} to {most}", observed.Now);
+        }
+
+        if (IsAdopted(observed.Now) && !(observed.Waiting > 0 && needed > before && sinceChange >= ReleaseCooldownMs))
+        {
+            return new(before, "somebody else changed it a while ago", false);
         }
 
         if (needed > before)

@@ -17,12 +17,21 @@ public sealed class SlotLedger
     private const long HoldMs = 200;
 
     private const int Classes = 3;
+    private const int MostTenantsTold = 32;
+    private const int MostWeights = 10_000;
     private const double RateFadeMs = 60_000;
     private const double ServiceShare = 0.05;
+
+    // Of the time of a lease, ten seconds: how long a silo with tickets may be silent, and how long without having heard that one was called.
+    private const int SilentPart = 6;
+    private const int UnheardPart = 20;
 
     private readonly Dictionary<string, Holder> _holders = new(StringComparer.Ordinal);
     private readonly Dictionary<long, (Holder Holder, long Id)> _tickets = [];
     private readonly List<Ticket<Holder>> _expired = [];
+    private readonly Dictionary<TenantId, double> _weights = [];
+    private readonly double[] _means = new double[Classes];
+    private long _meansAt;
     private readonly FairQueue<Holder> _queue;
     private readonly AdaptiveLimit _limiter;
     private readonly Headroom _headroom;
@@ -33,6 +42,8 @@ public sealed class SlotLedger
     private bool _isDraining;
     private double _serviceMs;
     private long _lastTicket;
+
+    private long _lastMessage;
 
     // One for all silos and for good: a silo that was forgotten and comes back takes no answer for one that it has heard.
     private long _lastAnswer;
@@ -89,6 +100,9 @@ public sealed class SlotLedger
 
     /// <summary>How long a call takes on average, in milliseconds.</summary>
     public double ServiceMs => _serviceMs;
+
+    /// <summary>Slots that calls of a class, High or Medium, had on average over the last minute or so; null before any were seen.</summary>
+    public double? MeanInFlight(TrafficClass trafficClass) => _meansAt == 0 ? null : _means[(int)trafficClass];
 
     /// <summary>Tickets that wait, by class.</summary>
     public ImmutableArray<int> Waiting => [_queue.CountOf(TrafficClass.High), _queue.CountOf(TrafficClass.Medium), _queue.CountOf(TrafficClass.Low)];
@@ -156,8 +170,13 @@ public sealed class SlotLedger
         }
 
         Take(holder, demand.Queue, now);
-        Serve(now);
-        return ToHolder(holder, reply.Grant.Fenced ? reply.Grant : GrantOf(report.Holder, report.LeaseId, reply.Grant), now);
+        Serve(now, holder);
+
+        // The answer to a report on a lease that was closed is not listened to: what it says is told again.
+        var (from, isHeard) = (holder.ToldFrom, OpenLease(holder.Name) is not { } open || open.LeaseId == report.LeaseId);
+        var answer = ToHolder(holder, reply.Grant.Fenced ? reply.Grant : GrantOf(report.Holder, report.LeaseId, reply.Grant), now);
+        (holder.HasNews, holder.ToldFrom) = isHeard ? (false, holder.ToldFrom) : (holder.HasAnswers, from);
+        return answer;
     }
 
     /// <summary>Looks whether anybody's turn has come, after slots were added or time has passed.</summary>
@@ -232,6 +251,7 @@ public sealed class SlotLedger
         holder.HighRate = (holder.HighRate * Math.Exp(-elapsed / RateFadeMs)) + Math.Max(0, queue.HighArrivals);
         holder.HeardAt = Math.Max(holder.HeardAt, now);
         holder.HighInFlight = Math.Max(0, queue.HighInFlight);
+        holder.MediumInFlight = Math.Max(0, queue.MediumInFlight);
         holder.BreakerOpen = queue.BreakerOpen;
         if (queue.Queue == holder.Queue)
         {
@@ -245,15 +265,30 @@ public sealed class SlotLedger
         }
 
         _headroom.Observe(now, high);
+        Average(now);
+    }
+
+    private void Average(long now)
+    {
+        var fade = _meansAt == 0 ? 0 : Math.Exp(-Math.Max(0, now - _meansAt) / RateFadeMs);
+        _meansAt = Math.Max(_meansAt, now);
+        var (high, medium) = (0, 0);
+        foreach (var each in _holders.Values)
+        {
+            (high, medium) = (high + each.HighInFlight, medium + each.MediumInFlight);
+        }
+
+        _means[(int)TrafficClass.High] = (_means[(int)TrafficClass.High] * fade) + (high * (1 - fade));
+        _means[(int)TrafficClass.Medium] = (_means[(int)TrafficClass.Medium] * fade) + (medium * (1 - fade));
     }
 
     private void Judge(EndpointDemand demand, long now)
     {
         var completions = Math.Max(0, demand.Completions);
-        if (demand.Predictions > 0 && demand.AnsweredMilliseconds > 0)
+        if (demand.Whole > 0 && demand.AnsweredMilliseconds > 0)
         {
-            var mean = (double)demand.AnsweredMilliseconds / demand.Predictions;
-            _serviceMs += (1 - Math.Pow(1 - ServiceShare, demand.Predictions)) * (mean - _serviceMs);
+            var mean = (double)demand.AnsweredMilliseconds / demand.Whole;
+            _serviceMs += (1 - Math.Pow(1 - ServiceShare, demand.Whole)) * (mean - _serviceMs);
         }
 
         _limiter.Observe(new()
@@ -356,6 +391,11 @@ public sealed class SlotLedger
                 ServiceMs = joined.ServiceMs,
                 Holder = holder,
             };
+            if (_weights.Count < MostWeights || _weights.ContainsKey(ticket.Tenant))
+            {
+                _weights[ticket.Tenant] = ticket.Weight;
+            }
+
             var result = _queue.TryEnqueue(ticket, InUse(), now);
             if (result.Verdict == EnqueueVerdict.Queued)
             {
@@ -364,7 +404,7 @@ public sealed class SlotLedger
             }
             else
             {
-                holder.Answer(++_lastAnswer, new(joined.Id, VerdictOf(result.Verdict), result.RetryAfterMs));
+                holder.Answer(++_lastAnswer, new(joined.Id, VerdictOf(result.Verdict), result.RetryAfterMs), now);
             }
         }
     }
@@ -378,21 +418,29 @@ public sealed class SlotLedger
 
     private void Prepare() => _queue.SetCapacity(Limit, Headroom, _serviceMs);
 
-    private void Serve(long now)
+    /// <param name="now">Unix ms.</param>
+    /// <param name="reporter">The silo that is being answered: it hears of its slots at once.</param>
+    private void Serve(long now, Holder? reporter = null)
     {
         if (_queue.Count == 0)
         {
             return;
         }
 
+        DropSilent(now);
+
         Prepare();
         FillReserves(now);
-        while (Limit - Escrow.Outstanding > 0 && _queue.TryDequeue(InUse(), now, _expired, out var ticket))
+
+        // A silo that has not heard of several that were called is waited for, and if it stays silent passed over.
+        var mostUnheard = Math.Max(1, Limit / (2 * Math.Max(1, _holders.Count)));
+        _queue.Expire(now, _expired);
+        while (Limit - Escrow.Outstanding > 0 && _queue.TryPeek(InUse(), out var front) && (front.Holder == reporter || front.Holder!.Called < mostUnheard) && _queue.TryDequeue(InUse(), now, _expired, out var ticket))
         {
             var holder = ticket.Holder!;
             var (_, id) = _tickets[ticket.Id];
             Drop(ticket);
-            holder.Answer(++_lastAnswer, new(id, Escrow.Give(holder.Name, 1, now) is null ? SlotVerdict.AskAgain : SlotVerdict.Called));
+            holder.Answer(++_lastAnswer, new(id, Escrow.Give(holder.Name, 1, now) is null ? SlotVerdict.AskAgain : SlotVerdict.Called), now);
         }
 
         _queue.Expire(now, _expired);
@@ -400,7 +448,7 @@ public sealed class SlotLedger
         {
             var (_, id) = _tickets[ticket.Id];
             Drop(ticket);
-            ticket.Holder!.Answer(++_lastAnswer, new(id, SlotVerdict.Expired));
+            ticket.Holder!.Answer(++_lastAnswer, new(id, SlotVerdict.Expired), now);
         }
 
         _expired.Clear();
@@ -411,6 +459,33 @@ public sealed class SlotLedger
                 _waitedAt[i] = now;
             }
         }
+    }
+
+    /// <summary>
+    /// Takes out the tickets of silos that are not heard: who waits reports several times a second. A slot called for one that has died would be out until its
+    /// calls could no longer be running. If it is alive after all it hears of another queue, and tells its tickets again.
+    /// </summary>
+    private void DropSilent(long now)
+    {
+        foreach (var holder in _holders.Values)
+        {
+            if (holder.Waiting.Count > 0 && (now - holder.HeardAt > Escrow.Options.LeaseMs / SilentPart || holder.UnheardSince < now - (Escrow.Options.LeaseMs / UnheardPart)))
+            {
+                Drop(holder);
+                holder.Queue = ++_lastQueue;
+            }
+        }
+    }
+
+    private void Drop(Holder holder)
+    {
+        foreach (var ticket in holder.Waiting.Values)
+        {
+            _tickets.Remove(ticket);
+            _queue.Remove(ticket, out _);
+        }
+
+        holder.Waiting.Clear();
     }
 
     /// <summary>While only lower classes wait, silos go on serving the urgent one from what they keep free for it.</summary>
@@ -454,7 +529,8 @@ public sealed class SlotLedger
         var inUse = 0L;
         foreach (var lease in Escrow.Leases)
         {
-            var called = _holders.TryGetValue(lease.Holder, out var holder) ? holder.Called : 0;
+            // What a silo has that is not heard any more may be in use.
+            var called = _holders.TryGetValue(lease.Holder, out var holder) ? holder.Called : lease.Outstanding;
             inUse += Math.Min(lease.Outstanding, lease.Pending + called);
         }
 
@@ -486,14 +562,24 @@ public sealed class SlotLedger
             Queue = new()
             {
                 Queue = holder.Queue,
+                Message = ++_lastMessage,
                 Sequence = _lastAnswer,
                 Answers = holder.Answers(),
                 WaitingFrom = from,
                 Reserve = reserve,
                 Waiting = Waiting,
+                Tenants = WaitingTenants(),
             },
         };
     }
+
+    private ImmutableArray<WaitingTenant> WaitingTenants() => _queue.Count == 0
+        ? []
+        :
+        [
+            .. _queue.Tenants().OrderByDescending(static backlog => backlog.Total).Take(MostTenantsTold)
+                .Select(backlog => new WaitingTenant(backlog.Tenant, _weights.GetValueOrDefault(backlog.Tenant, 1), backlog.High, backlog.Medium, backlog.Low)),
+        ];
 
     private void Expire(long now)
     {
@@ -505,25 +591,20 @@ public sealed class SlotLedger
                 continue;
             }
 
-            foreach (var ticket in holder.Waiting.Values)
-            {
-                _tickets.Remove(ticket);
-                _queue.Remove(ticket, out _);
-            }
-
+            Drop(holder);
             _holders.Remove(holder.Name);
         }
     }
 
     private sealed class Holder(string name, long queue)
     {
-        private readonly List<(long Sequence, SlotAnswer Answer)> _answers = [];
+        private readonly List<(long Sequence, SlotAnswer Answer, long At)> _answers = [];
         private readonly HashSet<long> _answered = [];
 
         public string Name { get; } = name;
 
         /// <summary>Names its part of the queue: a silo that was forgotten and comes back has another one, and tells its tickets again.</summary>
-        public long Queue { get; } = queue;
+        public long Queue { get; set; } = queue;
 
         /// <summary>The silo's ids of its tickets that wait, and the queue's.</summary>
         public Dictionary<long, long> Waiting { get; } = [];
@@ -536,6 +617,8 @@ public sealed class SlotLedger
 
         public int HighInFlight { get; set; }
 
+        public int MediumInFlight { get; set; }
+
         public bool BreakerOpen { get; set; }
 
         public TrafficClass? ToldFrom { get; set; }
@@ -546,15 +629,21 @@ public sealed class SlotLedger
         /// <summary>Tickets with a slot of which the silo has not said to have heard.</summary>
         public int Called { get; private set; }
 
+        public bool HasAnswers => _answers.Count > 0;
+
         public ImmutableArray<SlotAnswer> Answers() => [.. _answers.Select(each => each.Answer)];
 
         public bool IsAnswered(long id) => _answered.Contains(id);
 
-        public void Answer(long sequence, SlotAnswer answer)
+        /// <summary>When the first of those was called; the end of time if there is none.</summary>
+        public long UnheardSince { get; private set; } = long.MaxValue;
+
+        public void Answer(long sequence, SlotAnswer answer, long now)
         {
-            _answers.Add((sequence, answer));
+            _answers.Add((sequence, answer, now));
             _answered.Add(answer.Ticket);
             Called += answer.Verdict == SlotVerdict.Called ? 1 : 0;
+            UnheardSince = answer.Verdict == SlotVerdict.Called ? Math.Min(UnheardSince, now) : UnheardSince;
             HasNews = true;
         }
 
@@ -568,7 +657,8 @@ public sealed class SlotLedger
             }
 
             _answers.RemoveRange(0, known);
-            Called = _answers.Count(each => each.Answer.Verdict == SlotVerdict.Called);
+            Called = _answers.Count(static each => each.Answer.Verdict == SlotVerdict.Called);
+            UnheardSince = Called == 0 ? long.MaxValue : _answers.First(static each => each.Answer.Verdict == SlotVerdict.Called).At;
         }
     }
 }

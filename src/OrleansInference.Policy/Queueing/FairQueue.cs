@@ -127,6 +127,29 @@ public sealed class FairQueue<T>
     public bool TryDequeue(int slotsInUse, long now, ICollection<Ticket<T>> expired, out Ticket<T> ticket)
     {
         Expire(now, expired);
+        var (fair, node) = Next(slotsInUse);
+        if (fair is null)
+        {
+            ticket = default;
+            return false;
+        }
+
+        ticket = _waiting[node].Ticket;
+        fair.Serve(_waiting[node].Tenant);
+        Free(node);
+        return true;
+    }
+
+    /// <summary>The ticket that <see cref="TryDequeue"/> would take out, unless it has expired; false if there is none.</summary>
+    public bool TryPeek(int slotsInUse, out Ticket<T> ticket)
+    {
+        var (fair, node) = Next(slotsInUse);
+        ticket = fair is null ? default : _waiting[node].Ticket;
+        return fair is not null;
+    }
+
+    private (FairShare? Fair, int Node) Next(int slotsInUse)
+    {
         foreach (var fair in _classes)
         {
             if (fair.Count == 0)
@@ -135,20 +158,11 @@ public sealed class FairQueue<T>
             }
 
             var node = fair.Front;
-            var tenant = _waiting[node].Tenant;
-            ticket = _waiting[node].Ticket;
-            if (slotsInUse >= Math.Min(SlotsFor(ticket.Class), ticket.Class == TrafficClass.High ? int.MaxValue : ticket.MostInUse))
-            {
-                break;
-            }
-
-            fair.Serve(tenant);
-            Free(node);
-            return true;
+            ref var ticket = ref _waiting[node].Ticket;
+            return slotsInUse < Math.Min(SlotsFor(ticket.Class), ticket.Class == TrafficClass.High ? int.MaxValue : ticket.MostInUse) ? (fair, node) : (null, 0);
         }
 
-        ticket = default;
-        return false;
+        return (null, 0);
     }
 
     /// <summary>Takes out a ticket, wherever it stands; false if it does not wait.</summary>

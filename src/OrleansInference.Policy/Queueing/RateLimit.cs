@@ -134,7 +134,7 @@ public sealed class RateLimit
             _leases.Remove(key);
         }
 
-        return new() { Lease = reply.Grant, MicrosGranted = micros.Granted, PerUnitSecond = PerSecond / Burst, Burst = Burst };
+        return new() { Lease = reply.Grant, MicrosGranted = micros.Granted, PerUnitSecond = PerSecond / Burst, Burst = Burst, AtHome = (long)(_tokens + _ahead) };
     }
 
     /// <summary>Admits one request of a silo whose lease has nothing left, from the units at home; false if those are empty too.</summary>

@@ -81,10 +81,10 @@ internal static class Quoter
     {
         var inFlight = Math.Max(candidate.InFlight, load.InFlight);
 
-        // The urgent class overtakes what waits for a real-time slot: only its own kind is ahead of it.
         // A burst of jobs is decided faster than their backlog is published: what this silo sent meanwhile is ahead, too.
         var backlog = Math.Max(0, candidate.Backlog + load.BacklogChange);
-        var waiting = candidate.Lane == Lane.Realtime && trafficClass == TrafficClass.High ? load.Waiting : Math.Max(load.Waiting, backlog);
+        // Who waits for a real-time slot is known by the endpoint's queue, with whose turn would come before this one's.
+        var waiting = candidate.Lane == Lane.Realtime ? load.Waiting : Math.Max(load.Waiting, backlog);
         var moreIn = candidate.SlotsComing > 0 && candidate.Status!.MoreAt > request.Now ? candidate.Status.MoreAt - request.Now : 0;
         var share = candidate.Lane == Lane.Async ? quote.ServiceMs * candidate.SlotMsCost : 0;
         if (candidate.InService <= 0)
@@ -136,6 +136,13 @@ internal static class Quoter
     private static double ServingSlots(Candidate candidate, in CandidateLoad load, int inFlight, TrafficClass trafficClass)
     {
         var urgent = load.InFlight > 0 ? Math.Min(1, (double)load.InFlightUrgent / load.InFlight) * inFlight : 0;
+
+        // A burst that has them all at this moment does not go on having them.
+        if (candidate.Status is { MeanHigh: { } high, MeanMedium: { } medium })
+        {
+            urgent = Math.Min(urgent, trafficClass == TrafficClass.High ? 0 : trafficClass == TrafficClass.Medium ? high : high + medium);
+        }
+
         return Math.Max(Math.Min(candidate.Slots, candidate.SlotsFor(trafficClass)) - urgent - Math.Sqrt(urgent), LeastServingShare * candidate.Slots);
     }
 

@@ -60,6 +60,11 @@ internal static class OpenApiDescription
                 schema.MaxLength = NameRule.MaxLength;
             }
 
+            else if ((Nullable.GetUnderlyingType(context.JsonTypeInfo.Type) ?? context.JsonTypeInfo.Type) is { IsEnum: true } names)
+            {
+                schema.Type = JsonSchemaType.String | (names == context.JsonTypeInfo.Type ? 0 : JsonSchemaType.Null);
+                schema.Enum = [.. Enum.GetNames(names).Select(static name => (System.Text.Json.Nodes.JsonNode)name)];
+            }
             else if (context.JsonTypeInfo.Type == typeof(double) || context.JsonTypeInfo.Type == typeof(double?))
             {
                 // The reader's leave to write NaN in quotes would make every number an object that is one of two.

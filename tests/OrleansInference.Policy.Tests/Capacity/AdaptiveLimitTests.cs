@@ -44,7 +44,7 @@ public sealed class AdaptiveLimitTests
     public void A_few_throttled_calls_take_a_tenth()
     {
         Run(10, _ => 1);
-        Assert.Equal(36, Beat(Slots, 1, throttledPart: 0.004).Limit);
+        Assert.Equal(36, Beat(Slots, 1, throttledPart: 0.02).Limit);
     }
 
     [Fact]

@@ -98,6 +98,83 @@ public sealed class SlotLedgerTests
     }
 
     [Fact]
+    public void A_silo_that_has_died_with_tickets_in_the_queue_does_not_swallow_the_slots()
+    {
+        const int slots = 10, many = 200;
+        _ledger.SetCapacity(slots, keepsHeadroom: false, 100);
+        var alive = Ask("alive", Start, [.. Enumerable.Range(0, slots).Select(_ => Ticket(TrafficClass.High))]);
+        Ask("dead", Start + 1, [.. Enumerable.Range(0, many).Select(_ => Ticket(TrafficClass.High))]);
+        Ask("alive", Start + 2, [.. Enumerable.Range(0, many).Select(_ => Ticket(TrafficClass.High))], heard: alive.Queue!.Sequence, pending: slots);
+
+        // Every tenth of a second all calls of the living end.
+        var served = 0L;
+        for (var now = Start + 100; now < Start + 15_000; now += 100)
+        {
+            var before = alive.Granted;
+            alive = Ask("alive", now, [], heard: alive.Queue!.Sequence, returned: alive.Granted);
+            _ledger.TakeNotices(now);
+            served += alive.Granted - before;
+        }
+
+        Assert.InRange(served, many, many + slots);
+        Assert.InRange(_ledger.Escrow.Leases.Where(static lease => lease.Holder == "dead").Sum(static lease => lease.Outstanding), 0, slots - 1);
+    }
+
+    [Fact]
+    public void What_is_answered_to_a_lease_that_was_closed_is_told_again()
+    {
+        _ledger.SetCapacity(1, keepsHeadroom: false, 100);
+        var first = Ask("a", Start, [Ticket(TrafficClass.Low)]);
+        Ask("a", Start + 10, [Ticket(TrafficClass.High)], heard: first.Queue!.Sequence, leaseId: 2);
+        _ledger.TakeNotices(Start + 10);
+
+        // The report on the lease that was closed gives its slot back.
+        Assert.Equal(SlotVerdict.Called, Assert.Single(Ask("a", Start + 20, [], heard: first.Queue.Sequence, returned: 1).Queue!.Answers).Verdict);
+        Assert.Equal(SlotVerdict.Called, Assert.Single(Assert.Single(_ledger.TakeNotices(Start + 21)).Grant.Queue!.Answers).Verdict);
+    }
+
+    [Fact]
+    public void While_every_call_is_cut_off_the_limit_does_not_grow()
+    {
+        _ledger.SetCapacity(20, keepsHeadroom: false, 1_000);
+        var now = Start;
+        Seconds(300, answered: 20, ms: 1_000, cutOff: 0);
+        Assert.Equal(20, _ledger.Limit);
+        Seconds(60, answered: 2, ms: 2_200, cutOff: 0);
+        var inflated = _ledger.Limit;
+        Assert.InRange(inflated, 1, 15);
+        Seconds(300, answered: 0, ms: 0, cutOff: 2);
+        Assert.InRange(_ledger.Limit, 1, inflated);
+
+        void Seconds(int seconds, int answered, long ms, int cutOff)
+        {
+            for (var i = 0; i < seconds; i++)
+            {
+                now += 1_000;
+                _ledger.Report(
+                    new() { Holder = "a", LeaseId = 1, Pending = 20, Wanted = 20 },
+                    new() { Completions = answered + cutOff, Predictions = answered, Whole = answered, AnsweredMilliseconds = answered * ms, ExpectedMilliseconds = answered * 1_000, Queue = new() { Queue = 1 } },
+                    now);
+            }
+        }
+    }
+
+    [Fact]
+    public void A_trace_of_throttling_does_not_lower_the_limit()
+    {
+        _ledger.SetCapacity(100, keepsHeadroom: false, 100);
+        for (var second = 0; second < 600; second++)
+        {
+            _ledger.Report(
+                new() { Holder = "a", LeaseId = 1 },
+                new() { Completions = 1_000, Predictions = 997, Throttled = 3, Whole = 997, AnsweredMilliseconds = 99_700, ExpectedMilliseconds = 99_700, Queue = new() { Queue = 1 } },
+                Start + (second * 1_000));
+        }
+
+        Assert.Equal(100, _ledger.Limit);
+    }
+
+    [Fact]
     public void Throttling_lowers_the_limit_below_the_slots()
     {
         _ledger.SetCapacity(10, keepsHeadroom: false, 100);
@@ -105,7 +182,7 @@ public sealed class SlotLedgerTests
         {
             _ledger.Report(
                 new() { Holder = "a", LeaseId = 1 },
-                new() { Completions = 100, Predictions = 50, Throttled = 50, AnsweredMilliseconds = 5_000, ExpectedMilliseconds = 5_000, Queue = new() { Queue = 1 } },
+                new() { Completions = 100, Predictions = 50, Whole = 50, Throttled = 50, AnsweredMilliseconds = 5_000, ExpectedMilliseconds = 5_000, Queue = new() { Queue = 1 } },
                 Start + (second * 1_000));
         }
 

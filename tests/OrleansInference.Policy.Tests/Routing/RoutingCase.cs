@@ -93,6 +93,8 @@ internal sealed class RoutingCase
             Slots = instances * endpoint.ConcurrencyPerInstance,
             InFlight = random.Next(10),
             Backlog = random.Next(3) * random.Next(10),
+            MeanHigh = random.Next(2) == 0 ? null : random.NextDouble() * 10,
+            MeanMedium = random.Next(2) == 0 ? null : random.NextDouble() * 10,
             Healthy = random.Next(10) > 0,
             MoreAt = random.Next(2) * (Now + random.Next(100_000)),
         };

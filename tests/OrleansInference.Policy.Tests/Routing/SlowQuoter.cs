@@ -44,8 +44,7 @@ internal sealed class SlowQuoter
         var backlog = Math.Max(0, (status?.Backlog ?? 0) + _load.BacklogChange);
         Waiting = candidate.Lane switch
         {
-            Lane.Serverless => _load.Waiting,
-            Lane.Realtime when trafficClass == TrafficClass.High => _load.Waiting,
+            Lane.Serverless or Lane.Realtime => _load.Waiting,
             _ => Math.Max(_load.Waiting, backlog),
         };
         InFlight = Math.Max(status?.InFlight ?? 0, _load.InFlight);
@@ -61,6 +60,11 @@ internal sealed class SlowQuoter
         get
         {
             var urgent = _load.InFlight == 0 ? 0 : InFlight * Math.Min(1.0, _load.InFlightUrgent / (double)_load.InFlight);
+            if (_candidate.Status is { MeanHigh: { } high, MeanMedium: { } medium })
+            {
+                urgent = Math.Min(urgent, _class switch { TrafficClass.High => 0, TrafficClass.Medium => high, _ => high + medium });
+            }
+
             return Math.Max(Slots / 100.0, Limit - urgent - Math.Sqrt(urgent));
         }
     }
