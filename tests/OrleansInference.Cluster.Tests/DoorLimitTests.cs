@@ -46,9 +46,18 @@ public sealed class DoorLimitTests
 
         var gate = new TaskCompletionSource();
         world.Aws.Gate = gate.Task;
-        var running = Enumerable.Range(0, 30).Select(i => dispatchers[i % dispatchers.Count].InvokeAsync(Request(TrafficClass.High), CancellationToken.None)).ToArray();
-        await RouterCluster.EventuallyAsync(() => Task.FromResult(running.Count(static one => one.IsCompleted)), static refused => refused == 30 - most);
-        Assert.Equal(most, world.Aws.InFlight("chat-rt"));
+        var running = new List<Task<InferenceOutcome>>();
+        await RouterCluster.EventuallyAsync(
+            () =>
+            {
+                // A place that one silo has over is another's within its beat.
+                running.AddRange(dispatchers.Select(static dispatcher => dispatcher.InvokeAsync(Request(TrafficClass.High), CancellationToken.None)));
+                return Task.FromResult(world.Aws.InFlight("chat-rt"));
+            },
+            static inFlight => inFlight == most);
+        running.AddRange(Enumerable.Range(0, 30).Select(i => dispatchers[i % dispatchers.Count].InvokeAsync(Request(TrafficClass.High), CancellationToken.None)));
+        await RouterCluster.EventuallyAsync(() => Task.FromResult(running.Count(static one => !one.IsCompleted)), static left => left == most);
+        Assert.Equal(most, world.Aws.MostInFlight("chat-rt"));
 
         // Another class is not concerned.
         var other = dispatchers[0].InvokeAsync(Request(TrafficClass.Medium), CancellationToken.None);
@@ -57,7 +66,7 @@ public sealed class DoorLimitTests
         Assert.True((await other).IsAnswer);
         var outcomes = await Task.WhenAll(running);
         Assert.Equal(most, outcomes.Count(static outcome => outcome.IsAnswer));
-        Assert.Equal((false, most), (outcomes[0].Limits[0].IsRate, outcomes[0].Limits[0].Limit));
+        Assert.All(outcomes, static outcome => Assert.Equal((false, most), (outcome.Limits[0].IsRate, outcome.Limits[0].Limit)));
 
         // What has ended makes room, on every silo.
         foreach (var dispatcher in dispatchers)

@@ -1,5 +1,6 @@
 using OrleansInference.Capacity;
 using OrleansInference.Hosting;
+using OrleansInference.Queueing;
 using OrleansInference.Routing;
 
 namespace OrleansInference.Leases;
@@ -73,7 +74,7 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
         {
             InFlight = Volatile.Read(ref _inFlight),
             InFlightUrgent = InFlightAbove(trafficClass),
-            Waiting = queue.Tenants.IsDefaultOrEmpty ? Math.Max(_waiters.CountUpTo(trafficClass), WaitingUpTo(queue, trafficClass)) : AheadOf(queue, trafficClass, tenant, weight),
+            Waiting = queue.Tenants.IsDefaultOrEmpty ? Math.Max(_waiters.CountUpTo(trafficClass), FairTurn.WaitingUpTo(queue, trafficClass)) : FairTurn.AheadOf(queue, trafficClass, tenant, weight),
             Available = queue.WaitingFrom <= trafficClass ? 0 : (int)Math.Min(int.MaxValue, Available),
             BreakerOpen = Breaker.Blocks(now),
             WarmEnvironments = _environments?.WarmIdle(now) ?? 0,
@@ -289,44 +290,6 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
     }
 
     private JobFlow Jobs => _jobs ?? Interlocked.CompareExchange(ref _jobs, new(), null) ?? _jobs!;
-
-    /// <summary>
-    /// Requests that would be served before one more of a tenant: all that are more urgent, the tenant's own, and of each other tenant's as many as its share gives it
-    /// until then (start-time fair queueing). Those of tenants that were not told count one turn each.
-    /// </summary>
-    private static int AheadOf(SlotQueueReply queue, TrafficClass trafficClass, TenantId tenant, double weight)
-    {
-        var (ahead, own, untold) = (WaitingUpTo(queue, trafficClass), 0, 0);
-        var class_ = (int)trafficClass < queue.Waiting.Length ? queue.Waiting[(int)trafficClass] : 0;
-        ahead -= class_;
-        foreach (var other in queue.Tenants)
-        {
-            own = other.Tenant == tenant ? other.Of(trafficClass) : own;
-            untold += other.Of(trafficClass);
-        }
-
-        double turns = own + Math.Max(0, class_ - untold);
-        foreach (var other in queue.Tenants)
-        {
-            if (other.Tenant != tenant)
-            {
-                turns += Math.Min(other.Of(trafficClass), Math.Ceiling((own + 1) * other.Weight / Math.Max(1e-9, weight)));
-            }
-        }
-
-        return (int)Math.Min(int.MaxValue, ahead + turns);
-    }
-
-    private static int WaitingUpTo(SlotQueueReply queue, TrafficClass trafficClass)
-    {
-        var sum = 0;
-        for (var i = 0; i < queue.Waiting.Length && i <= (int)trafficClass; i++)
-        {
-            sum += queue.Waiting[i];
-        }
-
-        return sum;
-    }
 
     /// <summary>Whether a request of the class has to wait its turn although there may be a slot here.</summary>
     private bool MustWait(TrafficClass trafficClass) => _queue.WaitingFrom <= trafficClass || _waiters.AnyUpTo(trafficClass);

@@ -147,10 +147,10 @@ internal abstract class LeaseAccount(LeaseHolderIdentity holder, RouterClock clo
     /// <summary>Reports at the beat; gives the lease back when it has not been used for a while, or at once if <paramref name="closing"/>.</summary>
     public Task BeatAsync(bool closing)
     {
-        // A message that hangs keeps no other account from its beat, and gets no second one behind it.
-        if (!closing && _beat is { IsCompleted: false })
+        // A message that hangs gets no second one behind it.
+        if (!closing && _beat is { IsCompleted: false } running)
         {
-            return Task.CompletedTask;
+            return running;
         }
 
         return _beat = BeatOnceAsync(closing);

@@ -40,6 +40,7 @@ internal sealed class TenantLimitsGrain(
 
     private readonly List<Limit> _limits = [];
     private long _readAt = long.MinValue / 2;
+    private Task? _reading;
 
     public override Task OnActivateAsync(CancellationToken cancellationToken)
     {
@@ -108,14 +109,22 @@ internal sealed class TenantLimitsGrain(
         RequireAlive();
         var now = Clock.Now;
         var isKnown = _limits.Exists(each => each.Class == limit && each.IsConfigured);
-        if (now - _readAt > (isKnown ? FreshMs : NewMs) || now < _readAt)
+        if (_reading is not { IsCompleted: false } && (now - _readAt > (isKnown ? FreshMs : NewMs) || now < _readAt))
         {
             _readAt = now;
-            Configure((await GrainFactory.GetGrain<ITenantGrain>(this.GetPrimaryKeyString()).GetDefinition())?.Limits ?? []);
+            _reading = ReadAsync();
+        }
+
+        // Who asks for what is not known yet, while it is being read, is not told that there is no limit.
+        if (_reading is { IsCompleted: false } reading)
+        {
+            await reading;
         }
 
         return _limits.Find(each => each.Class == limit);
     }
+
+    private async Task ReadAsync() => Configure((await GrainFactory.GetGrain<ITenantGrain>(this.GetPrimaryKeyString()).GetDefinition())?.Limits ?? []);
 
     private void Configure(ImmutableArray<LimitDefinition> definitions)
     {

@@ -26,13 +26,13 @@ public sealed class SlotLedger
     private const int SilentPart = 6;
     private const int UnheardPart = 20;
 
-    private readonly Dictionary<string, Holder> _holders = new(StringComparer.Ordinal);
-    private readonly Dictionary<long, (Holder Holder, long Id)> _tickets = [];
-    private readonly List<Ticket<Holder>> _expired = [];
+    private readonly Dictionary<string, SlotHolder> _holders = new(StringComparer.Ordinal);
+    private readonly Dictionary<long, (SlotHolder Holder, long Id)> _tickets = [];
+    private readonly List<Ticket<SlotHolder>> _expired = [];
     private readonly Dictionary<TenantId, double> _weights = [];
     private readonly double[] _means = new double[Classes];
     private long _meansAt;
-    private readonly FairQueue<Holder> _queue;
+    private readonly FairQueue<SlotHolder> _queue;
     private readonly AdaptiveLimit _limiter;
     private readonly Headroom _headroom;
     private readonly long[] _waitedAt = [long.MinValue / 2, long.MinValue / 2, long.MinValue / 2];
@@ -205,7 +205,7 @@ public sealed class SlotLedger
 
     private static bool IsMoreUrgent(TrafficClass? one, TrafficClass? other) => one is { } first && (other is not { } second || first < second);
 
-    private Holder HolderOf(string name)
+    private SlotHolder HolderOf(string name)
     {
         if (!_holders.TryGetValue(name, out var holder))
         {
@@ -239,7 +239,7 @@ public sealed class SlotLedger
         return grant;
     }
 
-    private void Hear(Holder holder, EndpointDemand demand, long now)
+    private void Hear(SlotHolder holder, EndpointDemand demand, long now)
     {
         if (demand.Queue is not { } queue)
         {
@@ -305,7 +305,7 @@ public sealed class SlotLedger
     }
 
     /// <summary>What a silo's lease should grow to: what it asks for; while others wait, no more than it keeps for those more urgent.</summary>
-    private LeaseReport Wish(LeaseReport report, Holder? holder, long now)
+    private LeaseReport Wish(LeaseReport report, SlotHolder? holder, long now)
     {
         if (_slots == 0 || _isDraining)
         {
@@ -324,7 +324,7 @@ public sealed class SlotLedger
     }
 
     /// <summary>Slots that leases may grow by. What of the headroom is on no silo's lease stays here.</summary>
-    private long Grantable(LeaseReport report, Holder? holder)
+    private long Grantable(LeaseReport report, SlotHolder? holder)
     {
         var free = Limit - Escrow.Outstanding;
         if (holder is null || report.AtLeast > 0 || free <= 0)
@@ -341,7 +341,7 @@ public sealed class SlotLedger
         return Math.Max(0, free - Math.Max(0, kept));
     }
 
-    private int ReserveOf(Holder holder)
+    private int ReserveOf(SlotHolder holder)
     {
         var sum = 0.0;
         foreach (var each in _holders.Values)
@@ -352,7 +352,7 @@ public sealed class SlotLedger
         return sum > 0 ? (int)(Headroom * (holder.HighRate / sum) + 1e-9) : 0;
     }
 
-    private void Take(Holder holder, SlotQueueReport? queue, long now)
+    private void Take(SlotHolder holder, SlotQueueReport? queue, long now)
     {
         if (queue is null)
         {
@@ -381,7 +381,7 @@ public sealed class SlotLedger
                 continue;
             }
 
-            var ticket = new Ticket<Holder>
+            var ticket = new Ticket<SlotHolder>
             {
                 Id = ++_lastTicket,
                 Tenant = joined.Tenant,
@@ -420,7 +420,7 @@ public sealed class SlotLedger
 
     /// <param name="now">Unix ms.</param>
     /// <param name="reporter">The silo that is being answered: it hears of its slots at once.</param>
-    private void Serve(long now, Holder? reporter = null)
+    private void Serve(long now, SlotHolder? reporter = null)
     {
         if (_queue.Count == 0)
         {
@@ -477,7 +477,7 @@ public sealed class SlotLedger
         }
     }
 
-    private void Drop(Holder holder)
+    private void Drop(SlotHolder holder)
     {
         foreach (var ticket in holder.Waiting.Values)
         {
@@ -506,7 +506,7 @@ public sealed class SlotLedger
         }
     }
 
-    private long FreeOf(Holder holder)
+    private long FreeOf(SlotHolder holder)
     {
         var free = -(long)holder.Called;
         foreach (var lease in Escrow.Leases)
@@ -517,7 +517,7 @@ public sealed class SlotLedger
         return Math.Max(0, free);
     }
 
-    private void Drop(in Ticket<Holder> ticket)
+    private void Drop(in Ticket<SlotHolder> ticket)
     {
         _tickets.Remove(ticket.Id, out var named);
         ticket.Holder!.Waiting.Remove(named.Id);
@@ -550,7 +550,7 @@ public sealed class SlotLedger
         return null;
     }
 
-    private LeaseGrant ToHolder(Holder holder, LeaseGrant grant, long now)
+    private LeaseGrant ToHolder(SlotHolder holder, LeaseGrant grant, long now)
     {
         var from = WaitingFrom(now);
         var reserve = ReserveOf(holder);
@@ -593,72 +593,6 @@ public sealed class SlotLedger
 
             Drop(holder);
             _holders.Remove(holder.Name);
-        }
-    }
-
-    private sealed class Holder(string name, long queue)
-    {
-        private readonly List<(long Sequence, SlotAnswer Answer, long At)> _answers = [];
-        private readonly HashSet<long> _answered = [];
-
-        public string Name { get; } = name;
-
-        /// <summary>Names its part of the queue: a silo that was forgotten and comes back has another one, and tells its tickets again.</summary>
-        public long Queue { get; set; } = queue;
-
-        /// <summary>The silo's ids of its tickets that wait, and the queue's.</summary>
-        public Dictionary<long, long> Waiting { get; } = [];
-
-        public long HeardAt { get; set; }
-
-        public long ExpiresFrom { get; set; }
-
-        public double HighRate { get; set; }
-
-        public int HighInFlight { get; set; }
-
-        public int MediumInFlight { get; set; }
-
-        public bool BreakerOpen { get; set; }
-
-        public TrafficClass? ToldFrom { get; set; }
-
-        /// <summary>Whether there is an answer that was put in no message yet.</summary>
-        public bool HasNews { get; set; }
-
-        /// <summary>Tickets with a slot of which the silo has not said to have heard.</summary>
-        public int Called { get; private set; }
-
-        public bool HasAnswers => _answers.Count > 0;
-
-        public ImmutableArray<SlotAnswer> Answers() => [.. _answers.Select(each => each.Answer)];
-
-        public bool IsAnswered(long id) => _answered.Contains(id);
-
-        /// <summary>When the first of those was called; the end of time if there is none.</summary>
-        public long UnheardSince { get; private set; } = long.MaxValue;
-
-        public void Answer(long sequence, SlotAnswer answer, long now)
-        {
-            _answers.Add((sequence, answer, now));
-            _answered.Add(answer.Ticket);
-            Called += answer.Verdict == SlotVerdict.Called ? 1 : 0;
-            UnheardSince = answer.Verdict == SlotVerdict.Called ? Math.Min(UnheardSince, now) : UnheardSince;
-            HasNews = true;
-        }
-
-        public void Forget(long heard)
-        {
-            var known = _answers.FindIndex(each => each.Sequence > heard);
-            known = known < 0 ? _answers.Count : known;
-            for (var i = 0; i < known; i++)
-            {
-                _answered.Remove(_answers[i].Answer.Ticket);
-            }
-
-            _answers.RemoveRange(0, known);
-            Called = _answers.Count(static each => each.Answer.Verdict == SlotVerdict.Called);
-            UnheardSince = Called == 0 ? long.MaxValue : _answers.First(static each => each.Answer.Verdict == SlotVerdict.Called).At;
         }
     }
 }

@@ -1,0 +1,48 @@
+using OrleansInference.Queueing;
+
+namespace OrleansInference.Tests.Queueing;
+
+/// <summary>The quote's view of the queue beside the queue itself.</summary>
+public sealed class FairTurnTests
+{
+    [Fact]
+    public void What_counts_as_ahead_is_what_the_fair_queue_serves_first()
+    {
+        for (var seed = 0; seed < 300; seed++)
+        {
+            var random = new Random(seed);
+            var tenants = Enumerable.Range(0, random.Next(1, 6)).Select(i => (Id: new TenantId($"t{i}"), Weight: (double)random.Next(1, 4))).ToArray();
+            var queue = new FairQueue<string>();
+            queue.SetCapacity(1, 0, 0);
+            var counts = new int[tenants.Length, 3];
+            var id = 0L;
+            for (var i = random.Next(60); i > 0; i--)
+            {
+                var (tenant, trafficClass) = (random.Next(tenants.Length), random.Next(3));
+                counts[tenant, trafficClass]++;
+                Add(queue, ++id, tenants[tenant], (TrafficClass)trafficClass);
+            }
+
+            var told = new SlotQueueReply
+            {
+                Waiting = [.. Enumerable.Range(0, 3).Select(c => Enumerable.Range(0, tenants.Length).Sum(t => counts[t, c]))],
+                Tenants = [.. tenants.Select((tenant, t) => new WaitingTenant(tenant.Id, tenant.Weight, counts[t, 0], counts[t, 1], counts[t, 2])).Where(static each => each.High + each.Medium + each.Low > 0)],
+            };
+            var asks = (TrafficClass)random.Next(3);
+            var asker = tenants[random.Next(tenants.Length)];
+            var ahead = FairTurn.AheadOf(told, asks, asker.Id, asker.Weight);
+            Add(queue, ++id, asker, asks);
+            var before = 0;
+            while (queue.TryDequeue(0, 0, [], out var ticket) && ticket.Id != id)
+            {
+                before++;
+            }
+
+            // By about a turn of each tenant: nobody knows where in its turn each of them is.
+            Assert.True(Math.Abs(ahead - before) <= tenants.Length, $"seed {seed}: {ahead} told, {before} served before");
+        }
+    }
+
+    private static void Add(FairQueue<string> queue, long id, (TenantId Id, double Weight) tenant, TrafficClass trafficClass) =>
+        Assert.Equal(EnqueueVerdict.Queued, queue.TryEnqueue(new() { Id = id, Tenant = tenant.Id, Weight = tenant.Weight, Class = trafficClass, Deadline = 1_000_000_000 }, 0, 0).Verdict);
+}
