@@ -136,19 +136,11 @@ public sealed record SlotsView
     [Id(7)] public ImmutableDictionary<TrafficClass, int> Waiting { get; init; } = ImmutableDictionary<TrafficClass, int>.Empty;
 
     /// <summary>Requests that wait, by tenant; those with most first, at most 100.</summary>
-    [Id(8)] public ImmutableArray<TenantWaiting> WaitingByTenant { get; init; } = [];
+    [Id(8)] public ImmutableArray<WaitingTenant> WaitingByTenant { get; init; } = [];
 
     /// <summary>Silos whose circuit breaker keeps calls off the endpoint.</summary>
     [Id(9)] public ImmutableArray<string> OpenBreakers { get; init; } = [];
 }
-
-/// <summary>Requests of a tenant that wait.</summary>
-/// <param name="Tenant">The tenant.</param>
-/// <param name="High">Of <see cref="TrafficClass.High"/>.</param>
-/// <param name="Medium">Of <see cref="TrafficClass.Medium"/>.</param>
-/// <param name="Low">Of <see cref="TrafficClass.Low"/>.</param>
-[GenerateSerializer, Immutable, Alias("oi.TenantWaiting")]
-public readonly record struct TenantWaiting([property: Id(0)] TenantId Tenant, [property: Id(1)] int High, [property: Id(2)] int Medium, [property: Id(3)] int Low);
 
 /// <summary>An endpoint's instances, and what the router makes of them.</summary>
 [GenerateSerializer, Immutable, Alias("oi.CapacityView")]

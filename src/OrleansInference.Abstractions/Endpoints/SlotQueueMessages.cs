@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Text.Json.Serialization;
 
 namespace OrleansInference;
 
@@ -120,6 +121,9 @@ public sealed record SlotQueueReply
 [GenerateSerializer, Immutable, Alias("oi.WaitingTenant")]
 public readonly record struct WaitingTenant([property: Id(0)] TenantId Tenant, [property: Id(1)] double Weight, [property: Id(2)] int High, [property: Id(3)] int Medium, [property: Id(4)] int Low)
 {
+    /// <summary>Of all classes.</summary>
+    [JsonIgnore] public int Total => High + Medium + Low;
+
     /// <summary>Those of a class.</summary>
     public int Of(TrafficClass trafficClass) => trafficClass switch
     {

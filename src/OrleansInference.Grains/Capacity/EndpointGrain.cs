@@ -185,8 +185,8 @@ internal sealed partial class EndpointGrain(
         Cost = _cost,
         Backlog = _backlog,
         LastChange = _keeper?.LastChange ?? "",
-        Limiter = _slots?.ToLimiterState(),
-        Headroom = _slots?.ToHeadroomState(),
+        Limiter = _slots?.Demand.ToLimiterState(),
+        Headroom = _slots?.Demand.ToHeadroomState(),
     };
 
     /// <summary>Whether there is a SageMaker endpoint with instances to keep.</summary>
@@ -370,13 +370,13 @@ internal sealed partial class EndpointGrain(
         {
             Offered = Slots,
             Limit = _slots.Limit,
-            LimitReason = _slots.LimitReason,
+            LimitReason = _slots.Demand.LimitReason,
             Headroom = _slots.Headroom,
             Leased = _slots.Escrow.Outstanding,
             InUse = _slots.InFlight,
-            ServiceSeconds = _slots.ServiceMs / 1000,
+            ServiceSeconds = _slots.Demand.ServiceMs / 1000,
             Waiting = Enum.GetValues<TrafficClass>().ToImmutableDictionary(static each => each, each => waiting[(int)each]),
-            WaitingByTenant = [.. _slots.WaitingByTenant.OrderByDescending(static backlog => backlog.Total).Take(MostTenantsShown).Select(static backlog => new TenantWaiting(backlog.Tenant, backlog.High, backlog.Medium, backlog.Low))],
+            WaitingByTenant = [.. _slots.WaitingByTenant.OrderByDescending(static waiting => waiting.Total).Take(MostTenantsShown)],
             OpenBreakers = [.. _slots.OpenBreakers.Order(StringComparer.Ordinal)],
         };
     }
@@ -387,9 +387,9 @@ internal sealed partial class EndpointGrain(
         InService = InService,
         Desired = _keeper!.Reported,
         Slots = _configuration.Endpoint.Lane is Lane.Realtime or Lane.Serverless ? _slots!.Limit : Slots,
-        MeanHigh = _slots!.MeanInFlight(TrafficClass.High),
-        MeanMedium = _slots.MeanInFlight(TrafficClass.Medium),
-        Headroom = _configuration.Endpoint.Lane == Lane.Realtime && _slots!.HasSeenCalls ? _slots.Headroom : null,
+        MeanHigh = _slots!.Demand.MeanHigh,
+        MeanMedium = _slots.Demand.MeanMedium,
+        Headroom = _configuration.Endpoint.Lane == Lane.Realtime && _slots!.Demand.HasSeenHigh ? _slots.Headroom : null,
         InFlight = InFlight,
         Healthy = _keeper.IsHealthy,
         Backlog = Waiting(now),

@@ -1,10 +1,8 @@
 using System.Runtime.CompilerServices;
-using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using OrleansInference.Hosting;
 using OrleansInference.Idempotency;
-using OrleansInference.Jobs;
 using OrleansInference.Leases;
 using OrleansInference.Limits;
 using OrleansInference.Routing;
@@ -16,18 +14,16 @@ namespace OrleansInference.Dispatch;
 internal sealed partial class Dispatcher(
     RequestPlanner planner,
     KeyedRequests keys,
+    Permits permits,
     ModelCaller caller,
     Hedger hedger,
     JobsInLine jobsInLine,
-    EndpointAccounts endpoints,
+    JobHandOver jobs,
     RouteOutcomes outcomes,
     DecisionLog log,
-    RouterClock clock,
-    IServiceProvider services,
     IOptions<OrleansInferenceOptions> options,
     ILogger<Dispatcher> logger) : IDispatcher
 {
-    private const long MostRetryMs = 3_600_000;
     private static readonly TimeSpan ComeBack = TimeSpan.FromSeconds(1);
 
     private int _inFlight;
@@ -264,7 +260,7 @@ internal sealed partial class Dispatcher(
             if (candidate.Lane is Lane.Async or Lane.Batch)
             {
                 var route = plan.RouteOn(candidate, routed.Decision, cap, Money.Zero);
-                var submitted = await SubmitAsync(plan, route, routed.Decision.Held is not null, cancellationToken);
+                var submitted = await jobs.SubmitAsync(plan, route, routed.Decision.Held is not null, cancellationToken);
                 if (submitted.Problem is { Code: ProblemCode.BudgetExhausted } refusal && routed.Decision.HasRoute && ++refusals <= plan.Table.Candidates.Length)
                 {
                     // As below: the tenant's low-budget policy goes on from here. Under a key it has been said to become a job.
@@ -327,124 +323,15 @@ internal sealed partial class Dispatcher(
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private async ValueTask<TryResult> TryAsync(RequestPlan plan, Routed routed, Candidate candidate, MoneyReservation reservation, CancellationToken cancellationToken)
     {
-        var account = plan.Routes.AccountOf(candidate);
-        SlotResult permit = default;
-        try
+        var (permitted, refusal) = await permits.AcquireAsync(plan, routed, candidate, reservation, cancellationToken);
+        if (permitted is not { } call)
         {
-            // Waiting so long that the deadline cannot be met helps nobody.
-            var latest = plan.Deadline - (long)Math.Min(routed.ServiceMs / 2, (plan.Deadline - plan.Route.Now) / 2);
-            permit = await account.AcquireAsync(new(plan.Class, plan.Request.Tenant, plan.Tenant.Definition?.Weight ?? 1, latest, routed.ServiceMs), cancellationToken);
-        }
-        finally
-        {
-            if (permit.Slot is null)
-            {
-                caller.Released(plan, candidate, reservation, cancellationToken.IsCancellationRequested ? ProblemCode.Cancelled : ProblemCode.Throttled);
-            }
+            return refusal;
         }
 
-        if (permit.Slot is not { } slot)
-        {
-            outcomes.Kept(candidate.Lane, routed.Decision, false);
-            return new(InferenceOutcome.Refused(ProblemCode.Throttled, WhyNoSlot(plan, candidate, permit.Refusal), RetryAfter(permit), plan.RouteOn(candidate, routed.Decision, reservation.Amount, Money.Zero)), true);
-        }
-
-        var now = clock.Now;
-        if (now >= plan.Deadline || cancellationToken.IsCancellationRequested)
-        {
-            // What could only be cut off at once is not sent.
-            var code = now >= plan.Deadline ? ProblemCode.DeadlineUnreachable : ProblemCode.Cancelled;
-            account.Return(slot, plan.Class);
-            caller.Released(plan, candidate, reservation, code);
-            return new(InferenceOutcome.Refused(code, code == ProblemCode.Cancelled ? "The caller gave up." : "The deadline passed before the request could be sent; nothing was charged. Come back, or allow a later deadline.", code == ProblemCode.Cancelled ? null : ComeBack), false);
-        }
-
-        // Asked last: the endpoint may have begun to fail while this waited, and a probe must not be held up by a wait.
-        if (account.Breaker.TryEnter(now) is not { } pass)
-        {
-            account.Return(slot, plan.Class);
-            caller.Released(plan, candidate, reservation, ProblemCode.UpstreamUnavailable);
-            return new(InferenceOutcome.Refused(ProblemCode.UpstreamUnavailable, $"Endpoint {candidate.Endpoint.Name} has failed and is being tried with few requests; come back in a moment.", ComeBack, plan.RouteOn(candidate, routed.Decision, reservation.Amount, Money.Zero)), true);
-        }
-
-        var call = new CallContext(plan, routed.Decision, candidate, reservation, slot, pass, now);
         return await (plan.Route.Streaming ? caller.StreamAsync(call, cancellationToken)
             : hedger.MayHedge(call) ? hedger.CallAsync(call, cancellationToken)
             : caller.CallAsync(call, cancellationToken));
-    }
-
-    private static string WhyNoSlot(RequestPlan plan, Candidate candidate, SlotVerdict refusal) => refusal switch
-    {
-        SlotVerdict.TooLate => $"Endpoint {candidate.Endpoint.Name} is busy: behind those whose turn comes first, a request of class {plan.Class} would not get a slot in time; come back later, or allow a later deadline.",
-        SlotVerdict.Gone => $"Endpoint {candidate.Endpoint.Name} was removed while the request waited for it; come back.",
-        SlotVerdict.QueueFull => $"Too many requests of class {plan.Class} wait for endpoint {candidate.Endpoint.Name}; come back later.",
-        SlotVerdict.TenantFull => $"Too many requests of tenant '{plan.Request.Tenant}' wait for endpoint {candidate.Endpoint.Name}; come back when some of them have been served.",
-        _ => $"No slot of endpoint {candidate.Endpoint.Name} came free in time; come back in a moment.",
-    };
-
-    private static TimeSpan RetryAfter(in SlotResult permit) =>
-        permit.RetryAfterMs > 0 ? TimeSpan.FromMilliseconds(Math.Min(permit.RetryAfterMs, MostRetryMs)) : ComeBack;
-
-    private async Task<InferenceOutcome> SubmitAsync(RequestPlan plan, RouteTaken route, bool mayHold, CancellationToken cancellationToken)
-    {
-        // Resolved late: the job rooms in turn count their outcomes through the dispatcher's.
-        if (services.GetService<IJobSubmitter>() is not { } submitter)
-        {
-            return InferenceOutcome.Refused(ProblemCode.Unavailable, "This silo takes no jobs.", ComeBack, route);
-        }
-
-        if (plan.Key is { } key)
-        {
-            await key.BindAsync();
-        }
-
-        outcomes.Sent(route.Lane);
-        var submitted = await HandOverAsync(plan, route, mayHold, submitter, cancellationToken);
-        if (submitted.JobId is not { } jobId)
-        {
-            return submitted with { Route = submitted.Route ?? route };
-        }
-
-        plan.IsJob = true;
-        return plan.Route.CanDefer || plan.Key is not null ? submitted : await jobsInLine.EndAsync(plan, submitted, jobId, cancellationToken);
-    }
-
-    private async Task<InferenceOutcome> HandOverAsync(RequestPlan plan, RouteTaken route, bool mayHold, IJobSubmitter submitter, CancellationToken cancellationToken)
-    {
-        // In a burst many more are decided while this one is being stored: it counts as ahead of them from now on.
-        var account = route.Lane == Lane.Async ? endpoints.Get(route.Endpoint) : null;
-        account?.JobComing();
-        var isNew = false;
-        try
-        {
-            var submitted = await submitter.SubmitAsync(
-                new()
-                {
-                    Request = plan.Request,
-                    Route = route,
-                    AcceptedAt = plan.ArrivedAt,
-                    Deadline = plan.Deadline,
-                    SizeClass = Latency.SizeClass.Of(plan.Table.Snapshot.Model.MaxOutputTokens, plan.Route.InputTokens, plan.Route.MaxOutputTokens),
-                    MayHold = mayHold,
-                },
-                cancellationToken);
-
-            // A repeated key gives the job that there is, by its own decision; it is in the backlog or has ended.
-            // One that is held joins the backlog when it has its money.
-            isNew = submitted is { JobId: not null, HeldUntil: null } && (submitted.Route is null || submitted.Route.DecisionId == route.DecisionId);
-            return submitted;
-        }
-        finally
-        {
-            if (isNew)
-            {
-                account?.JobBegan();
-            }
-            else
-            {
-                account?.JobRefused();
-            }
-        }
     }
 
     private InferenceProblem Translate(Exception exception)

@@ -1,6 +1,5 @@
 using System.Runtime.CompilerServices;
 using OrleansInference.Audit;
-using OrleansInference.Capacity;
 using OrleansInference.Hosting;
 using OrleansInference.Invocation;
 using OrleansInference.Latency;
@@ -61,7 +60,6 @@ internal sealed class ModelCaller(
         }
 
         limit.Dispose();
-
         var elapsed = Elapsed(call);
         if (call.Race is { } race && !race.TryWin())
         {
@@ -199,42 +197,7 @@ internal sealed class ModelCaller(
     public async ValueTask<TryResult> FailedAsync(CallContext call, Exception exception, bool callerGaveUp, string? attributes = null, long relayed = 0)
     {
         var elapsed = Elapsed(call);
-        var endpoint = call.Candidate.Endpoint.Name;
-        var ran = relayed > 0;
-        var mayTryAnother = false;
-        var end = CallEnd.Unanswered;
-        InferenceProblem problem;
-        switch (exception)
-        {
-            case OperationCanceledException or TimeoutException when callerGaveUp:
-                ran = call.SentAt != 0;
-                problem = RequestPlanner.Problem(ProblemCode.Cancelled, "The caller gave up.");
-                break;
-            case OperationCanceledException or TimeoutException:
-                ran = true;
-                problem = RequestPlanner.Problem(ProblemCode.DeadlineExceeded, $"Endpoint {endpoint} did not answer within the {call.LongestMs / 1000.0:0.###} s that were left; allow a later deadline.");
-                break;
-            case ModelCallException { Failure: ModelCallFailure.Model } failure:
-                ran |= !failure.NotSent;
-                problem = new() { Code = ProblemCode.ModelError, Message = $"The model on endpoint {endpoint} failed: {failure.Message}", OriginalStatusCode = failure.OriginalStatusCode, OriginalMessage = failure.OriginalMessage };
-                break;
-            case ModelCallException { Failure: ModelCallFailure.Validation } failure:
-                problem = RequestPlanner.Problem(ProblemCode.InvalidRequest, $"SageMaker refused the request to endpoint {endpoint}: {failure.Message}");
-                break;
-            case ModelCallException { Failure: ModelCallFailure.Throttled or ModelCallFailure.NotReady } failure:
-                (mayTryAnother, end) = (true, CallEnd.Throttled);
-                problem = RequestPlanner.Problem(ProblemCode.Throttled, $"Endpoint {endpoint} takes no more requests now: {failure.Message}", TimeSpan.FromSeconds(1));
-                break;
-            case ModelCallException failure:
-                (mayTryAnother, end) = (true, CallEnd.Failed);
-                problem = RequestPlanner.Problem(ProblemCode.UpstreamUnavailable, $"Endpoint {endpoint} could not serve: {failure.Message}", TimeSpan.FromSeconds(2));
-                break;
-            default:
-                end = CallEnd.Failed;
-                problem = RequestPlanner.Problem(ProblemCode.Internal, $"The call of endpoint {endpoint} failed in the router{(ran ? "" : "; nothing was charged")}.");
-                break;
-        }
-
+        var (problem, end, mayTryAnother, ran) = CallFailure.Of(exception, call.Candidate.Endpoint.Name, call.LongestMs, call.SentAt != 0, callerGaveUp, relayed > 0);
         var isOther = call.Race is { } race && !race.TryFail();
         var charge = ran && !isOther ? ModelUse.OfFailure(call.Candidate.Tariff, call.Plan.Route, call.Money.Amount, elapsed, attributes, relayed) : Money.Zero;
         if (problem.Code == ProblemCode.DeadlineExceeded)
@@ -274,7 +237,7 @@ internal sealed class ModelCaller(
         call.Money.Settle(charge);
         var ran = problem is null || charge > Money.Zero;
         var cost = ran ? ModelUse.OperatorCostOf(call.Routes.Table, call.Candidate, elapsed, call.Plan.Route.PayloadBytes + bytesOut) : Money.Zero;
-        call.Account.Breaker.Ended(call.Pass, VerdictOf(end, problem), now);
+        call.Account.Breaker.Ended(call.Pass, CallFailure.VerdictOf(end, problem), now);
         outcomes.Charged(call.Candidate.Lane, call.Plan.Class, charge, cost);
         Write(call.Plan, call.Candidate, call.Money, charge, ran ? elapsed : 0, problem, now);
         if (call.IsLeft)
@@ -323,15 +286,6 @@ internal sealed class ModelCaller(
 
         call.Account.Release(call.Slot, call.Plan.Class, end, (long)elapsed, call.ExpectedMs, cost, charge);
     }
-
-    // Who gave up or ran out of time, or was throttled, does not know whether the endpoint serves.
-    private static CallVerdict VerdictOf(CallEnd end, ProblemCode? problem) => end switch
-    {
-        CallEnd.Answered => CallVerdict.Healthy,
-        CallEnd.Failed => CallVerdict.Faulty,
-        CallEnd.Unanswered when problem is ProblemCode.ModelError or ProblemCode.InvalidRequest => CallVerdict.Healthy,
-        _ => CallVerdict.None,
-    };
 
     private void Write(RequestPlan plan, Candidate candidate, MoneyReservation money, Money charge, double serviceMs, ProblemCode? problem, long now)
     {
@@ -392,63 +346,4 @@ internal sealed class ModelCaller(
             SessionId = request.SessionId,
         };
     }
-}
-
-/// <summary>Everything one try holds.</summary>
-/// <param name="plan">The request.</param>
-/// <param name="decision">What was decided.</param>
-/// <param name="candidate">Where it goes.</param>
-/// <param name="money">Its reservation.</param>
-/// <param name="slot">Its slot.</param>
-/// <param name="pass">That the endpoint's breaker let it through.</param>
-/// <param name="now">The moment at which all of it was in hand.</param>
-internal sealed class CallContext(RequestPlan plan, in Decision decision, Candidate candidate, MoneyReservation money, HeldLease slot, CircuitPass pass, long now)
-{
-    public RequestPlan Plan { get; } = plan;
-
-    public Decision Decision { get; } = decision;
-
-    public Candidate Candidate { get; } = candidate;
-
-    public MoneyReservation Money { get; } = money;
-
-    public HeldLease Slot { get; } = slot;
-
-    /// <summary>That the endpoint's breaker let it through.</summary>
-    public CircuitPass Pass { get; } = pass;
-
-    /// <summary>The longest the call may run, in router milliseconds, at least 1: with it the charge cap was computed.</summary>
-    public long LongestMs { get; } = Math.Max(1, Math.Min(decision.LongestCallMs, plan.Deadline - now));
-
-    /// <summary>Unix ms at which all of it was in hand.</summary>
-    public long ReadyAt { get; } = now;
-
-    /// <summary>The routes that the candidate is one of: the plan may have newer ones by now.</summary>
-    public ModelRoutes Routes { get; } = plan.Routes;
-
-    /// <summary>This silo's account of the candidate's endpoint.</summary>
-    public EndpointAccount Account => Routes.AccountOf(Candidate);
-
-    /// <summary>The route, at what the call is charged.</summary>
-    public RouteTaken RouteAt(Money charge) => Plan.RouteOn(Candidate, Decision, Money.Amount, charge);
-
-    /// <summary>Set if another call for the same request may run beside it.</summary>
-    public HedgeRace? Race { get; set; }
-
-    /// <summary>When it was sent, as a timestamp; 0 before.</summary>
-    public long SentAt { get; set; }
-
-    /// <summary>When the model had written its whole answer, as a timestamp; 0: now.</summary>
-    public long EndedAt { get; set; }
-
-    public bool IsCold { get; set; }
-
-    /// <summary>That nobody waits for it any more while it still runs: it has its slot until it ends.</summary>
-    public bool IsLeft { get; set; }
-
-    /// <summary>What a call that was left was charged.</summary>
-    public Money Charge { get; set; }
-
-    /// <summary>How long it was expected to take, in milliseconds.</summary>
-    public double ExpectedMs => Candidate.Service(Decision.SizeClass).Mean + (!IsCold ? 0 : Candidate.Lane == Lane.Serverless ? Candidate.ColdStart.Mean : Candidate.ModelLoad.Mean);
 }

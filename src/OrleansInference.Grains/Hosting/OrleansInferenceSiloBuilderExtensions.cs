@@ -54,8 +54,10 @@ public static class OrleansInferenceSiloBuilderExtensions
             services.AddSingleton<RequestPlanner>();
             services.AddSingleton<CallLimits>();
             services.AddSingleton<ModelCaller>();
+            services.AddSingleton<Permits>();
             services.AddSingleton<Hedger>();
             services.AddSingleton<JobsInLine>();
+            services.AddSingleton<JobHandOver>();
             services.AddSingleton<AnswerStore>();
             services.AddSingleton<KeyedRequests>();
             services.AddSingleton<Dispatcher>();

@@ -16,17 +16,17 @@ internal sealed class SlotHolder(string name, long queue)
     /// <summary>The silo's ids of its tickets that wait, and the queue's.</summary>
     public Dictionary<long, long> Waiting { get; } = [];
 
-    public long HeardAt { get; set; }
+    /// <summary>Unix ms of its last report.</summary>
+    public long HeardAt { get; private set; }
 
-    public long ExpiresFrom { get; set; }
+    /// <summary>Calls of High that arrived lately, as their sum that fades.</summary>
+    public double HighRate { get; private set; }
 
-    public double HighRate { get; set; }
+    public int HighInFlight { get; private set; }
 
-    public int HighInFlight { get; set; }
+    public int MediumInFlight { get; private set; }
 
-    public int MediumInFlight { get; set; }
-
-    public bool BreakerOpen { get; set; }
+    public bool BreakerOpen { get; private set; }
 
     public TrafficClass? ToldFrom { get; set; }
 
@@ -54,7 +54,25 @@ internal sealed class SlotHolder(string name, long queue)
         HasNews = true;
     }
 
-    public void Forget(long heard)
+    /// <summary>Takes what comes with its report.</summary>
+    public void Hear(SlotQueueReport? queue, long now)
+    {
+        var elapsed = Math.Max(0, now - HeardAt);
+        HeardAt = Math.Max(HeardAt, now);
+        if (queue is null)
+        {
+            return;
+        }
+
+        HighRate = (HighRate * Math.Exp(-elapsed / SlotDemand.FadeMs)) + Math.Max(0, queue.HighArrivals);
+        (HighInFlight, MediumInFlight, BreakerOpen) = (Math.Max(0, queue.HighInFlight), Math.Max(0, queue.MediumInFlight), queue.BreakerOpen);
+        if (queue.Queue == Queue)
+        {
+            Forget(queue.Heard);
+        }
+    }
+
+    private void Forget(long heard)
     {
         var known = _answers.FindIndex(each => each.Sequence > heard);
         known = known < 0 ? _answers.Count : known;

@@ -18,9 +18,6 @@ public sealed class SlotLedger
 
     private const int Classes = 3;
     private const int MostTenantsTold = 32;
-    private const int MostWeights = 10_000;
-    private const double RateFadeMs = 60_000;
-    private const double ServiceShare = 0.05;
 
     // Of the time of a lease, ten seconds: how long a silo with tickets may be silent, and how long without having heard that one was called.
     private const int SilentPart = 6;
@@ -29,20 +26,14 @@ public sealed class SlotLedger
     private readonly Dictionary<string, SlotHolder> _holders = new(StringComparer.Ordinal);
     private readonly Dictionary<long, (SlotHolder Holder, long Id)> _tickets = [];
     private readonly List<Ticket<SlotHolder>> _expired = [];
-    private readonly Dictionary<TenantId, double> _weights = [];
-    private readonly double[] _means = new double[Classes];
-    private long _meansAt;
     private readonly FairQueue<SlotHolder> _queue;
-    private readonly AdaptiveLimit _limiter;
-    private readonly Headroom _headroom;
+    private readonly SlotDemand _demand;
     private readonly long[] _waitedAt = [long.MinValue / 2, long.MinValue / 2, long.MinValue / 2];
     private long _lastQueue;
     private int _slots;
     private bool _keepsHeadroom;
     private bool _isDraining;
-    private double _serviceMs;
     private long _lastTicket;
-
     private long _lastMessage;
 
     // One for all silos and for good: a silo that was forgotten and comes back takes no answer for one that it has heard.
@@ -60,8 +51,7 @@ public sealed class SlotLedger
         ArgumentOutOfRangeException.ThrowIfLessThan(name, 1);
         _lastQueue = name - 1;
         Escrow = new(options, leases);
-        _limiter = new(limiter);
-        _headroom = new(headroom);
+        _demand = new(limiter, headroom);
         _queue = new(queue);
     }
 
@@ -69,16 +59,13 @@ public sealed class SlotLedger
     public Escrow Escrow { get; }
 
     /// <summary>Slots that may be in use.</summary>
-    public int Limit => _limiter.Limit(_slots);
-
-    /// <summary>Why the limit last changed; empty if it never did.</summary>
-    public string LimitReason => _limiter.ToState().Reason;
+    public int Limit => _demand.Limit(_slots);
 
     /// <summary>Slots that lower classes leave to <see cref="TrafficClass.High"/>.</summary>
-    public int Headroom => _keepsHeadroom ? _headroom.Slots(Limit) : 0;
+    public int Headroom => _keepsHeadroom ? _demand.Headroom(Limit) : 0;
 
-    /// <summary>Whether calls have been seen, so that what is said of the headroom rests on something.</summary>
-    public bool HasSeenCalls => _headroom.ToState().SeenAt > 0;
+    /// <summary>What the calls did: the limit and the headroom rest on it.</summary>
+    public SlotDemand Demand => _demand;
 
     /// <summary>Whether a silo has been heard of lately.</summary>
     public bool Knows(string holder) => _holders.ContainsKey(holder);
@@ -98,26 +85,14 @@ public sealed class SlotLedger
         }
     }
 
-    /// <summary>How long a call takes on average, in milliseconds.</summary>
-    public double ServiceMs => _serviceMs;
-
-    /// <summary>Slots that calls of a class, High or Medium, had on average over the last minute or so; null before any were seen.</summary>
-    public double? MeanInFlight(TrafficClass trafficClass) => _meansAt == 0 ? null : _means[(int)trafficClass];
-
     /// <summary>Tickets that wait, by class.</summary>
     public ImmutableArray<int> Waiting => [_queue.CountOf(TrafficClass.High), _queue.CountOf(TrafficClass.Medium), _queue.CountOf(TrafficClass.Low)];
 
     /// <summary>Tickets that wait, by tenant.</summary>
-    public IReadOnlyList<TenantBacklog> WaitingByTenant => _queue.Tenants();
+    public IReadOnlyList<WaitingTenant> WaitingByTenant => _queue.Tenants();
 
     /// <summary>Silos whose circuit breaker keeps calls off.</summary>
     public IEnumerable<string> OpenBreakers => _holders.Values.Where(holder => holder.BreakerOpen).Select(holder => holder.Name);
-
-    /// <summary>The limiter as it is to be stored.</summary>
-    public AdaptiveLimitState ToLimiterState() => _limiter.ToState();
-
-    /// <summary>The headroom as it is to be stored.</summary>
-    public HeadroomState ToHeadroomState() => _headroom.ToState();
 
     /// <summary>Tells what there is.</summary>
     /// <param name="slots">Slots of the instances in service, 0 or more.</param>
@@ -137,7 +112,7 @@ public sealed class SlotLedger
         }
 
         (_slots, _keepsHeadroom, _isDraining) = (slots, keepsHeadroom, isDraining);
-        _serviceMs = _serviceMs > 0 ? _serviceMs : Math.Max(1, priorServiceMs);
+        _demand.Assume(priorServiceMs);
     }
 
     /// <summary>Takes a silo's report, answers it and lets those go whose turn it is. What others are to hear of it is in <see cref="TakeNotices"/>.</summary>
@@ -149,19 +124,14 @@ public sealed class SlotLedger
     {
         ArgumentNullException.ThrowIfNull(report);
         ArgumentNullException.ThrowIfNull(demand);
-        if (_holders.TryGetValue(report.Holder, out var known))
-        {
-            known.ExpiresFrom = now;
-        }
-
-        Expire(now);
         var holder = demand.Queue is null && !_holders.ContainsKey(report.Holder) ? null : HolderOf(report.Holder);
         if (holder is not null)
         {
-            Hear(holder, demand, now);
+            Hear(holder, demand.Queue, now);
         }
 
-        Judge(demand, now);
+        Expire(now);
+        _demand.Observe(demand, _slots, InFlight, now);
         var reply = Escrow.Report(Wish(report, holder, now), now, Grantable(report, holder));
         if (holder is null)
         {
@@ -239,69 +209,21 @@ public sealed class SlotLedger
         return grant;
     }
 
-    private void Hear(SlotHolder holder, EndpointDemand demand, long now)
+    private void Hear(SlotHolder holder, SlotQueueReport? queue, long now)
     {
-        if (demand.Queue is not { } queue)
+        holder.Hear(queue, now);
+        if (queue is null)
         {
             return;
         }
 
-        var elapsed = Math.Max(0, now - holder.HeardAt);
-        holder.ExpiresFrom = now;
-        holder.HighRate = (holder.HighRate * Math.Exp(-elapsed / RateFadeMs)) + Math.Max(0, queue.HighArrivals);
-        holder.HeardAt = Math.Max(holder.HeardAt, now);
-        holder.HighInFlight = Math.Max(0, queue.HighInFlight);
-        holder.MediumInFlight = Math.Max(0, queue.MediumInFlight);
-        holder.BreakerOpen = queue.BreakerOpen;
-        if (queue.Queue == holder.Queue)
-        {
-            holder.Forget(queue.Heard);
-        }
-
-        var high = _queue.CountOf(TrafficClass.High);
-        foreach (var each in _holders.Values)
-        {
-            high += each.HighInFlight;
-        }
-
-        _headroom.Observe(now, high);
-        Average(now);
-    }
-
-    private void Average(long now)
-    {
-        var fade = _meansAt == 0 ? 0 : Math.Exp(-Math.Max(0, now - _meansAt) / RateFadeMs);
-        _meansAt = Math.Max(_meansAt, now);
         var (high, medium) = (0, 0);
         foreach (var each in _holders.Values)
         {
             (high, medium) = (high + each.HighInFlight, medium + each.MediumInFlight);
         }
 
-        _means[(int)TrafficClass.High] = (_means[(int)TrafficClass.High] * fade) + (high * (1 - fade));
-        _means[(int)TrafficClass.Medium] = (_means[(int)TrafficClass.Medium] * fade) + (medium * (1 - fade));
-    }
-
-    private void Judge(EndpointDemand demand, long now)
-    {
-        var completions = Math.Max(0, demand.Completions);
-        if (demand.Whole > 0 && demand.AnsweredMilliseconds > 0)
-        {
-            var mean = (double)demand.AnsweredMilliseconds / demand.Whole;
-            _serviceMs += (1 - Math.Pow(1 - ServiceShare, demand.Whole)) * (mean - _serviceMs);
-        }
-
-        _limiter.Observe(new()
-        {
-            Now = now,
-            Slots = _slots,
-            InFlight = (int)Math.Min(int.MaxValue, InFlight),
-            Completions = completions,
-            Throttled = demand.Throttled,
-            Failed = demand.Failed,
-            BusyMs = demand.Queue is null ? demand.BusyMilliseconds : demand.AnsweredMilliseconds,
-            ExpectedMs = demand.ExpectedMilliseconds,
-        });
+        _demand.InFlight(high, medium, _queue.CountOf(TrafficClass.High), now);
     }
 
     /// <summary>What a silo's lease should grow to: what it asks for; while others wait, no more than it keeps for those more urgent.</summary>
@@ -335,7 +257,8 @@ public sealed class SlotLedger
         var kept = Headroom;
         foreach (var each in _holders.Values)
         {
-            kept -= ReserveOf(each);
+            // What another silo is to keep and does not have yet is not given to this one either.
+            kept -= (int)(each == holder ? ReserveOf(each) : Math.Min(ReserveOf(each), FreeOf(each)));
         }
 
         return Math.Max(0, free - Math.Max(0, kept));
@@ -391,11 +314,6 @@ public sealed class SlotLedger
                 ServiceMs = joined.ServiceMs,
                 Holder = holder,
             };
-            if (_weights.Count < MostWeights || _weights.ContainsKey(ticket.Tenant))
-            {
-                _weights[ticket.Tenant] = ticket.Weight;
-            }
-
             var result = _queue.TryEnqueue(ticket, InUse(), now);
             if (result.Verdict == EnqueueVerdict.Queued)
             {
@@ -416,7 +334,7 @@ public sealed class SlotLedger
         _ => SlotVerdict.QueueFull,
     };
 
-    private void Prepare() => _queue.SetCapacity(Limit, Headroom, _serviceMs);
+    private void Prepare() => _queue.SetCapacity(Limit, Headroom, _demand.ServiceMs);
 
     /// <param name="now">Unix ms.</param>
     /// <param name="reporter">The silo that is being answered: it hears of its slots at once.</param>
@@ -428,22 +346,26 @@ public sealed class SlotLedger
         }
 
         DropSilent(now);
-
         Prepare();
         FillReserves(now);
 
         // A silo that has not heard of several that were called is waited for, and if it stays silent passed over.
         var mostUnheard = Math.Max(1, Limit / (2 * Math.Max(1, _holders.Count)));
         _queue.Expire(now, _expired);
-        while (Limit - Escrow.Outstanding > 0 && _queue.TryPeek(InUse(), out var front) && (front.Holder == reporter || front.Holder!.Called < mostUnheard) && _queue.TryDequeue(InUse(), now, _expired, out var ticket))
+        while (Limit > Escrow.Outstanding)
         {
+            var inUse = InUse();
+            if (!_queue.TryPeek(inUse, out var front) || (front.Holder != reporter && front.Holder!.Called >= mostUnheard) || !_queue.TryDequeue(inUse, now, _expired, out var ticket))
+            {
+                break;
+            }
+
             var holder = ticket.Holder!;
             var (_, id) = _tickets[ticket.Id];
             Drop(ticket);
             holder.Answer(++_lastAnswer, new(id, Escrow.Give(holder.Name, 1, now) is null ? SlotVerdict.AskAgain : SlotVerdict.Called), now);
         }
 
-        _queue.Expire(now, _expired);
         foreach (var ticket in _expired)
         {
             var (_, id) = _tickets[ticket.Id];
@@ -568,25 +490,17 @@ public sealed class SlotLedger
                 WaitingFrom = from,
                 Reserve = reserve,
                 Waiting = Waiting,
-                Tenants = WaitingTenants(),
+                Tenants = _queue.Count == 0 ? [] : [.. WaitingByTenant.OrderByDescending(static waiting => waiting.Total).Take(MostTenantsTold)],
             },
         };
     }
-
-    private ImmutableArray<WaitingTenant> WaitingTenants() => _queue.Count == 0
-        ? []
-        :
-        [
-            .. _queue.Tenants().OrderByDescending(static backlog => backlog.Total).Take(MostTenantsTold)
-                .Select(backlog => new WaitingTenant(backlog.Tenant, _weights.GetValueOrDefault(backlog.Tenant, 1), backlog.High, backlog.Medium, backlog.Low)),
-        ];
 
     private void Expire(long now)
     {
         Escrow.Expire(now);
         foreach (var holder in _holders.Values)
         {
-            if (now - holder.ExpiresFrom <= Escrow.Options.LeaseMs)
+            if (now - holder.HeardAt <= Escrow.Options.LeaseMs)
             {
                 continue;
             }

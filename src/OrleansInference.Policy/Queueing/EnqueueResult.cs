@@ -24,14 +24,3 @@ public enum EnqueueVerdict
 /// <param name="WaitMs">How long it is expected to wait, in milliseconds; 0 also if there are no slots and nobody knows.</param>
 /// <param name="RetryAfterMs">If it was refused: in how many milliseconds another attempt may fare better; 0 if waiting does not help.</param>
 public readonly record struct EnqueueResult(EnqueueVerdict Verdict, long WaitMs = 0, long RetryAfterMs = 0);
-
-/// <summary>How many tickets of a tenant wait.</summary>
-/// <param name="Tenant">The tenant.</param>
-/// <param name="High">Of <see cref="TrafficClass.High"/>.</param>
-/// <param name="Medium">Of <see cref="TrafficClass.Medium"/>.</param>
-/// <param name="Low">Of <see cref="TrafficClass.Low"/>.</param>
-public readonly record struct TenantBacklog(TenantId Tenant, int High, int Medium, int Low)
-{
-    /// <summary>Of all classes.</summary>
-    public int Total => High + Medium + Low;
-}

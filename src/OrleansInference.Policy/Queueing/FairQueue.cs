@@ -210,12 +210,12 @@ public sealed class FairQueue<T>
     public long WorkOf(TrafficClass trafficClass) => _classes[(int)trafficClass].Work;
 
     /// <summary>Tickets of a tenant that wait.</summary>
-    public TenantBacklog CountOf(TenantId tenant) => Backlog(tenant, _tenants.Find(tenant));
+    public WaitingTenant CountOf(TenantId tenant) => Backlog(tenant, _tenants.Find(tenant));
 
     /// <summary>The tenants that have tickets waiting; for views.</summary>
-    public IReadOnlyList<TenantBacklog> Tenants()
+    public IReadOnlyList<WaitingTenant> Tenants()
     {
-        var list = new List<TenantBacklog>(_tenants.Count);
+        var list = new List<WaitingTenant>(_tenants.Count);
         foreach (var (tenant, number) in _tenants.Numbers)
         {
             if (Backlog(tenant, number) is { Total: > 0 } backlog)
@@ -288,8 +288,12 @@ public sealed class FairQueue<T>
         return Math.Max(1, work / Math.Max(1, SlotsFor(trafficClass)));
     }
 
-    private TenantBacklog Backlog(TenantId tenant, int number) =>
-        new(tenant, _classes[0].CountOf(number), _classes[1].CountOf(number), _classes[2].CountOf(number));
+    private WaitingTenant Backlog(TenantId tenant, int number)
+    {
+        // Each class has the weight that was heard last in it: shown is that of the most urgent one.
+        var first = Array.Find(_classes, fair => fair.CountOf(number) > 0);
+        return new(tenant, first?.WeightOf(number) ?? 1, _classes[0].CountOf(number), _classes[1].CountOf(number), _classes[2].CountOf(number));
+    }
 
     private void RemoveNode(int node)
     {

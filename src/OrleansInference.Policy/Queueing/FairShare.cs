@@ -36,6 +36,9 @@ internal sealed class FairShare(TenantTable tenants, WorkTree tickets, int maxDe
     /// <summary>How many tickets of a tenant wait.</summary>
     public int CountOf(int tenant) => tenant >= 0 && tenant < _flows.Length ? _flows[tenant].Count : 0;
 
+    /// <summary>The weight of a tenant that has tickets waiting.</summary>
+    public double WeightOf(int tenant) => _flows[tenant].Weight;
+
     /// <summary>Adds a ticket.</summary>
     public void Add(int tenant, double weight, int ticket, long deadline, long sequence, int work)
     {

@@ -187,7 +187,7 @@ public sealed class SlotLedgerTests
         }
 
         Assert.InRange(_ledger.Limit, 1, 7);
-        Assert.Contains("throttled", _ledger.LimitReason, StringComparison.Ordinal);
+        Assert.Contains("throttled", _ledger.Demand.LimitReason, StringComparison.Ordinal);
     }
 
     private SlotTicket Ticket(TrafficClass trafficClass, long deadline = Start + 100_000_000) => new(++_ticket, new("t"), 1, trafficClass, deadline, 100);
