@@ -15,6 +15,7 @@ public sealed class ProjectReferenceTests
         ["Aws"] = ["Grains"],
         ["LocalAws"] = ["Aws"],
         ["Client"] = ["Abstractions"],
+        ["Simulator"] = ["Policy"],
         ["Server"] = ["Grains", "Aws", "LocalAws", "Sqlite", "Client"],
     };
 

@@ -1,0 +1,46 @@
+using OrleansInference.Simulator.Scenarios;
+
+namespace OrleansInference.Simulator.Fleet;
+
+/// <summary>
+/// What is compared: decides where each request goes and how many instances there are. It sees what its world shows and never what is to come. A request that
+/// it was given ends by being served (<see cref="World.Start"/>, <see cref="World.StartJob"/>) or by <see cref="World.Miss"/>.
+/// </summary>
+public interface IFleetPolicy
+{
+    /// <summary>Its name.</summary>
+    string Name { get; }
+
+    /// <summary>Adds its pools and timers.</summary>
+    void Begin(World world);
+
+    /// <summary>A request came.</summary>
+    /// <param name="request">Its index in <see cref="World.Requests"/>.</param>
+    void Arrived(int request);
+
+    /// <summary>A service ended; its slot is free.</summary>
+    /// <param name="request">The request; its index is used anew after this call.</param>
+    /// <param name="pool">Where.</param>
+    void Ended(in Request request, Pool pool);
+
+    /// <summary>Instances came into service.</summary>
+    void CameIntoService(Pool pool);
+
+    /// <summary>A batch job has ended.</summary>
+    void JobEnded(Pool job);
+
+    /// <summary>A time of <see cref="World.At"/> has come.</summary>
+    void Due(int timer);
+
+    /// <summary>No more requests come: nothing has to be kept that nothing waits for.</summary>
+    void Closing();
+
+    /// <summary>Requests that wait for a pool, for views.</summary>
+    int WaitingFor(Pool pool);
+}
+
+/// <summary>A policy in the choice of the command line.</summary>
+/// <param name="Name">Its name.</param>
+/// <param name="About">What it does, in a line.</param>
+/// <param name="Make">Makes it for a scenario; it may run the scenario's first days to be tuned.</param>
+public sealed record PolicyChoice(string Name, string About, Func<Scenario, IFleetPolicy> Make);

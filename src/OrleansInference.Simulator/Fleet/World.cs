@@ -1,0 +1,426 @@
+using System.Collections.Immutable;
+using OrleansInference.Simulator.Measures;
+using OrleansInference.Simulator.Scenarios;
+using OrleansInference.Simulator.Traces;
+
+namespace OrleansInference.Simulator.Fleet;
+
+/// <summary>
+/// The world in virtual time: requests come as the trace has them, a policy sends them to pools, services take as long as the scenario says, and what AWS bills is
+/// counted. The same scenario, policy and seed give the same course of events.
+/// </summary>
+public sealed class World
+{
+    /// <summary>Length of a step of the timeline in microseconds.</summary>
+    public const long StepUs = 600_000_000;
+
+    private const int ProgressEvery = 1 << 16;
+    private readonly EventHeap _ends = new();
+    private readonly EventHeap _timers = new();
+    private readonly EventHeap _arriving = new();
+    private readonly List<Pool> _pools = [];
+    private readonly IFleetPolicy _policy;
+    private readonly double[] _longest;
+    private Request[] _requests = new Request[1024];
+    private int[] _free = [];
+    private int _freeCount;
+    private int _used;
+    private long _nextStepUs = StepUs;
+
+    private World(Scenario scenario, IFleetPolicy policy)
+    {
+        (Scenario, _policy) = (scenario, policy);
+        ModelOf = [.. scenario.Tenants.Select(tenant => IndexOf(scenario, tenant.Model))];
+        Tenants = [.. scenario.Tenants.Select(static _ => new TenantTally())];
+        Timeline = [.. scenario.Models.Select(static _ => new List<LoadPoint>())];
+        _longest = [.. scenario.Models.Select(static model => model.Lanes.Max(static lane => lane.MaxServiceSeconds))];
+    }
+
+    /// <summary>The scenario.</summary>
+    public Scenario Scenario { get; }
+
+    /// <summary>Microseconds since the beginning.</summary>
+    public long NowUs { get; private set; }
+
+    /// <summary>Milliseconds as the policies' objects count them: a day is long past, so that 0 means never.</summary>
+    public long NowMs => ToMs(NowUs);
+
+    /// <summary>Requests under way, by index.</summary>
+    public Span<Request> Requests => _requests;
+
+    /// <summary>Pools, those of ended jobs among them.</summary>
+    public IReadOnlyList<Pool> Pools => _pools;
+
+    /// <summary>Index of each tenant's model.</summary>
+    public IReadOnlyList<int> ModelOf { get; }
+
+    /// <summary>Tallies by class.</summary>
+    public IReadOnlyList<ClassTally> Classes { get; } = [new(), new(), new()];
+
+    /// <summary>Tallies by tenant.</summary>
+    public IReadOnlyList<TenantTally> Tenants { get; }
+
+    /// <summary>Requests that have neither been served nor missed.</summary>
+    public int Outstanding { get; private set; }
+
+    /// <summary>Whether no more requests come.</summary>
+    public bool IsClosing { get; private set; }
+
+    /// <summary>By model the load at the end of each step of <see cref="StepUs"/>.</summary>
+    public IReadOnlyList<List<LoadPoint>> Timeline { get; }
+
+    /// <summary>Runs a policy on a scenario to its end, and takes the sum.</summary>
+    /// <param name="scenario">The scenario.</param>
+    /// <param name="policy">The policy; it is used for nothing else.</param>
+    /// <param name="how">How it was tuned.</param>
+    /// <param name="progress">Told the share, 0..1, that is done.</param>
+    /// <param name="cancellationToken">Ends the run.</param>
+    public static PolicyResult Measure(Scenario scenario, IFleetPolicy policy, string how = "", Action<double>? progress = null, CancellationToken cancellationToken = default)
+    {
+        var began = System.Diagnostics.Stopwatch.GetTimestamp();
+        var world = Run(scenario, policy, progress, cancellationToken);
+        return world.Sum(policy.Name, how) with { WallSeconds = System.Diagnostics.Stopwatch.GetElapsedTime(began).TotalSeconds };
+    }
+
+    /// <summary>Runs a policy on a scenario to its end.</summary>
+    /// <param name="scenario">The scenario.</param>
+    /// <param name="policy">The policy; it is used for nothing else.</param>
+    /// <param name="progress">Told the share, 0..1, that is done.</param>
+    /// <param name="cancellationToken">Ends the run.</param>
+    public static World Run(Scenario scenario, IFleetPolicy policy, Action<double>? progress = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(scenario);
+        ArgumentNullException.ThrowIfNull(policy);
+        var world = new World(scenario, policy);
+        policy.Begin(world);
+        using var arrivals = TraceReader.Open(scenario);
+        world.Run(arrivals, progress, cancellationToken);
+        return world;
+    }
+
+    /// <summary>A moment of the world as the policies' objects count it.</summary>
+    public static long ToMs(long us) => 86_400_000 + (us / 1000);
+
+    /// <summary>Adds a pool.</summary>
+    /// <param name="model">Index of the model.</param>
+    /// <param name="variant">Index of the variant.</param>
+    /// <param name="lane">The lane.</param>
+    /// <param name="instances">Instances in service from the beginning.</param>
+    public Pool AddPool(int model, int variant, ScenarioLane lane, int instances = 0)
+    {
+        var pool = new Pool(_pools.Count, Scenario.Models[model], model, variant, lane, Tenants.Count);
+        pool.Put(instances, NowUs);
+        _pools.Add(pool);
+        return pool;
+    }
+
+    /// <summary>Wants a number of instances of a pool, within what the lane allows.</summary>
+    public void Want(Pool pool, int instances)
+    {
+        ArgumentNullException.ThrowIfNull(pool);
+        var before = pool.Coming;
+        if (pool.Want(Math.Clamp(instances, 0, pool.LaneDefinition.MaxInstances), NowUs) && pool.Coming > before)
+        {
+            _arriving.Add(NowUs + (long)(pool.LaneDefinition.ProvisionSeconds * 1e6), pool.Index);
+        }
+    }
+
+    /// <summary>Tells the policy when a time has come.</summary>
+    /// <param name="us">Microseconds.</param>
+    /// <param name="timer">What it is told.</param>
+    public void At(long us, int timer) => _timers.Add(Math.Max(us, NowUs), timer);
+
+    /// <summary>Begins the service of a request.</summary>
+    public void Start(int index, Pool pool)
+    {
+        ArgumentNullException.ThrowIfNull(pool);
+        ref var request = ref _requests[index];
+        var service = pool.ServiceUs(request);
+        request.IsCutOff = service > pool.LimitUs;
+        service = Math.Min(service, pool.LimitUs);
+        var start = pool.Enter(request.Class, service, NowUs);
+        request.StartedUs = NowUs + start;
+        request.Pool = pool.Index;
+        _ends.Add(NowUs + start + service, index);
+    }
+
+    /// <summary>Starts a batch job: after its start its instances work off the requests in order, and are released.</summary>
+    public Pool StartJob(int model, int variant, ScenarioLane lane, int instances, IEnumerable<int> members)
+    {
+        ArgumentNullException.ThrowIfNull(lane);
+        var job = new Pool(_pools.Count, Scenario.Models[model], model, variant, lane, Tenants.Count) { Members = new(members) };
+        job.Put(Math.Clamp(instances, 1, lane.MaxInstancesPerJob), NowUs);
+        _pools.Add(job);
+        _arriving.Add(NowUs + (long)(lane.StartSeconds * 1e6), job.Index);
+        return job;
+    }
+
+    /// <summary>A request is given up.</summary>
+    public void Miss(int index) => Forget(index);
+
+    private PolicyResult Sum(string name, string how)
+    {
+        var cost = Money.Zero;
+        var tenants = new long[Tenants.Count];
+        Int128 instanceUs = 0, slotUs = 0, busyUs = 0;
+        var lanes = new (Money Cost, long Served)[4];
+        foreach (var pool in _pools)
+        {
+            cost += pool.Cost;
+            instanceUs += pool.InstanceUs;
+            slotUs += (pool.LaneDefinition.Lane == Lane.Serverless ? pool.ExecutionUs : (Int128)pool.InstanceUs * pool.Concurrency);
+            busyUs += pool.BusyUs;
+            ref var lane = ref lanes[(int)pool.LaneDefinition.Lane];
+            lane = (lane.Cost + pool.Cost, lane.Served + pool.Served);
+            Share(pool, tenants);
+        }
+
+        return new()
+        {
+            Name = name,
+            How = how,
+            Cost = cost,
+            Classes = [.. Classes],
+            InstanceHours = (double)instanceUs / 3.6e9,
+            Utilization = slotUs == 0 ? 0 : (double)busyUs / (double)slotUs,
+            ScaleChanges = _pools.Sum(static pool => pool.Members is null ? pool.Changes : 0),
+            Lanes = [.. lanes.Select(static (lane, index) => ((Lane)index, lane.Cost, lane.Served))],
+            TenantCosts = [.. tenants.Select(Money.FromNanos)],
+            Tenants = [.. Tenants],
+            Timeline = [.. Timeline.Select(static points => points.ToImmutableArray())],
+        };
+    }
+
+    /// <summary>Shares a pool's cost over the tenants by the slot-time they used of it, exactly.</summary>
+    private static void Share(Pool pool, long[] tenants)
+    {
+        Int128 used = 0;
+        foreach (var us in pool.TenantUs)
+        {
+            used += us;
+        }
+
+        Int128 before = 0;
+        long told = 0;
+        for (var tenant = 0; tenant < pool.TenantUs.Length && used > 0; tenant++)
+        {
+            before += pool.TenantUs[tenant];
+            var upTo = (long)(before * pool.Cost.Nanos / used);
+            tenants[tenant] += upTo - told;
+            told = upTo;
+        }
+    }
+
+    private void Run(IArrivals arrivals, Action<double>? progress, CancellationToken cancellationToken)
+    {
+        var horizon = (long)(Scenario.Days * 86_400e6);
+        var has = arrivals.TryNext(out var next);
+        long count = 0;
+        while (has || Outstanding > 0)
+        {
+            var at = has ? next.AtUs : long.MaxValue;
+            if (!has && !IsClosing && Math.Min(_ends.Earliest, Math.Min(_timers.Earliest, _arriving.Earliest)) > 0)
+            {
+                IsClosing = true;
+                _policy.Closing();
+            }
+
+            if (_ends.Earliest <= at && _ends.Earliest <= _timers.Earliest && _ends.Earliest <= _arriving.Earliest)
+            {
+                Advance(_ends.Earliest);
+                End(_ends.Take());
+            }
+            else if (_arriving.Earliest <= at && _arriving.Earliest <= _timers.Earliest)
+            {
+                Advance(_arriving.Earliest);
+                CameIntoService(_pools[_arriving.Take()]);
+            }
+            else if (_timers.Earliest <= at)
+            {
+                Advance(_timers.Earliest);
+                _policy.Due(_timers.Take());
+            }
+            else
+            {
+                Advance(at);
+                Arrive(next, count++);
+                has = arrivals.TryNext(out next);
+                if ((count & (ProgressEvery - 1)) == 0)
+                {
+                    cancellationToken.ThrowIfCancellationRequested();
+                    progress?.Invoke(Math.Min(1, (double)NowUs / horizon));
+                }
+            }
+        }
+
+        if (!IsClosing)
+        {
+            IsClosing = true;
+            _policy.Closing();
+        }
+
+        foreach (var pool in _pools)
+        {
+            pool.Bill(NowUs);
+        }
+
+        progress?.Invoke(1);
+    }
+
+    private void Advance(long us)
+    {
+        if (us >= _nextStepUs)
+        {
+            Step(us);
+        }
+
+        NowUs = us;
+    }
+
+    private void Step(long us)
+    {
+        for (; _nextStepUs <= us; _nextStepUs += StepUs)
+        {
+            var points = new LoadPoint[Timeline.Count];
+            foreach (var pool in _pools)
+            {
+                ref var point = ref points[pool.ModelIndex];
+                point = new(
+                    point.Slots + (pool.LaneDefinition.Lane == Lane.Serverless ? pool.InUse : pool.InService * pool.Concurrency),
+                    point.InUse + pool.InUse,
+                    point.Waiting + (pool.Members?.Count ?? _policy.WaitingFor(pool)));
+            }
+
+            for (var model = 0; model < points.Length; model++)
+            {
+                Timeline[model].Add(points[model]);
+            }
+        }
+    }
+
+    private void Arrive(in Arrival arrival, long number)
+    {
+        var tenant = Scenario.Tenants[arrival.Tenant];
+        var model = Scenario.Models[ModelOf[arrival.Tenant]];
+        var unloaded = model.Variants[model.Full].UnloadedSeconds(arrival.InputTokens, arrival.OutputTokens);
+        var tally = Classes[(int)tenant.Class];
+        if (unloaded > _longest[ModelOf[arrival.Tenant]])
+        {
+            tally.Infeasible++;
+            return;
+        }
+
+        tally.Requests++;
+        Tenants[arrival.Tenant].Requests++;
+        Outstanding++;
+        var index = NewRequest();
+        _requests[index] = new()
+        {
+            ArrivedUs = arrival.AtUs,
+            DeadlineUs = arrival.AtUs + (long)((Scenario.Classes[(int)tenant.Class].SlackSeconds + (1.5 * unloaded)) * 1e6),
+            Number = number,
+            Tenant = arrival.Tenant,
+            InputTokens = arrival.InputTokens,
+            OutputTokens = arrival.OutputTokens,
+            Jitter = arrival.Jitter,
+            Class = tenant.Class,
+            Pool = -1,
+        };
+        _policy.Arrived(index);
+    }
+
+    private void End(int index)
+    {
+        var request = _requests[index];
+        var pool = _pools[request.Pool];
+        pool.Leave(request.Class, NowUs);
+        var tenant = Tenants[request.Tenant];
+        var tally = Classes[(int)request.Class];
+        pool.TenantUs[request.Tenant] += NowUs - request.StartedUs;
+        pool.Served++;
+        if (!request.IsCutOff)
+        {
+            tally.Latency.Add((NowUs - request.ArrivedUs) / 1000.0);
+            if (NowUs <= request.DeadlineUs && pool.Variant.Quality >= Scenario.Tenants[request.Tenant].MinQuality)
+            {
+                tally.Attained++;
+                tenant.Attained++;
+            }
+        }
+
+        Forget(index);
+        if (pool.Members is { } members)
+        {
+            WorkOff(pool, members);
+        }
+        else
+        {
+            _policy.Ended(request, pool);
+        }
+    }
+
+    private void CameIntoService(Pool pool)
+    {
+        if (pool.Members is { } members)
+        {
+            WorkOff(pool, members);
+        }
+        else if (pool.Arrive(NowUs))
+        {
+            _policy.CameIntoService(pool);
+        }
+    }
+
+    private void WorkOff(Pool job, Queue<int> members)
+    {
+        while (job.InUse < job.Slots && members.TryDequeue(out var member))
+        {
+            Start(member, job);
+        }
+
+        if (job.InUse == 0 && job.InService > 0)
+        {
+            job.Want(0, NowUs);
+            _policy.JobEnded(job);
+        }
+    }
+
+    private int NewRequest()
+    {
+        if (_freeCount > 0)
+        {
+            return _free[--_freeCount];
+        }
+
+        if (_used == _requests.Length)
+        {
+            Array.Resize(ref _requests, 2 * _used);
+        }
+
+        return _used++;
+    }
+
+    private void Forget(int index)
+    {
+        Outstanding--;
+        if (_freeCount == _free.Length)
+        {
+            Array.Resize(ref _free, Math.Max(1024, 2 * _free.Length));
+        }
+
+        _free[_freeCount++] = index;
+    }
+
+    private static int IndexOf(Scenario scenario, string model)
+    {
+        for (var i = 0; i < scenario.Models.Length; i++)
+        {
+            if (scenario.Models[i].Model == model)
+            {
+                return i;
+            }
+        }
+
+        throw new ArgumentException($"There is no model '{model}'.", nameof(scenario));
+    }
+}

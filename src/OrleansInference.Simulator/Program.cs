@@ -1,0 +1,3 @@
+using OrleansInference.Simulator.Commands;
+
+return await SimulatorCommand.RunAsync(args);
