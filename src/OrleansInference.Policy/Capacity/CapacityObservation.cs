@@ -41,6 +41,33 @@ public readonly record struct CapacityObservation
     /// <summary>Slot-milliseconds of the calls that ended.</summary>
     public long BusyMs { get; init; }
 
+    /// <summary>Of <see cref="Arrivals"/> those of <see cref="TrafficClass.High"/>; null: the classes are not told apart, and each request is staffed for like one of High.</summary>
+    public int? UrgentArrivals { get; init; }
+
+    /// <summary>Of <see cref="Completions"/> those of High.</summary>
+    public int UrgentCompletions { get; init; }
+
+    /// <summary>Of <see cref="BusyMs"/> those of High.</summary>
+    public long UrgentBusyMs { get; init; }
+
+    /// <summary>How long a request of High can wait for a slot and still be in time, in milliseconds; 0: not known.</summary>
+    public double UrgentWaitMs { get; init; }
+
+    /// <summary>How long the other requests can wait for a slot and still be in time, in milliseconds; 0: not known, they are staffed for like those of High.</summary>
+    public double PatientWaitMs { get; init; }
+
+    /// <summary>Slot-milliseconds that <see cref="Arrivals"/> are expected to take; 0: not told, they are taken to be like those that ended.</summary>
+    public double ArrivedWorkMs { get; init; }
+
+    /// <summary>Slot-milliseconds that those who wait are expected to take; 0: not told.</summary>
+    public double WaitingWorkMs { get; init; }
+
+    /// <summary>Slots that deferred work needs on average to be done in time (<see cref="Queueing.DeferredWork{T}.SlotsNeeded"/>). Requests that are deferred are counted nowhere else here.</summary>
+    public double DeferredSlots { get; init; }
+
+    /// <summary>What it would cost to serve somewhere else what finds no slot here, over the price of a slot here; 0: nowhere can it be served.</summary>
+    public double SpillRatio { get; init; }
+
     /// <summary>Why nothing can be changed now, in words; null if something can.</summary>
     public string? Hold { get; init; }
 }

@@ -32,20 +32,26 @@ public sealed class CapacityPlan
     private const int MostDoublings = 3;
     private const double FadeMs = 60_000;
     private const double LeadShare = 0.3;
+    private const double WaitShare = 0.8;
+    private const double ReactMs = 60_000;
 
     // A trace of load that has faded is no load.
     private const double LeastBusy = 0.05;
 
     private readonly DemandForecast _forecast;
+    private readonly DemandForecast _urgent;
     private readonly ScaleIn _scaleIn;
     private readonly IdleLevels _idle;
     private CapacityPlanState _state;
+    private bool _toldApart;
+    private double _load;
 
     /// <summary>Begins with nothing, or with what was stored.</summary>
     public CapacityPlan(CapacityPlanState? state = null)
     {
         _state = state ?? new();
         _forecast = new(_state.Forecast);
+        _urgent = new(_state.Urgent);
         _scaleIn = new(_state.IdleTimes);
         _idle = new(_state.Idle);
     }
@@ -66,7 +72,7 @@ public sealed class CapacityPlan
     public CapacityOutlook Outlook { get; private set; }
 
     /// <summary>The plan as it is to be stored.</summary>
-    public CapacityPlanState ToState() => _state with { Forecast = _forecast.ToState(), IdleTimes = _scaleIn.ToState(), Idle = _idle.ToState() };
+    public CapacityPlanState ToState() => _state with { Forecast = _forecast.ToState(), Urgent = _state.Urgent is null && !_toldApart ? null : _urgent.ToState(), IdleTimes = _scaleIn.ToState(), Idle = _idle.ToState() };
 
     /// <summary>Begins with what the endpoint was started with: it is not scaled in at first sight.</summary>
     /// <param name="instances">Instances wanted there.</param>
@@ -90,12 +96,13 @@ public sealed class CapacityPlan
         ArgumentNullException.ThrowIfNull(endpoint);
         var isFirst = _state.At == 0;
         Take(endpoint, observed);
-        var (needed, why) = Need(endpoint, observed);
+        var (urgent, why) = Need(endpoint, observed);
         var before = _state.Desired;
+        var needed = Math.Max(urgent, ForDeferred(endpoint, observed, before));
         var keep = KeepMs();
         Outlook = Outlook with { Instances = needed, KeepMs = keep };
         _idle.Forget(observed.Now, before, ScaleIn.LongestMs, _scaleIn.Learn);
-        _idle.Observe(observed.Now, needed, before, _scaleIn.Learn);
+        _idle.Observe(observed.Now, urgent, before, _scaleIn.Learn);
         if (isFirst && before > needed)
         {
             // Nothing is known of how long they have been idle.
@@ -160,8 +167,15 @@ public sealed class CapacityPlan
         // Jobs of the async lane take no slot of ours: what they take is seen by how many run (Little's law).
         var busyMs = endpoint.Lane == Lane.Async && observed.BusyMs == 0 ? (elapsed <= DemandForecast.GapMs ? inUse * (double)elapsed : 0) : observed.BusyMs;
         _forecast.Observe(observed.Now, observed.Arrivals, Math.Max(0, observed.Completions - observed.Throttled), busyMs);
+        if (observed.UrgentArrivals is { } urgent)
+        {
+            _toldApart = true;
+            _urgent.Observe(observed.Now, urgent, observed.UrgentCompletions, observed.UrgentBusyMs);
+        }
+
         var fade = _state.At == 0 ? 0 : Math.Exp(-elapsed / FadeMs);
-        _state = _state with { Busy = (_state.Busy * fade) + (inUse * (1 - fade)), At = Math.Max(_state.At, observed.Now) };
+        var offered = elapsed > 0 && observed.ArrivedWorkMs > 0 ? observed.ArrivedWorkMs / elapsed : 0;
+        _state = _state with { Busy = (_state.Busy * fade) + (inUse * (1 - fade)), Offered = (_state.Offered * fade) + (offered * (1 - fade)), At = Math.Max(_state.At, observed.Now) };
         Provision(observed);
         var deferrable = endpoint.Lane == Lane.Async ? observed.Waiting : observed.Deferrable;
         _state = _state with { DrainBy = deferrable <= 0 ? 0 : _state.DrainBy <= observed.Now ? observed.Now + Math.Max(1, observed.DrainMs) : _state.DrainBy };
@@ -197,13 +211,28 @@ public sealed class CapacityPlan
         var mostSlots = (int)Math.Min(int.MaxValue, (long)most * perInstance);
         var (inUse, queue) = Split(endpoint, observed);
         var service = _forecast.ServiceMs(endpoint.Prior, endpoint.Lane == Lane.Async ? inUse : 0);
+        if (_state.Offered > 0 && _forecast.RecentRate > 0)
+        {
+            // Those who come now may be longer or shorter than those who ended.
+            service = 1000 * _state.Offered / _forecast.RecentRate;
+        }
+
         var busy = _state.Busy < LeastBusy ? 0 : _state.Busy;
         var isAsync = endpoint.Lane == Lane.Async;
         var mean = Math.Max(ahead.Rate * service / 1000, busy);
         var deferrable = isAsync ? queue : Math.Min(queue, observed.Deferrable);
-        var staffed = isAsync ? mean : Staffing.Slots(Math.Max(ahead.HighRate * service / 1000, busy), ahead.Peakedness, WaitTarget.Default, mostSlots);
+        var staffed = isAsync ? mean
+            : observed.UrgentArrivals is null ? Staffing.Slots(Math.Max(ahead.HighRate * service / 1000, busy), ahead.Peakedness, WaitTarget.Default, mostSlots)
+            : Math.Max(StaffPatient(observed, ahead, service, lead, observed.WaitingWorkMs > 0 ? observed.WaitingWorkMs : queue * service, perInstance), StaffUrgent(endpoint, observed, lead, mostSlots));
+        if (observed.SpillRatio > 0 && !isAsync)
+        {
+            staffed = WorthHaving(mean, perInstance, most, observed.SpillRatio) * perInstance;
+        }
+
+        _load = mean;
+        var toldApart = observed.UrgentArrivals is not null && observed.PatientWaitMs > 0;
         var slots = staffed
-            + ToWorkOff((queue - deferrable) * service, lead * 2, lead, (observed.InService * perInstance) - mean)
+            + (toldApart ? 0 : ToWorkOff((queue - deferrable) * service, lead * 2, lead, (observed.InService * perInstance) - mean))
             + ToWorkOff(deferrable * service, Math.Max(_state.DrainBy - observed.Now, observed.DrainMs / 4), lead, (observed.InService * perInstance) - mean);
         if (isAsync && observed.Waiting == 0 && (ahead.Rate * lead / 1000) < Math.Log(2))
         {
@@ -223,6 +252,77 @@ public sealed class CapacityPlan
         };
         var instances = (int)Math.Clamp(Math.Ceiling(Math.Min(slots, mostSlots) / perInstance), least, most);
         return (instances, Why(observed, queue, instances, isAsync));
+    }
+
+    /// <summary>Slots for the requests of High alone: the others, who can wait longer, take what those leave.</summary>
+    private int StaffUrgent(EndpointDefinition endpoint, in CapacityObservation observed, long lead, int mostSlots)
+    {
+        _urgent.Promise(2 * lead);
+        var ahead = Higher(_urgent.At(lead), _urgent.At(2 * lead));
+        var service = _urgent.ServiceMs(endpoint.Prior);
+        var target = observed.UrgentWaitMs > 0 ? new WaitTarget(WaitShare * observed.UrgentWaitMs / service, WaitTarget.Default.LateShare) : WaitTarget.Default;
+        return Staffing.Slots(ahead.HighRate * service / 1000, ahead.Peakedness, target, mostSlots);
+    }
+
+    /// <summary>
+    /// Slots for all requests where those that are not of High can wait for some time. What will wait when more instances could serve, and is then still in time, is to be
+    /// worked off within that time. And before a burst there have to be so many that those who come first, and can only be served by them, are in time:
+    /// of a burst of rate r the first lead − wait, within the lead.
+    /// </summary>
+    private double StaffPatient(in CapacityObservation observed, in ArrivalForecast ahead, double service, long lead, double work, int perInstance)
+    {
+        var wait = observed.PatientWaitMs;
+        var mean = Math.Max(ahead.Rate * service / 1000, _state.Busy < LeastBusy ? 0 : _state.Busy);
+        if (wait <= 0)
+        {
+            return Math.Max(ahead.HighRate * service / 1000, mean);
+        }
+
+        var present = _forecast.RecentRate * service / 1000;
+        var slots = (double)observed.InService * perInstance;
+        var left = Math.Clamp(work + ((present - slots) * lead), 0, present * wait);
+
+        // Of those who wait now, what more instances can still serve in time.
+        var late = wait > lead + ReactMs ? Math.Max(0, work - (slots * lead)) / (wait - lead) : 0;
+        var reserve = Math.Max(ahead.HighRate, _forecast.PeakRate) * service / 1000 * Math.Clamp((lead + ReactMs - wait) / lead, 0, 1);
+        return Math.Max((ahead.Rate * service / 1000) + Math.Max(left / wait, late), Math.Max(mean, reserve));
+    }
+
+    /// <summary>
+    /// Instances each of which serves more, of what would find no slot without it, than the same costs elsewhere (the load that overflows from n slots: Erlang's B).
+    /// </summary>
+    private static int WorthHaving(double load, int perInstance, int most, double spillRatio)
+    {
+        var overflow = load;
+        var instances = 0;
+        while (instances < most)
+        {
+            var left = load * ErlangC.Blocking((instances + 1) * perInstance, load);
+            if ((overflow - left) * spillRatio <= perInstance)
+            {
+                break;
+            }
+
+            (overflow, instances) = (left, instances + 1);
+        }
+
+        return instances;
+    }
+
+    /// <summary>
+    /// Instances that the deferred work keeps busy to the end beside the load: one more only when it would be busy all the time until the deadlines, and one that is there
+    /// goes when it would be idle half the time. Put off, the work finds more slots that are idle anyway; how long it can be put off is in what it needs.
+    /// </summary>
+    private int ForDeferred(EndpointDefinition endpoint, in CapacityObservation observed, int before)
+    {
+        if (!(observed.DeferredSlots > 0))
+        {
+            return 0;
+        }
+
+        var instances = Math.Min(endpoint.MaxInstances, (_load + observed.DeferredSlots) / Math.Max(1, endpoint.ConcurrencyPerInstance));
+        var whole = (int)Math.Floor(instances);
+        return before > whole && instances >= before - 0.5 ? Math.Min(before, whole + 1) : whole;
     }
 
     // While a change is made no other can be begun: what is asked for now has to do until the next one serves (a periodic review, as of stock with a lead time).

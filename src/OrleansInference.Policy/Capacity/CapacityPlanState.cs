@@ -14,11 +14,17 @@ public sealed record CapacityPlanState
     /// <summary>Smoothed slots in use.</summary>
     [JsonPropertyName("busy")] public double Busy { get; init; }
 
+    /// <summary>Smoothed slot-milliseconds that arrive in a millisecond, as they were expected to take on arrival.</summary>
+    [JsonPropertyName("offered")] public double Offered { get; init; }
+
     /// <summary>Unix ms of the last observation.</summary>
     [JsonPropertyName("at")] public long At { get; init; }
 
     /// <summary>What is known of arrivals.</summary>
     [JsonPropertyName("forecast")] public DemandForecastState? Forecast { get; init; }
+
+    /// <summary>What is known of the arrivals of <see cref="TrafficClass.High"/>, where the classes are told apart.</summary>
+    [JsonPropertyName("urgent")] public DemandForecastState? Urgent { get; init; }
 
     /// <summary>What is known of idle times.</summary>
     [JsonPropertyName("idleTimes")] public IdleTimesState? IdleTimes { get; init; }

@@ -27,6 +27,8 @@ public sealed class DemandForecast
 
     private const double FastMs = 60_000;
     private const double SlowMs = 900_000;
+    private const double MiddleMs = 240_000;
+    private const double PeakMs = 7_200_000;
     private const double TireMs = 600_000;
     private const double LeastSeenMs = 3_000;
     private const double ServiceFadeMs = 1_800_000;
@@ -52,12 +54,15 @@ public sealed class DemandForecast
     /// <summary>Begins with nothing seen, or with what was stored.</summary>
     public DemandForecast(DemandForecastState? state = null)
     {
-        _state = state is not null && double.IsFinite(state.Fast + state.Slow + state.BusyMs + state.Ended + state.Squares + state.Counts + state.Errors) ? state : new();
+        _state = state is not null && double.IsFinite(state.Fast + state.Slow + state.BusyMs + state.Ended + state.Squares + state.Counts + state.Errors + state.Middle + state.Peak) ? state : new();
         _season = new(_state.Season);
     }
 
     /// <summary>Arrivals per second in the last minute or so.</summary>
     public double RecentRate => Over(_state.Fast, Math.Max(_state.FastWeight, 1 - Math.Exp(-LeastSeenMs / FastMs)));
+
+    /// <summary>The highest rate over some minutes that was seen of late, in arrivals per second: it fades over hours, for bursts seldom come alone.</summary>
+    public double PeakRate => _state.Peak;
 
     /// <summary>How far the time of day is taken into account, 0..1.</summary>
     public double SeasonSkill => _season.Skill;
@@ -178,8 +183,12 @@ public sealed class DemandForecast
         var perSecond = arrivals * 1000.0 / elapsed;
         var (fast, slow) = (Math.Exp(-elapsed / FastMs), Math.Exp(-elapsed / SlowMs));
         _season.Observe(_state.At, now, arrivals);
+        var middle = Math.Exp(-elapsed / MiddleMs);
+        middle = (_state.Middle * middle) + (perSecond * (1 - middle));
         _state = _state with
         {
+            Middle = middle,
+            Peak = Math.Max(middle, _state.Peak * Math.Exp(-elapsed / PeakMs)),
             At = now,
             Fast = (_state.Fast * fast) + (perSecond * (1 - fast)),
             FastWeight = (_state.FastWeight * fast) + 1 - fast,

@@ -74,4 +74,10 @@ public sealed record DemandForecastState
 
     /// <summary>The time of day; null until something was seen.</summary>
     [JsonPropertyName("season")] public DaySeasonState? Season { get; init; }
+
+    /// <summary>Weighted sum of the arrivals per second of the last minutes.</summary>
+    [JsonPropertyName("middle")] public double Middle { get; init; }
+
+    /// <summary>The highest that it was, faded.</summary>
+    [JsonPropertyName("peak")] public double Peak { get; init; }
 }

@@ -84,10 +84,13 @@ public sealed class Headroom
 
     /// <summary>
     /// Slots that are to be free when a lower class takes one: none if High has not been seen for <see cref="QuietMs"/>, else at least one; always less
-    /// than all, so that lower classes get on.
+    /// than all, so that lower classes get on. Where High can wait a while, slots that come free meanwhile need not be kept: busy ones do at the rate of their
+    /// number over the service time, give or take twice the root.
     /// </summary>
     /// <param name="totalSlots">Slots there are.</param>
-    public int Slots(int totalSlots)
+    /// <param name="serviceMs">How long a call takes on average, in milliseconds; 0: not known.</param>
+    /// <param name="waitMs">How long a request of High can wait for a slot, in milliseconds; 0: not at all.</param>
+    public int Slots(int totalSlots, double serviceMs = 0, double waitMs = 0)
     {
         if (totalSlots <= 1 || _state.SeenAt == 0 || _state.At - _state.SeenAt > QuietMs)
         {
@@ -99,6 +102,8 @@ public sealed class Headroom
         var peak = mean + (Deviations * Math.Sqrt(variance));
         var dispersion = mean > 0 ? variance / mean : 1;
         var more = Math.Sqrt(dispersion * _state.Last);
-        return (int)Math.Clamp(Math.Ceiling(Math.Max(peak - _state.Last, more)), 1, totalSlots - 1);
+        var freed = serviceMs > 0 && waitMs > 0 ? totalSlots * waitMs / serviceMs : 0;
+        freed = Math.Max(0, freed - (Deviations * Math.Sqrt(freed)));
+        return (int)Math.Clamp(Math.Ceiling(Math.Max(peak - _state.Last, more) - freed), 1, totalSlots - 1);
     }
 }

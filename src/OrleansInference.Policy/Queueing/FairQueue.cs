@@ -21,6 +21,8 @@ public sealed class FairQueue<T>
     private int[] _free = [];
     private int _freeCount;
     private long _sequence;
+    private int _moreSlots;
+    private long _moreInMs;
 
     /// <summary>Begins empty, with no slots.</summary>
     /// <exception cref="ArgumentOutOfRangeException">A bound is below 1.</exception>
@@ -67,12 +69,17 @@ public sealed class FairQueue<T>
     /// <param name="headroom">Slots that lower classes leave free, 0 or more.</param>
     /// <param name="meanServiceMs">How long a call takes on average, in milliseconds, 0 or more.</param>
     /// <exception cref="ArgumentOutOfRangeException">An argument is out of its range.</exception>
-    public void SetCapacity(int slots, int headroom, double meanServiceMs)
+    /// <param name="moreSlots">Slots that are on their way, 0 or more.</param>
+    /// <param name="moreInMs">In how many milliseconds they come, 0 or more.</param>
+    public void SetCapacity(int slots, int headroom, double meanServiceMs, int moreSlots = 0, long moreInMs = 0)
     {
+        ArgumentOutOfRangeException.ThrowIfNegative(moreSlots);
+        ArgumentOutOfRangeException.ThrowIfNegative(moreInMs);
         ArgumentOutOfRangeException.ThrowIfNegative(slots);
         ArgumentOutOfRangeException.ThrowIfNegative(headroom);
         ArgumentOutOfRangeException.ThrowIfNegative(meanServiceMs);
         (Slots, Headroom, MeanServiceMs) = (slots, headroom, meanServiceMs);
+        (_moreSlots, _moreInMs) = (moreSlots, moreInMs);
     }
 
     /// <summary>Lets a ticket wait, or says why not and when to come back.</summary>
@@ -273,7 +280,13 @@ public sealed class FairQueue<T>
         // The first of n busy slots comes free after about service/(n+1), each free one takes a ticket at once.
         var free = Math.Max(0, slots - slotsInUse);
         ahead = free == 0 ? ahead + (MeanServiceMs * slots / (slots + 1)) : Math.Max(0, ahead - ((free - 1) * MeanServiceMs));
-        return (long)Math.Min(long.MaxValue / 4, ahead / slots);
+        var wait = ahead / slots;
+        if (_moreSlots > 0 && wait > _moreInMs)
+        {
+            wait = _moreInMs + ((ahead - ((double)slots * _moreInMs)) / (slots + _moreSlots));
+        }
+
+        return (long)Math.Min(long.MaxValue / 4, wait);
     }
 
     /// <summary>How long it takes to serve what waits in a class and the more urgent ones, in milliseconds.</summary>

@@ -10,11 +10,13 @@ public sealed class Candidate
 
     private readonly LatencyBelief _latency;
     private readonly double[] _withinLimit;
+    private readonly VariantDefinition _variant;
+    private readonly Money _instanceSecondCost;
     private readonly double _exponent;
     private readonly double _kneePrice;
     private readonly double _kneeSlope;
 
-    internal Candidate(int index, VariantDefinition variant, EndpointDefinition endpoint, Tariff tariff, Money instanceSecondCost, EndpointStatus? status, LatencyBelief latency)
+    internal Candidate(int index, VariantDefinition variant, EndpointDefinition endpoint, Tariff tariff, Money instanceSecondCost, EndpointStatus? status, LatencyBelief latency, double[]? withinLimit = null)
     {
         Index = index;
         Variant = variant.Name;
@@ -23,12 +25,14 @@ public sealed class Candidate
         Tariff = tariff;
         Status = status;
         _latency = latency;
+        _variant = variant;
+        _instanceSecondCost = instanceSecondCost;
         LongModelLoadMs = latency.ModelLoad.Quantile(0.95);
         var perInstance = Math.Max(1, endpoint.ConcurrencyPerInstance);
         InstanceMsCost = instanceSecondCost.Nanos / 1000.0;
         SlotMsCost = InstanceMsCost / (endpoint.Lane == Lane.Serverless ? 1 : perInstance);
         MaxServiceMs = (long)(endpoint.MaxServiceSeconds * 1000);
-        _withinLimit = [.. Enumerable.Range(0, SizeClass.Count).Select(size => latency.Service(size).ProbabilityWithin(MaxServiceMs))];
+        _withinLimit = withinLimit ?? [.. Enumerable.Range(0, SizeClass.Count).Select(size => latency.Service(size).ProbabilityWithin(MaxServiceMs))];
 
         // Without a status nothing has been heard of the endpoint yet: the fewest instances the operator keeps are assumed.
         InService = status?.InService ?? endpoint.MinInstances;
@@ -69,6 +73,9 @@ public sealed class Candidate
 
     /// <summary>The lane.</summary>
     public Lane Lane => Endpoint.Lane;
+
+    /// <summary>The same candidate as its endpoint now stands.</summary>
+    internal Candidate With(EndpointStatus? status) => new(Index, _variant, Endpoint, Tariff, _instanceSecondCost, status, _latency, _withinLimit);
 
     /// <summary>Service time predicted for a size class.</summary>
     public LatencyDistribution Service(int sizeClass) => _latency.Service(sizeClass);

@@ -12,6 +12,9 @@ public readonly record struct CandidateLoad
     /// <summary>Requests of the same or a more urgent class that wait on this silo for a slot.</summary>
     public int Waiting { get; init; }
 
+    /// <summary>Slot-milliseconds that those <see cref="Waiting"/> are expected to take; 0: not known, each is taken to be like the others.</summary>
+    public long WaitingWorkMs { get; init; }
+
     /// <summary>Slots that this silo holds on lease and does not use.</summary>
     public int Available { get; init; }
 
@@ -32,4 +35,7 @@ public readonly record struct CandidateLoad
 
     /// <summary>Batch: members of the open window; 0: not known.</summary>
     public int WindowMembers { get; init; }
+
+    /// <summary>Real-time: slot-milliseconds of the work that waits for slots which are free anyway (<see cref="Queueing.DeferredWork{T}"/>); null: none may wait so.</summary>
+    public long? DeferredWorkMs { get; init; }
 }

@@ -70,6 +70,9 @@ public readonly record struct Decision
     /// </summary>
     public int? Held { get; init; }
 
+    /// <summary>Whether the request is to wait among the deferred work of the chosen endpoint.</summary>
+    public bool IsDeferred { get; init; }
+
     /// <summary>Whether a candidate was chosen.</summary>
     public bool HasRoute => Chosen >= 0;
 }

@@ -44,4 +44,7 @@ public record struct Quote
 
     /// <summary>Utilisation with this request on it: requests in flight or waiting over slots.</summary>
     public double Load { get; internal set; }
+
+    /// <summary>Whether the request would wait among the deferred work of the endpoint, for a slot that is free anyway.</summary>
+    public bool IsDeferred { get; internal set; }
 }

@@ -86,7 +86,15 @@ internal static class Quoter
         // Who waits for a real-time slot is known by the endpoint's queue, with whose turn would come before this one's.
         var waiting = candidate.Lane == Lane.Realtime ? load.Waiting : Math.Max(load.Waiting, backlog);
         var moreIn = candidate.SlotsComing > 0 && candidate.Status!.MoreAt > request.Now ? candidate.Status.MoreAt - request.Now : 0;
+        var reserved = Math.Max(0, candidate.Slots - candidate.SlotsFor(trafficClass));
+        var free = candidate.InService <= 0 ? 0 : Free(candidate, load, inFlight, waiting) - reserved;
         var share = candidate.Lane == Lane.Async ? quote.ServiceMs * candidate.SlotMsCost : 0;
+        if (free <= 0 && MayDefer(options, candidate, request, load))
+        {
+            Defer(ref quote, options, candidate, load.DeferredWorkMs!.Value);
+            return;
+        }
+
         if (candidate.InService <= 0)
         {
             var slots = Math.Max(candidate.SlotsComing, candidate.Endpoint.ConcurrencyPerInstance);
@@ -97,12 +105,10 @@ internal static class Quoter
             return;
         }
 
-        var reserved = Math.Max(0, candidate.Slots - candidate.SlotsFor(trafficClass));
-        var free = Free(candidate, load, inFlight, waiting) - reserved;
         quote.Load = (double)(inFlight + waiting + 1) / candidate.Slots;
         if (free <= 0)
         {
-            Queue(ref quote, candidate, ServingSlots(candidate, load, inFlight, trafficClass), ahead: Math.Min(1 - free, inFlight + waiting), moreIn);
+            Queue(ref quote, candidate, ServingSlots(candidate, load, inFlight, trafficClass), ahead: Math.Min(1 - free, inFlight + waiting), moreIn, load.WaitingWorkMs);
         }
 
         if (candidate.Lane == Lane.Realtime)
@@ -119,6 +125,22 @@ internal static class Quoter
         {
             quote.MarginalCost = share;
         }
+    }
+
+    private static bool MayDefer(RoutingOptions options, Candidate candidate, in RouteRequest request, in CandidateLoad load) =>
+        load.DeferredWorkMs is not null
+        && request.CanDefer
+        && request.Deadline - request.Now - candidate.Overall.Mean >= options.DeferStarts * candidate.ColdStart.Mean;
+
+    /// <summary>Behind all that is deferred already, on the slots that the operator allows; it costs its share of a slot, as far as none is idle meanwhile.</summary>
+    private static void Defer(ref Quote quote, RoutingOptions options, Candidate candidate, long work)
+    {
+        var most = (double)candidate.Endpoint.MaxInstances * Math.Max(1, candidate.Endpoint.ConcurrencyPerInstance);
+        quote.IsDeferred = true;
+        quote.ColdStartMs = candidate.ColdStart.Mean;
+        quote.WaitMs = work / most;
+        quote.Load = 1;
+        quote.MarginalCost = quote.ServiceMs * candidate.SlotMsCost * (1 - options.ValleyShare);
     }
 
     /// <summary>Slots free for one more request; negative by as many as wait. What is held on lease is free whatever the snapshot says.</summary>
@@ -147,14 +169,15 @@ internal static class Quoter
     }
 
     /// <summary>The wait for <paramref name="ahead"/> of the busy slots to come free, sooner if more instances come.</summary>
-    private static void Queue(ref Quote quote, Candidate candidate, double slots, int ahead, long moreIn)
+    private static void Queue(ref Quote quote, Candidate candidate, double slots, int ahead, long moreIn, long work = 0)
     {
         if (ahead <= 0)
         {
             return;
         }
 
-        var service = candidate.Overall.Mean;
+        // Where it is known what those ahead take, that counts, and beside them one slot has to come free.
+        var service = work > 0 ? (work + candidate.Overall.Mean) / ahead : candidate.Overall.Mean;
         var wait = ahead * service / slots;
         if (moreIn > 0 && wait > moreIn)
         {

@@ -105,6 +105,7 @@ public static class Router
                 LongestCallMs = quotes[chosen].LongestCallMs,
                 ProbabilityInTime = quotes[chosen].ProbabilityInTime,
                 LowBudget = budget.LastStep,
+                IsDeferred = quotes[chosen].IsDeferred,
             };
         }
 

@@ -23,4 +23,10 @@ public sealed record RoutingOptions
 
     /// <summary>Measured samples after which the prior has no weight left.</summary>
     public double PriorGoneAtSamples { get; init; } = 200;
+
+    /// <summary>A request whose deadline is at least this many starts of an instance away may wait for a slot that is free anyway: if none comes free, one can still be started, late and more than once.</summary>
+    public double DeferStarts { get; init; } = 4;
+
+    /// <summary>Share of the deferred work that is expected to find slots which are paid for anyway. Work that is put off never costs more than work that is not.</summary>
+    public double ValleyShare { get; init; } = 0.25;
 }

@@ -73,6 +73,15 @@ public sealed class RoutingTable
         return new(snapshot, options, candidates.ToImmutable());
     }
 
+    /// <summary>The same table with its endpoints as they now stand; what is believed of their latency is taken over.</summary>
+    /// <param name="status">Capacity by endpoint.</param>
+    /// <param name="version">The new table's version.</param>
+    public RoutingTable With(ImmutableArray<EndpointStatus> status, long version)
+    {
+        var snapshot = Snapshot with { Status = status, Version = version };
+        return new(snapshot, Options, [.. Candidates.Select(candidate => candidate.With(StatusOf(snapshot, candidate.Endpoint.SlotsName)))]);
+    }
+
     /// <summary>Index of the candidate on <paramref name="endpoint"/>; -1 if there is none.</summary>
     public int IndexOf(EndpointName endpoint) => _byEndpoint.TryGetValue(endpoint, out var index) ? index : -1;
 

@@ -23,6 +23,7 @@ public sealed class World
     private readonly double[] _longest;
     private Request[] _requests = new Request[1024];
     private int[] _free = [];
+    private readonly int[] _missed;
     private int _freeCount;
     private int _used;
     private long _nextStepUs = StepUs;
@@ -32,6 +33,7 @@ public sealed class World
         (Scenario, _policy) = (scenario, policy);
         ModelOf = [.. scenario.Tenants.Select(tenant => IndexOf(scenario, tenant.Model))];
         Tenants = [.. scenario.Tenants.Select(static _ => new TenantTally())];
+        _missed = new int[scenario.Models.Length];
         Timeline = [.. scenario.Models.Select(static _ => new List<LoadPoint>())];
         _longest = [.. scenario.Models.Select(static model => model.Lanes.Max(static lane => lane.MaxServiceSeconds))];
     }
@@ -156,7 +158,11 @@ public sealed class World
     }
 
     /// <summary>A request is given up.</summary>
-    public void Miss(int index) => Forget(index);
+    public void Miss(int index)
+    {
+        _missed[ModelOf[_requests[index].Tenant]]++;
+        Forget(index);
+    }
 
     private PolicyResult Sum(string name, string how)
     {
@@ -185,10 +191,27 @@ public sealed class World
             Utilization = slotUs == 0 ? 0 : (double)busyUs / (double)slotUs,
             ScaleChanges = _pools.Sum(static pool => pool.Members is null ? pool.Changes : 0),
             Lanes = [.. lanes.Select(static (lane, index) => ((Lane)index, lane.Cost, lane.Served))],
+            Pools = [.. _pools.GroupBy(static pool => (pool.ModelIndex, pool.VariantIndex, pool.LaneDefinition.Lane)).Select(static group => Sum(group.Key, [.. group]))],
             TenantCosts = [.. tenants.Select(Money.FromNanos)],
             Tenants = [.. Tenants],
             Timeline = [.. Timeline.Select(static points => points.ToImmutableArray())],
         };
+    }
+
+    private static PoolSum Sum((int Model, int Variant, Lane Lane) key, IReadOnlyList<Pool> pools)
+    {
+        var (cost, billed, slots, busy, served) = (Money.Zero, 0.0, 0.0, 0.0, 0L);
+        foreach (var pool in pools)
+        {
+            var us = key.Lane == Lane.Serverless ? pool.ExecutionUs : (double)pool.InstanceUs;
+            cost += pool.Cost;
+            billed += us;
+            slots += us * pool.Concurrency;
+            busy += pool.BusyUs;
+            served += pool.Served;
+        }
+
+        return new(key.Model, key.Variant, key.Lane, cost, billed / 3.6e9, slots > 0 ? busy / slots : 0, served);
     }
 
     /// <summary>Shares a pool's cost over the tenants by the slot-time they used of it, exactly.</summary>
@@ -293,8 +316,10 @@ public sealed class World
 
             for (var model = 0; model < points.Length; model++)
             {
-                Timeline[model].Add(points[model]);
+                Timeline[model].Add(points[model] with { Missed = _missed[model] });
             }
+
+            Array.Clear(_missed);
         }
     }
 
@@ -338,10 +363,12 @@ public sealed class World
         var tally = Classes[(int)request.Class];
         pool.TenantUs[request.Tenant] += NowUs - request.StartedUs;
         pool.Served++;
+        var isAttained = !request.IsCutOff && NowUs <= request.DeadlineUs && pool.Variant.Quality >= Scenario.Tenants[request.Tenant].MinQuality;
+        _missed[pool.ModelIndex] += isAttained ? 0 : 1;
         if (!request.IsCutOff)
         {
             tally.Latency.Add((NowUs - request.ArrivedUs) / 1000.0);
-            if (NowUs <= request.DeadlineUs && pool.Variant.Quality >= Scenario.Tenants[request.Tenant].MinQuality)
+            if (isAttained)
             {
                 tally.Attained++;
                 tenant.Attained++;

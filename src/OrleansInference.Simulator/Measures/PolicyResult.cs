@@ -30,6 +30,9 @@ public sealed record PolicyResult
     /// <summary>Cost by lane.</summary>
     public required ImmutableArray<(Lane Lane, Money Cost, long Served)> Lanes { get; init; }
 
+    /// <summary>What each variant cost in each lane, and for how much of that it was busy.</summary>
+    public required ImmutableArray<PoolSum> Pools { get; init; }
+
     /// <summary>Cost by tenant, by index: each pool's cost shared by the slot-time that the tenants used of it.</summary>
     public required ImmutableArray<Money> TenantCosts { get; init; }
 
@@ -53,4 +56,15 @@ public sealed record PolicyResult
 /// <param name="Slots">Slots in service.</param>
 /// <param name="InUse">Slots in use.</param>
 /// <param name="Waiting">Requests that wait.</param>
-public readonly record struct LoadPoint(int Slots, int InUse, int Waiting);
+/// <param name="Missed">Requests that were not answered in time during the step.</param>
+public readonly record struct LoadPoint(int Slots, int InUse, int Waiting, int Missed = 0);
+
+/// <summary>What a variant came to in a lane.</summary>
+/// <param name="Model">Index of the model.</param>
+/// <param name="Variant">Index of the variant.</param>
+/// <param name="Lane">The lane.</param>
+/// <param name="Cost">What AWS bills.</param>
+/// <param name="Hours">Billed instance-hours; serverless: hours of executions.</param>
+/// <param name="Utilization">Share of the billed slot-time in which a request was served, 0..1.</param>
+/// <param name="Served">Requests served.</param>
+public readonly record struct PoolSum(int Model, int Variant, Lane Lane, Money Cost, double Hours, double Utilization, long Served);

@@ -1,0 +1,256 @@
+using OrleansInference.Capacity;
+using OrleansInference.Latency;
+using OrleansInference.Queueing;
+using OrleansInference.Simulator.Fleet;
+
+namespace OrleansInference.Simulator.Policies;
+
+/// <summary>An endpoint of the router in the simulated world: its queue, its deferred work, its headroom and its capacity plan, over a pool.</summary>
+internal sealed class RoutedEndpoint
+{
+    private const double FadeMs = 60_000;
+    private const double SlackShare = 0.02;
+    private const int NewSamples = 20;
+    private const int KnownSamples = 200;
+
+    private readonly World _world;
+    private readonly CapacityPlan _plan = new();
+    private readonly Headroom _headroom = new();
+    private readonly List<Ticket<int>> _expired = [];
+    private readonly LatencySeries _latency;
+    private readonly int[] _new = new int[SizeClass.Count];
+    private readonly int[] _known = new int[SizeClass.Count];
+    private EndpointDefinition _definition;
+    private long _ticket;
+    private int _arrivals;
+    private int _urgentArrivals;
+    private int _completions;
+    private int _urgentCompletions;
+    private double _busyMs;
+    private double _arrivedMs;
+    private double _urgentBusyMs;
+    private double _serviceMs;
+    private double _urgentWaitMs;
+    private double _patientWaitMs;
+    private double _meanHigh;
+    private double _meanMedium;
+    private long _meansAt;
+    private int _deferredInUse;
+
+    public RoutedEndpoint(World world, EndpointDefinition definition, Pool? pool, LatencyRecorder recorder)
+    {
+        (_world, _definition, Pool) = (world, definition, pool);
+        _latency = recorder.SeriesOf(definition.Name);
+        _serviceMs = definition.Prior.ServiceP50Seconds * 1000;
+        _plan.Begin(pool?.InService ?? 0);
+    }
+
+    public EndpointDefinition Definition => _definition;
+
+    public Pool? Pool { get; }
+
+    /// <summary>Those who wait for a slot.</summary>
+    public FairQueue<int> Queue { get; } = new(new() { MaxPerClass = 1_000_000, MaxPerTenant = 1_000_000 });
+
+    /// <summary>Those who wait for a slot that is free anyway.</summary>
+    public DeferredWork<int> Deferred { get; } = new();
+
+    public int Waiting => Queue.Count + Deferred.Count;
+
+    public int HeadroomSlots { get; private set; }
+
+    /// <summary>How much dearer what finds no slot here is served elsewhere; 0 if nowhere.</summary>
+    public double SpillRatio { get; init; }
+
+    /// <summary>Price of a slot, in nano-dollars a millisecond.</summary>
+    public double SlotMsCost { get; init; }
+
+    /// <summary>Counts a request that was sent here; one that is deferred is not counted.</summary>
+    public void Count(TrafficClass trafficClass, double slackMs, double serviceMs)
+    {
+        _arrivals++;
+        _arrivedMs += serviceMs;
+        if (trafficClass == TrafficClass.High)
+        {
+            _urgentArrivals++;
+            _urgentWaitMs += SlackShare * (Math.Max(0, slackMs) - _urgentWaitMs);
+        }
+        else
+        {
+            _patientWaitMs += SlackShare * (Math.Max(0, slackMs) - _patientWaitMs);
+        }
+    }
+
+    /// <summary>Counts a request that is served elsewhere, and would have been cheaper here had there been a slot.</summary>
+    public void Wants(TrafficClass trafficClass, double serviceMs)
+    {
+        _arrivals++;
+        _arrivedMs += serviceMs;
+        _completions++;
+        _busyMs += serviceMs;
+        if (trafficClass == TrafficClass.High)
+        {
+            _urgentArrivals++;
+            _urgentCompletions++;
+            _urgentBusyMs += serviceMs;
+        }
+    }
+
+    /// <summary>Whether a request of a class may begin at once.</summary>
+    public bool HasSlot(TrafficClass trafficClass) =>
+        Pool!.InUse < (trafficClass == TrafficClass.High ? Pool.Slots : Math.Min(Pool.Slots, Math.Max(1, Pool.Slots - HeadroomSlots)))
+        && !WaitsUpTo(trafficClass);
+
+    /// <summary>Lets a request wait in line; false if it could not be in time.</summary>
+    public bool TryWait(int request, TenantId tenant, TrafficClass trafficClass, long lastMs, int serviceMs)
+    {
+        var more = Pool!.Coming * Pool.Concurrency;
+        Queue.SetCapacity(Pool.Slots, HeadroomSlots, _serviceMs, more, more == 0 ? 0 : Math.Max(0, (Pool.NextAtUs - _world.NowUs) / 1000));
+        return Queue.TryEnqueue(
+            new() { Id = ++_ticket, Tenant = tenant, Class = trafficClass, Deadline = lastMs, ServiceMs = serviceMs, Holder = request },
+            Pool.InUse,
+            _world.NowMs).Verdict == EnqueueVerdict.Queued;
+    }
+
+    /// <summary>The next request in line that may have a slot; false if there is none.</summary>
+    public bool TryNext(out int request)
+    {
+        if (Queue.Count == 0)
+        {
+            request = -1;
+            return false;
+        }
+
+        Queue.SetCapacity(Pool!.Slots, HeadroomSlots, _serviceMs);
+        var has = Queue.TryDequeue(Pool.InUse, _world.NowMs, _expired, out var ticket);
+        foreach (var late in _expired)
+        {
+            _world.Miss(late.Holder);
+        }
+
+        _expired.Clear();
+        request = ticket.Holder;
+        return has;
+    }
+
+    /// <summary>A deferred request begins here.</summary>
+    public void DeferredBegins() => _deferredInUse++;
+
+    /// <summary>A call ended.</summary>
+    public void Ended(in Request request, int sizeClass, bool wasDeferred)
+    {
+        var took = (_world.NowUs - request.StartedUs) / 1000.0;
+        _latency.Record(LatencyPhase.Service, sizeClass, took);
+        HasNews |= ++_new[sizeClass] >= NewSamples && _known[sizeClass] < KnownSamples;
+        _serviceMs += 0.01 * (took - _serviceMs);
+        if (wasDeferred)
+        {
+            _deferredInUse--;
+            return;
+        }
+
+        _completions++;
+        _busyMs += took;
+        if (request.Class == TrafficClass.High)
+        {
+            _urgentCompletions++;
+            _urgentBusyMs += took;
+        }
+    }
+
+    /// <summary>Looks at what is going on, and changes the instances if that is due.</summary>
+    public void Poll(bool isClosing)
+    {
+        if (Pool is null || _definition.Lane is not (Lane.Realtime or Lane.Async))
+        {
+            return;
+        }
+
+        var now = _world.NowMs;
+        var high = Pool.InUseBy(TrafficClass.High);
+        _headroom.Observe(now, high + Queue.CountOf(TrafficClass.High));
+        HeadroomSlots = _headroom.Slots(Pool.Slots, _serviceMs, _urgentWaitMs / 2);
+        var fade = _meansAt == 0 ? 0 : Math.Exp((_meansAt - now) / FadeMs);
+        _meanHigh = (_meanHigh * fade) + (high * (1 - fade));
+        _meanMedium = (_meanMedium * fade) + (Pool.InUseBy(TrafficClass.Medium) * (1 - fade));
+        _meansAt = now;
+        var decision = _plan.Observe(
+            isClosing ? _definition with { MinInstances = 0 } : _definition,
+            new()
+            {
+                Now = now,
+                InService = Math.Min(Pool.InService, Pool.Wanted),
+                Reported = Pool.Wanted,
+                InFlight = Pool.InUse - _deferredInUse,
+                Waiting = Queue.Count,
+                Arrivals = _arrivals,
+                Completions = _completions,
+                BusyMs = (long)_busyMs,
+                ArrivedWorkMs = _arrivedMs,
+                WaitingWorkMs = WaitingWorkMs(TrafficClass.Low),
+                UrgentArrivals = _urgentArrivals,
+                UrgentCompletions = _urgentCompletions,
+                UrgentBusyMs = (long)_urgentBusyMs,
+                UrgentWaitMs = _urgentWaitMs,
+                PatientWaitMs = _patientWaitMs,
+                DeferredSlots = Deferred.SlotsNeeded(now, (long)((2000 * _definition.Prior.ColdStartSeconds) + 60_000)),
+                SpillRatio = SpillRatio,
+            });
+        (_arrivals, _urgentArrivals, _completions, _urgentCompletions, _busyMs, _urgentBusyMs, _arrivedMs) = (0, 0, 0, 0, 0, 0, 0);
+        _world.Want(Pool, decision.Desired);
+    }
+
+    public EndpointStatus Status(long version) => new()
+    {
+        Endpoint = _definition.Name,
+        InService = Pool is null ? 0 : Math.Min(Pool.InService, Pool.Wanted),
+        Desired = Pool?.Wanted ?? 0,
+        Slots = Pool?.Slots ?? 0,
+        InFlight = 0,
+        Backlog = 0,
+        MoreAt = Pool is null || Pool.NextAtUs == long.MaxValue ? 0 : World.ToMs(Pool.NextAtUs),
+        Version = version,
+        Headroom = _definition.Lane == Lane.Realtime ? HeadroomSlots : null,
+        MeanHigh = _meanHigh,
+        MeanMedium = _meanMedium,
+    };
+
+    /// <summary>What those who wait in a class and the more urgent ones are expected to take.</summary>
+    public long WaitingWorkMs(TrafficClass trafficClass)
+    {
+        var work = 0L;
+        for (var i = 0; i <= (int)trafficClass; i++)
+        {
+            work += Queue.WorkOf((TrafficClass)i);
+        }
+
+        return work;
+    }
+
+    /// <summary>Whether so much has been measured of requests of which little was known that it should be told.</summary>
+    public bool HasNews { get; private set; }
+
+    /// <summary>What was measured has been told.</summary>
+    public void Told()
+    {
+        HasNews = false;
+        for (var i = 0; i < _known.Length; i++)
+        {
+            _known[i] = (int)(0.7 * (_known[i] + _new[i]));
+            _new[i] = 0;
+        }
+    }
+
+    private bool WaitsUpTo(TrafficClass trafficClass)
+    {
+        for (var i = 0; i <= (int)trafficClass; i++)
+        {
+            if (Queue.CountOf((TrafficClass)i) > 0)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+}

@@ -1,0 +1,308 @@
+using System.Collections.Immutable;
+using OrleansInference.Latency;
+using OrleansInference.Routing;
+using OrleansInference.Simulator.Fleet;
+using OrleansInference.Simulator.Scenarios;
+
+namespace OrleansInference.Simulator.Policies;
+
+/// <summary>A model of the router in the simulated world: decides each request, hands out slots, and keeps its statistics.</summary>
+internal sealed class RoutedModel
+{
+    private const long MostPublishMs = 600_000;
+    private const int BytesPerToken = 4;
+    private const int DeferredBit = 1 << 8;
+
+    private readonly World _world;
+    private readonly LatencyRecorder _recorder = new(1);
+    private readonly LatencyStatistics _statistics = new();
+    private readonly ModelConfiguration _configuration;
+    private readonly CandidateLoad[] _loads;
+    private readonly Quote[] _quotes;
+    private readonly TenantRouting[] _tenants;
+    private readonly TenantId[] _tenantIds;
+    private readonly double[] _minQuality;
+    private readonly bool _defers;
+    private RoutingTable _table;
+    private long _sequence;
+    private long _version;
+    private long _publishAt;
+    private bool _isStale;
+    private bool _isClosing;
+
+    public RoutedModel(World world, int index, RoutedOptions options)
+    {
+        (_world, _defers) = (world, options.ValleyFilling);
+        var model = world.Scenario.Models[index];
+        _configuration = ScenarioCatalog.ConfigurationOf(model, (variant, lane) => lane != Lane.Batch && (!options.FullOnly || variant == model.Full));
+        var endpoints = new List<RoutedEndpoint>();
+        foreach (var variant in _configuration.Model!.Variants)
+        {
+            foreach (var endpoint in variant.Endpoints)
+            {
+                var at = IndexOf(model, variant.Name.Value);
+                var pool = world.AddPool(index, at, model.LaneOf(endpoint.Lane)!, endpoint.Lane is Lane.Realtime or Lane.Async ? endpoint.MinInstances : 0);
+                var build = model.Variants[at];
+                endpoints.Add(new(world, endpoint, pool, _recorder)
+                {
+                    SlotMsCost = build.PricePerHour.Nanos / 3_600_000.0 / build.Concurrency,
+                    SpillRatio = endpoint.Lane != Lane.Realtime ? 0 : SpillRatio(model, at, options.FullOnly),
+                });
+            }
+        }
+
+        Endpoints = [.. endpoints];
+        _loads = new CandidateLoad[Endpoints.Length];
+        _quotes = new Quote[Endpoints.Length];
+        _tenants = [.. world.Scenario.Tenants.Select(static tenant => new TenantRouting { BestEffort = tenant.Class == TrafficClass.High, LowBudget = [] })];
+        _tenantIds = [.. world.Scenario.Tenants.Select(static tenant => new TenantId(ScenarioCatalog.NameOf(tenant.Tenant)))];
+        _minQuality = [.. world.Scenario.Tenants.Select(static tenant => tenant.MinQuality)];
+        _table = Build();
+    }
+
+    public ImmutableArray<RoutedEndpoint> Endpoints { get; }
+
+    /// <summary>Decides a request and sends it on its way.</summary>
+    public void Arrived(int index)
+    {
+        if (_isStale)
+        {
+            Refresh();
+        }
+
+        ref var request = ref _world.Requests[index];
+        var now = _world.NowMs;
+        var route = new RouteRequest
+        {
+            Now = now,
+            Deadline = World.ToMs(request.DeadlineUs),
+            Class = request.Class,
+            PayloadBytes = (long)request.InputTokens * BytesPerToken,
+            InputTokens = request.InputTokens,
+            MaxOutputTokens = request.OutputTokens,
+            MinQuality = _minQuality[request.Tenant],
+            CanDefer = request.Class != TrafficClass.High,
+            Seed = (ulong)request.Number,
+        };
+        for (var attempt = 0; attempt < 2; attempt++)
+        {
+            Load(request.Class);
+            var decision = Router.Decide(_table, route, _tenants[request.Tenant], _loads, _quotes);
+            if (!decision.HasRoute)
+            {
+                break;
+            }
+
+            if (TrySend(index, ref request, decision, route.Deadline - now))
+            {
+                return;
+            }
+
+            route = route with { Excluded = route.Excluded | (1UL << decision.Chosen), Attempt = 1 };
+        }
+
+        _world.Miss(index);
+    }
+
+    /// <summary>A call ended: its slot goes to who is next.</summary>
+    public void Ended(in Request request, RoutedEndpoint endpoint)
+    {
+        endpoint.Ended(request, request.Mark & (DeferredBit - 1), (request.Mark & DeferredBit) != 0);
+        HandOut(endpoint);
+    }
+
+    public void CapacityChanged(RoutedEndpoint endpoint)
+    {
+        _isStale = true;
+        HandOut(endpoint);
+    }
+
+    public void Poll()
+    {
+        var now = _world.NowMs;
+        foreach (var endpoint in Endpoints)
+        {
+            endpoint.Poll(_isClosing);
+            HandOut(endpoint);
+        }
+
+        _isStale = true;
+        if (now >= _publishAt || Endpoints.Any(static endpoint => endpoint.HasNews))
+        {
+            _publishAt = now + MostPublishMs;
+            foreach (var endpoint in Endpoints)
+            {
+                endpoint.Told();
+            }
+
+            _statistics.Merge(new() { Holder = "one", Sequence = ++_sequence, Deltas = _recorder.Drain() }, now);
+            _table = Build();
+        }
+    }
+
+    public void Close() => _isClosing = true;
+
+    private bool TrySend(int index, ref Request request, in Decision decision, long slackMs)
+    {
+        var endpoint = Endpoints[decision.Chosen];
+        ref readonly var quote = ref _quotes[decision.Chosen];
+        request.Mark = decision.SizeClass;
+        var serviceMs = (int)Math.Clamp(quote.ServiceMs, 1, int.MaxValue);
+        if (decision.IsDeferred)
+        {
+            request.Mark |= DeferredBit;
+            endpoint.Deferred.Add(index, World.ToMs(request.DeadlineUs) - serviceMs, serviceMs, _world.NowMs);
+            return true;
+        }
+
+        endpoint.Count(request.Class, slackMs - quote.ServiceMs, quote.ServiceMs);
+        TellWanted(decision.Chosen, request.Class);
+        if (endpoint.HasSlot(request.Class))
+        {
+            _world.Start(index, endpoint.Pool!);
+            return true;
+        }
+
+        return endpoint.TryWait(index, _tenantIds[request.Tenant], request.Class, World.ToMs(request.DeadlineUs) - serviceMs, serviceMs);
+    }
+
+    /// <summary>Tells the endpoints that would have been cheaper, had they had a slot.</summary>
+    private void TellWanted(int chosen, TrafficClass trafficClass)
+    {
+        for (var i = 0; i < Endpoints.Length; i++)
+        {
+            ref readonly var quote = ref _quotes[i];
+            if (i != chosen
+                && Endpoints[i].SpillRatio > 0
+                && quote.Dropped is DropReason.CostsMore or DropReason.Deadline
+                && quote.ServiceMs > 0
+                && quote.ServiceMs * Endpoints[i].SlotMsCost < _quotes[chosen].MarginalCost)
+            {
+                Endpoints[i].Wants(trafficClass, quote.ServiceMs);
+            }
+        }
+    }
+
+    private void HandOut(RoutedEndpoint endpoint)
+    {
+        var pool = endpoint.Pool!;
+        while (pool.InUse < pool.Slots)
+        {
+            if (endpoint.TryNext(out var next))
+            {
+                _world.Start(next, pool);
+            }
+            else if (endpoint.Queue.Count > 0 || !endpoint.HasSlot(TrafficClass.Low) || !TryDeferred(endpoint))
+            {
+                break;
+            }
+        }
+    }
+
+    /// <summary>Begins a deferred request on a free slot: the endpoint's own, or one of a lesser variant.</summary>
+    private bool TryDeferred(RoutedEndpoint endpoint)
+    {
+        foreach (var other in Endpoints)
+        {
+            if (other.Deferred.Count == 0 || (other != endpoint && (endpoint.Deferred.Count > 0 || endpoint.Pool!.Variant.Quality < other.Pool!.Variant.Quality)))
+            {
+                continue;
+            }
+
+            other.Deferred.TryTake(out var request, out var last);
+            if (last < _world.NowMs - 1000)
+            {
+                _world.Miss(request);
+                return true;
+            }
+
+            endpoint.DeferredBegins();
+            _world.Start(request, endpoint.Pool!);
+            return true;
+        }
+
+        return false;
+    }
+
+    private void Load(TrafficClass trafficClass)
+    {
+        for (var i = 0; i < Endpoints.Length; i++)
+        {
+            var endpoint = Endpoints[i];
+            var pool = endpoint.Pool!;
+            var (waiting, urgent) = (0, 0);
+            for (var other = 0; other <= (int)trafficClass; other++)
+            {
+                waiting += endpoint.Queue.CountOf((TrafficClass)other);
+                urgent += other < (int)trafficClass ? pool.InUseBy((TrafficClass)other) : 0;
+            }
+
+            _loads[i] = new()
+            {
+                InFlight = pool.InUse,
+                InFlightUrgent = urgent,
+                Waiting = waiting,
+                WaitingWorkMs = waiting > 0 ? endpoint.WaitingWorkMs(trafficClass) : 0,
+                WarmEnvironments = endpoint.Definition.Lane == Lane.Serverless ? pool.WarmIdle(_world.NowUs) : 0,
+                DeferredWorkMs = _defers && endpoint.Definition.Lane == Lane.Realtime ? endpoint.Deferred.WorkMs : null,
+            };
+        }
+    }
+
+    /// <summary>The cheapest price elsewhere of what a slot of a variant's instances does, over that slot's: serverless, or the full variant.</summary>
+    private static double SpillRatio(ScenarioModel model, int variant, bool fullOnly)
+    {
+        var build = model.Variants[variant];
+        var own = SecondsOf(build) * build.PricePerHour.Nanos / 3600.0 / build.Concurrency;
+        var least = double.PositiveInfinity;
+        if (model.LaneOf(Lane.Serverless) is { } serverless)
+        {
+            least = SecondsOf(build) / serverless.SpeedFactor * serverless.PricePerGbSecond.Nanos * serverless.MemoryMb / 1024.0;
+        }
+
+        if (variant != model.Full && !fullOnly)
+        {
+            var full = model.Variants[model.Full];
+            least = Math.Min(least, SecondsOf(full) * full.PricePerHour.Nanos / 3600.0 / full.Concurrency);
+        }
+
+        return double.IsFinite(least) && own > 0 ? least / own : 0;
+    }
+
+    private static double SecondsOf(ScenarioVariant variant) => variant.UnloadedSeconds(500, 150);
+
+    private void Refresh()
+    {
+        _isStale = false;
+        _table = _table.With(Statuses(), ++_version);
+    }
+
+    private RoutingTable Build()
+    {
+        _isStale = false;
+        return RoutingTable.Build(new()
+        {
+            Model = _configuration.Model!,
+            Version = ++_version,
+            InstanceSecondCosts = _configuration.InstanceSecondCosts,
+            Status = Statuses(),
+            Latency = _statistics.Publish(_world.NowMs),
+            TargetProbability = _configuration.TargetProbability,
+        });
+    }
+
+    private ImmutableArray<EndpointStatus> Statuses() => [.. Endpoints.Select(endpoint => endpoint.Status(_version))];
+
+    private static int IndexOf(ScenarioModel model, string name)
+    {
+        for (var i = 0; i < model.Variants.Length; i++)
+        {
+            if (ScenarioCatalog.NameOf(model.Variants[i].Name) == name)
+            {
+                return i;
+            }
+        }
+
+        throw new InvalidOperationException($"There is no variant '{name}'.");
+    }
+}

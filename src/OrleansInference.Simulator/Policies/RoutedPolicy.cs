@@ -1,0 +1,88 @@
+using OrleansInference.Simulator.Fleet;
+
+namespace OrleansInference.Simulator.Policies;
+
+/// <summary>The router itself: the objects that run in production, driven in virtual time.</summary>
+public sealed class RoutedPolicy(RoutedOptions options) : IFleetPolicy
+{
+    /// <summary>How often endpoints are looked at, in microseconds: as their grains do.</summary>
+    private const long PollUs = 5_000_000;
+
+    private readonly List<RoutedModel> _models = [];
+    private World _world = null!;
+    private RoutedEndpoint[] _byPool = [];
+
+    /// <inheritdoc/>
+    public string Name => options.Name;
+
+    /// <inheritdoc/>
+    public void Begin(World world)
+    {
+        ArgumentNullException.ThrowIfNull(world);
+        _world = world;
+        for (var i = 0; i < world.Scenario.Models.Length; i++)
+        {
+            _models.Add(new(world, i, options));
+        }
+
+        _byPool = new RoutedEndpoint[world.Pools.Count];
+        foreach (var endpoint in _models.SelectMany(static model => model.Endpoints))
+        {
+            if (endpoint.Pool is { } pool)
+            {
+                _byPool[pool.Index] = endpoint;
+            }
+        }
+
+        world.At(PollUs, 0);
+    }
+
+    /// <inheritdoc/>
+    public void Arrived(int request) => _models[_world.ModelOf[_world.Requests[request].Tenant]].Arrived(request);
+
+    /// <inheritdoc/>
+    public void Ended(in Request request, Pool pool)
+    {
+        ArgumentNullException.ThrowIfNull(pool);
+        _models[pool.ModelIndex].Ended(request, _byPool[pool.Index]);
+    }
+
+    /// <inheritdoc/>
+    public void CameIntoService(Pool pool)
+    {
+        ArgumentNullException.ThrowIfNull(pool);
+        _models[pool.ModelIndex].CapacityChanged(_byPool[pool.Index]);
+    }
+
+    /// <inheritdoc/>
+    public void JobEnded(Pool job)
+    {
+    }
+
+    /// <inheritdoc/>
+    public void Due(int timer)
+    {
+        foreach (var model in _models)
+        {
+            model.Poll();
+        }
+
+        _world.At(_world.NowUs + PollUs, 0);
+    }
+
+    /// <inheritdoc/>
+    public void Closing()
+    {
+        foreach (var model in _models)
+        {
+            model.Close();
+        }
+    }
+
+    /// <inheritdoc/>
+    public int WaitingFor(Pool pool)
+    {
+        ArgumentNullException.ThrowIfNull(pool);
+        return pool.Index < _byPool.Length && _byPool[pool.Index] is { } endpoint ? endpoint.Waiting : 0;
+    }
+}

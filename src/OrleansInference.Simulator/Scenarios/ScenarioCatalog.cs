@@ -1,0 +1,78 @@
+using System.Collections.Immutable;
+using OrleansInference.Pricing;
+
+namespace OrleansInference.Simulator.Scenarios;
+
+/// <summary>A scenario's models as the router's catalog describes them.</summary>
+public static class ScenarioCatalog
+{
+    // What an operator would write down before anything was measured: a request of middling length, and one of the longest.
+    private const int UsualInput = 500;
+    private const int UsualOutput = 150;
+    private const int LongInput = 4000;
+    private const int LongOutput = 1000;
+
+    /// <summary>The most output tokens that a request may declare.</summary>
+    public const int MaxOutputTokens = 16_384;
+
+    /// <summary>A model's configuration, prices filled in.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="isUsed">Which variants in which lanes are described.</param>
+    public static ModelConfiguration ConfigurationOf(ScenarioModel model, Func<int, Lane, bool> isUsed)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(isUsed);
+        var variants = ImmutableArray.CreateBuilder<VariantDefinition>();
+        for (var i = 0; i < model.Variants.Length; i++)
+        {
+            var index = i;
+            var endpoints = model.Lanes.Where(lane => isUsed(index, lane.Lane)).Select(lane => EndpointOf(model, index, lane)).ToImmutableArray();
+            if (!endpoints.IsEmpty)
+            {
+                variants.Add(new() { Name = new(NameOf(model.Variants[i].Name)), Quality = model.Variants[i].Quality, Endpoints = endpoints });
+            }
+        }
+
+        var isSized = model.Variants.Any(static variant => variant.DecodeTokensPerSecond is not null);
+        return CatalogPricing.Resolve(new()
+        {
+            Models = [new() { Name = new(NameOf(model.Model)), Variants = variants.ToImmutable(), MaxOutputTokens = isSized ? MaxOutputTokens : 1 }],
+            InstancePrices = model.Variants.Where(static variant => variant.InstanceType.Length > 0).DistinctBy(static variant => variant.InstanceType).ToImmutableDictionary(static variant => variant.InstanceType, static variant => variant.PricePerHour),
+            ServerlessPerGigabyteSecond = model.LaneOf(Lane.Serverless)?.PricePerGbSecond ?? Money.Zero,
+            ServerlessPerGigabyteTransferred = Money.Zero,
+        })[0];
+    }
+
+    /// <summary>A name that the catalog allows: what it does not is a hyphen.</summary>
+    public static string NameOf(string text)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        var name = string.Concat(text.Select(static letter => char.IsAsciiLetterOrDigit(letter) ? letter : '-')).Trim('-');
+        return name.Length == 0 ? "x" : name[..Math.Min(name.Length, NameRule.MaxLength)].TrimEnd('-');
+    }
+
+    private static EndpointDefinition EndpointOf(ScenarioModel model, int index, ScenarioLane lane)
+    {
+        var variant = model.Variants[index];
+        var isServerless = lane.Lane == Lane.Serverless;
+        var start = lane.Lane switch { Lane.Serverless => lane.ColdStartSeconds, Lane.Batch => lane.StartSeconds, _ => lane.ProvisionSeconds };
+        return new()
+        {
+            Name = new(NameOf($"{model.Model}-{variant.Name}-{lane.Lane}")),
+            Lane = lane.Lane,
+            InstanceType = isServerless ? "" : variant.InstanceType,
+            ConcurrencyPerInstance = isServerless ? 1 : variant.Concurrency,
+            MinInstances = lane.Lane is Lane.Realtime or Lane.Async && index == model.Full ? lane.MinInstances : 0,
+            MaxInstances = lane.Lane switch { Lane.Serverless => lane.MaxConcurrency, Lane.Batch => lane.MaxInstancesPerJob, _ => lane.MaxInstances },
+            MemoryMb = lane.MemoryMb,
+            MaxPayloadBytes = lane.MaxPayloadBytes,
+            MaxServiceSeconds = lane.MaxServiceSeconds,
+            Prior = new()
+            {
+                ServiceP50Seconds = variant.UnloadedSeconds(UsualInput, UsualOutput) / lane.SpeedFactor,
+                ServiceP99Seconds = variant.UnloadedSeconds(LongInput, LongOutput) / lane.SpeedFactor,
+                ColdStartSeconds = start,
+            },
+        };
+    }
+}
