@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using OrleansInference.Simulator.Decisions;
 using OrleansInference.Simulator.Measures;
 using OrleansInference.Simulator.Scenarios;
 using OrleansInference.Simulator.Traces;
@@ -27,9 +28,9 @@ public sealed class World
     private int _used;
     private long _nextStepUs = StepUs;
 
-    private World(Scenario scenario, IFleetPolicy policy)
+    private World(Scenario scenario, IFleetPolicy policy, IDecisionLog? log)
     {
-        (Scenario, _policy) = (scenario, policy);
+        (Scenario, _policy, Log) = (scenario, policy, log);
         ModelOf = [.. scenario.Tenants.Select(tenant => IndexOf(scenario, tenant.Model))];
         Tenants = [.. scenario.Tenants.Select(static _ => new TenantTally())];
         Timeline = [.. scenario.Models.Select(static _ => new List<LoadPoint>())];
@@ -38,6 +39,9 @@ public sealed class World
 
     /// <summary>The scenario.</summary>
     public Scenario Scenario { get; }
+
+    /// <summary>Told what becomes of each request; null if nobody asks.</summary>
+    public IDecisionLog? Log { get; }
 
     /// <summary>Microseconds since the beginning.</summary>
     public long NowUs { get; private set; }
@@ -74,11 +78,12 @@ public sealed class World
     /// <param name="policy">The policy; it is used for nothing else.</param>
     /// <param name="how">How it was tuned.</param>
     /// <param name="progress">Told the share, 0..1, that is done.</param>
+    /// <param name="log">Told what becomes of each request; null if nobody asks.</param>
     /// <param name="cancellationToken">Ends the run.</param>
-    public static PolicyResult Measure(Scenario scenario, IFleetPolicy policy, string how = "", Action<double>? progress = null, CancellationToken cancellationToken = default)
+    public static PolicyResult Measure(Scenario scenario, IFleetPolicy policy, string how = "", Action<double>? progress = null, IDecisionLog? log = null, CancellationToken cancellationToken = default)
     {
         var began = System.Diagnostics.Stopwatch.GetTimestamp();
-        var world = Run(scenario, policy, progress, cancellationToken);
+        var world = Run(scenario, policy, progress, log, cancellationToken);
         return world.Sum(policy.Name, how) with { WallSeconds = System.Diagnostics.Stopwatch.GetElapsedTime(began).TotalSeconds };
     }
 
@@ -86,12 +91,13 @@ public sealed class World
     /// <param name="scenario">The scenario.</param>
     /// <param name="policy">The policy; it is used for nothing else.</param>
     /// <param name="progress">Told the share, 0..1, that is done.</param>
+    /// <param name="log">Told what becomes of each request; null if nobody asks.</param>
     /// <param name="cancellationToken">Ends the run.</param>
-    public static World Run(Scenario scenario, IFleetPolicy policy, Action<double>? progress = null, CancellationToken cancellationToken = default)
+    public static World Run(Scenario scenario, IFleetPolicy policy, Action<double>? progress = null, IDecisionLog? log = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(scenario);
         ArgumentNullException.ThrowIfNull(policy);
-        var world = new World(scenario, policy);
+        var world = new World(scenario, policy, log);
         policy.Begin(world);
         using var arrivals = TraceReader.Open(scenario);
         world.Run(arrivals, progress, cancellationToken);
@@ -156,7 +162,11 @@ public sealed class World
     }
 
     /// <summary>A request is given up.</summary>
-    public void Miss(int index) => Forget(index);
+    public void Miss(int index)
+    {
+        Log?.Missed(_requests[index], NowUs);
+        Forget(index);
+    }
 
     private PolicyResult Sum(string name, string how)
     {
@@ -303,10 +313,12 @@ public sealed class World
         var tenant = Scenario.Tenants[arrival.Tenant];
         var model = Scenario.Models[ModelOf[arrival.Tenant]];
         var unloaded = model.Variants[model.Full].UnloadedSeconds(arrival.InputTokens, arrival.OutputTokens);
+        var deadline = arrival.AtUs + (long)((Scenario.Classes[(int)tenant.Class].SlackSeconds + (1.5 * unloaded)) * 1e6);
         var tally = Classes[(int)tenant.Class];
         if (unloaded > _longest[ModelOf[arrival.Tenant]])
         {
             tally.Infeasible++;
+            Log?.Infeasible(number, arrival, deadline);
             return;
         }
 
@@ -317,7 +329,7 @@ public sealed class World
         _requests[index] = new()
         {
             ArrivedUs = arrival.AtUs,
-            DeadlineUs = arrival.AtUs + (long)((Scenario.Classes[(int)tenant.Class].SlackSeconds + (1.5 * unloaded)) * 1e6),
+            DeadlineUs = deadline,
             Number = number,
             Tenant = arrival.Tenant,
             InputTokens = arrival.InputTokens,
@@ -348,6 +360,7 @@ public sealed class World
             }
         }
 
+        Log?.Ended(request, pool, NowUs);
         Forget(index);
         if (pool.Members is { } members)
         {
