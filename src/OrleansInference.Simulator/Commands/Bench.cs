@@ -23,7 +23,4 @@ internal sealed record Bench
 
     /// <summary>What no policy can be cheaper than; null where that is not known.</summary>
     public Func<Scenario, Action<double>, CancellationToken, Money>? LowerBound { get; init; }
-
-    /// <summary>How a policy was tuned; empty if it was not.</summary>
-    public Func<IFleetPolicy, string> How { get; init; } = static _ => "";
 }

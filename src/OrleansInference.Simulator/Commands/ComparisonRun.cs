@@ -73,7 +73,7 @@ internal sealed class ComparisonRun
         var policy = choice.Make(scenario);
         cancellationToken.ThrowIfCancellationRequested();
         stage.Begin();
-        var result = World.Measure(scenario, policy, bench.How(policy), stage.Reach, log?.Invoke(), cancellationToken);
+        var result = World.Measure(scenario, policy, policy.How, stage.Reach, log?.Invoke(), cancellationToken);
         cancellationToken.ThrowIfCancellationRequested();
         return result with { Name = choice.Name };
     }

@@ -6,7 +6,6 @@ using System.Text.Json.Serialization;
 using OrleansInference.Simulator.Fleet;
 using OrleansInference.Simulator.Scenarios;
 using OrleansInference.Simulator.Traces;
-using Request = OrleansInference.Simulator.Fleet.Request;
 
 namespace OrleansInference.Simulator.Decisions;
 

@@ -1,6 +1,5 @@
 using OrleansInference.Simulator.Fleet;
 using OrleansInference.Simulator.Traces;
-using Request = OrleansInference.Simulator.Fleet.Request;
 
 namespace OrleansInference.Simulator.Decisions;
 

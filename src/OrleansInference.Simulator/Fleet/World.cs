@@ -28,9 +28,9 @@ public sealed class World
     private int _used;
     private long _nextStepUs = StepUs;
 
-    private World(Scenario scenario, IFleetPolicy policy, IDecisionLog? log)
+    private World(Scenario scenario, IFleetPolicy policy)
     {
-        (Scenario, _policy, Log) = (scenario, policy, log);
+        (Scenario, _policy) = (scenario, policy);
         ModelOf = [.. scenario.Tenants.Select(tenant => IndexOf(scenario, tenant.Model))];
         Tenants = [.. scenario.Tenants.Select(static _ => new TenantTally())];
         Timeline = [.. scenario.Models.Select(static _ => new List<LoadPoint>())];
@@ -41,7 +41,7 @@ public sealed class World
     public Scenario Scenario { get; }
 
     /// <summary>Told what becomes of each request; null if nobody asks.</summary>
-    public IDecisionLog? Log { get; }
+    public IDecisionLog? Log { get; private init; }
 
     /// <summary>Microseconds since the beginning.</summary>
     public long NowUs { get; private set; }
@@ -82,8 +82,13 @@ public sealed class World
     /// <param name="cancellationToken">Ends the run.</param>
     public static PolicyResult Measure(Scenario scenario, IFleetPolicy policy, string how = "", Action<double>? progress = null, IDecisionLog? log = null, CancellationToken cancellationToken = default)
     {
+        ArgumentNullException.ThrowIfNull(scenario);
+        ArgumentNullException.ThrowIfNull(policy);
         var began = System.Diagnostics.Stopwatch.GetTimestamp();
-        var world = Run(scenario, policy, progress, log, cancellationToken);
+        using var arrivals = TraceReader.Open(scenario);
+        var world = new World(scenario, policy) { Log = log };
+        policy.Begin(world);
+        world.Run(arrivals, progress, cancellationToken);
         return world.Sum(policy.Name, how) with { WallSeconds = System.Diagnostics.Stopwatch.GetElapsedTime(began).TotalSeconds };
     }
 
@@ -91,13 +96,12 @@ public sealed class World
     /// <param name="scenario">The scenario.</param>
     /// <param name="policy">The policy; it is used for nothing else.</param>
     /// <param name="progress">Told the share, 0..1, that is done.</param>
-    /// <param name="log">Told what becomes of each request; null if nobody asks.</param>
     /// <param name="cancellationToken">Ends the run.</param>
-    public static World Run(Scenario scenario, IFleetPolicy policy, Action<double>? progress = null, IDecisionLog? log = null, CancellationToken cancellationToken = default)
+    public static World Run(Scenario scenario, IFleetPolicy policy, Action<double>? progress = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(scenario);
         ArgumentNullException.ThrowIfNull(policy);
-        var world = new World(scenario, policy, log);
+        var world = new World(scenario, policy);
         policy.Begin(world);
         using var arrivals = TraceReader.Open(scenario);
         world.Run(arrivals, progress, cancellationToken);

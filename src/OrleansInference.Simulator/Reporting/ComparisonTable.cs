@@ -26,7 +26,7 @@ internal static class ComparisonTable
                 new Text(Numbers.Dollars(policy.Cost)),
                 new Text(Numbers.Ratio(comparison.ToLowerBound(policy.Cost))),
                 new Text(Numbers.Ratio(comparison.ToYardstick(policy.Cost))),
-                new Text(string.Join(" / ", policy.Classes.Select(static tally => Numbers.Percent(tally.Attainment).Replace(" %", "", StringComparison.Ordinal)))),
+                new Text(string.Join(" / ", policy.Classes.Select(static tally => Numbers.Attainment(tally.Attainment).Replace(" %", "", StringComparison.Ordinal)))),
                 new Text(string.Join(" / ", policy.Classes.Select(static tally => Numbers.Duration(tally.Latency.QuantileSeconds(0.5))))),
                 new Text(string.Join(" / ", policy.Classes.Select(static tally => Numbers.Duration(tally.Latency.QuantileSeconds(0.99))))),
                 new Text(Numbers.Count(policy.InstanceHours)),

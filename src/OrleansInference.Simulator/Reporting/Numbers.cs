@@ -26,6 +26,10 @@ internal static class Numbers
         return cut.ToString("0." + new string('#', decimals), CultureInfo.InvariantCulture) + " %";
     }
 
+    /// <summary>An attainment in percent, cut like <see cref="Percent"/>, with as many decimals for each so that they can be compared at a glance.</summary>
+    public static string Attainment(double share) =>
+        share >= 1 ? "100 %" : (Math.Floor((share * 100_000) + 1e-9) / 1000).ToString("0.000", CultureInfo.InvariantCulture) + " %";
+
     /// <summary>A duration in the unit that suits it.</summary>
     public static string Duration(double seconds) => seconds switch
     {

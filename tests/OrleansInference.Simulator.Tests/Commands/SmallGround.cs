@@ -36,7 +36,6 @@ internal sealed class SmallGround : IDisposable
                 progress(1);
                 return Money.FromNanos(1_234_567_891);
             },
-            How = static policy => $"How {policy.Name} was tuned.",
         };
     }
 
@@ -92,6 +91,8 @@ internal sealed class SmallGround : IDisposable
         private Pool? _pool;
 
         public string Name { get; } = name;
+
+        public string How => $"How {Name} was tuned.";
 
         public void Begin(World world)
         {
