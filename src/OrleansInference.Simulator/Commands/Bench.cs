@@ -15,8 +15,8 @@ internal sealed record Bench
     public required IReadOnlyList<PolicyChoice> Policies { get; init; }
 
     /// <summary>Reads a scenario by its file or by the name of a shipped one.</summary>
-    /// <exception cref="UserMistakeException">There is none such, or it is malformed.</exception>
-    public required Func<string, Scenario> Read { get; init; }
+    /// <exception cref="ScenarioException">There is none such, or it cannot be used.</exception>
+    public required Func<string, ScenarioOverrides, Scenario> Read { get; init; }
 
     /// <summary>The shipped scenarios.</summary>
     public required Func<IReadOnlyList<ShippedScenario>> Shipped { get; init; }

@@ -46,16 +46,13 @@ internal sealed class ScenarioOptions
     }
 
     /// <summary>The scenario that was asked for.</summary>
-    /// <exception cref="UserMistakeException">There is none such, or it is malformed.</exception>
+    /// <exception cref="ScenarioException">There is none such, or it cannot be used.</exception>
     public Scenario Read(ParseResult parsed, Bench bench)
     {
-        var scenario = bench.Read(parsed.GetRequiredValue(_scenario));
-        return scenario with
-        {
-            Days = parsed.GetValue(_days) ?? scenario.Days,
-            RateScale = parsed.GetValue(_rateScale) ?? scenario.RateScale,
-            Seed = parsed.GetValue(_seed) ?? scenario.Seed,
-        };
+        var nameOrFile = parsed.GetRequiredValue(_scenario);
+        return nameOrFile.Length == 0
+            ? throw new UserMistakeException("--scenario is empty; give a file or the name of a shipped scenario.")
+            : bench.Read(nameOrFile, new() { Days = parsed.GetValue(_days), RateScale = parsed.GetValue(_rateScale), Seed = parsed.GetValue(_seed) });
     }
 
     /// <summary>The options as they would be given again, each stated.</summary>

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
+using OrleansInference.Simulator.Scenarios;
 
 namespace OrleansInference.Simulator.Commands;
 
@@ -46,17 +47,20 @@ public static class SimulatorCommand
         {
             return await parsed.InvokeAsync(console, cancellationToken);
         }
-        catch (UserMistakeException mistake)
+        catch (Exception exception) when (CauseOf(exception) is UserMistakeException or ScenarioException)
         {
-            await console.Error.WriteLineAsync(mistake.Message);
+            await console.Error.WriteLineAsync(CauseOf(exception).Message);
             return await MistakeAsync(parsed, console);
         }
-        catch (OperationCanceledException)
+        catch (Exception exception) when (CauseOf(exception) is OperationCanceledException)
         {
             await console.Error.WriteLineAsync("Ended before it was done; nothing was written.");
             return CancelledExitCode;
         }
     }
+
+    /// <summary>The first of several failures at a time; policies are tuned for several models at once.</summary>
+    private static Exception CauseOf(Exception exception) => exception is AggregateException several ? several.Flatten().InnerExceptions[0] : exception;
 
     private static async Task<int> MistakeAsync(ParseResult parsed, InvocationConfiguration console)
     {
