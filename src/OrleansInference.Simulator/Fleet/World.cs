@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using OrleansInference.Simulator.Decisions;
 using OrleansInference.Simulator.Measures;
 using OrleansInference.Simulator.Scenarios;
 using OrleansInference.Simulator.Traces;
@@ -41,6 +42,9 @@ public sealed class World
     /// <summary>The scenario.</summary>
     public Scenario Scenario { get; }
 
+    /// <summary>Told what becomes of each request; null if nobody asks.</summary>
+    public IDecisionLog? Log { get; private init; }
+
     /// <summary>Microseconds since the beginning.</summary>
     public long NowUs { get; private set; }
 
@@ -76,11 +80,17 @@ public sealed class World
     /// <param name="policy">The policy; it is used for nothing else.</param>
     /// <param name="how">How it was tuned.</param>
     /// <param name="progress">Told the share, 0..1, that is done.</param>
+    /// <param name="log">Told what becomes of each request; null if nobody asks.</param>
     /// <param name="cancellationToken">Ends the run.</param>
-    public static PolicyResult Measure(Scenario scenario, IFleetPolicy policy, string how = "", Action<double>? progress = null, CancellationToken cancellationToken = default)
+    public static PolicyResult Measure(Scenario scenario, IFleetPolicy policy, string how = "", Action<double>? progress = null, IDecisionLog? log = null, CancellationToken cancellationToken = default)
     {
+        ArgumentNullException.ThrowIfNull(scenario);
+        ArgumentNullException.ThrowIfNull(policy);
         var began = System.Diagnostics.Stopwatch.GetTimestamp();
-        var world = Run(scenario, policy, progress, cancellationToken);
+        using var arrivals = TraceReader.Open(scenario);
+        var world = new World(scenario, policy) { Log = log };
+        policy.Begin(world);
+        world.Run(arrivals, progress, cancellationToken);
         return world.Sum(policy.Name, how) with { WallSeconds = System.Diagnostics.Stopwatch.GetElapsedTime(began).TotalSeconds };
     }
 
@@ -161,6 +171,7 @@ public sealed class World
     public void Miss(int index)
     {
         _missed[ModelOf[_requests[index].Tenant]]++;
+        Log?.Missed(_requests[index], NowUs);
         Forget(index);
     }
 
@@ -328,10 +339,12 @@ public sealed class World
         var tenant = Scenario.Tenants[arrival.Tenant];
         var model = Scenario.Models[ModelOf[arrival.Tenant]];
         var unloaded = model.Variants[model.Full].UnloadedSeconds(arrival.InputTokens, arrival.OutputTokens);
+        var deadline = arrival.AtUs + (long)((Scenario.Classes[(int)tenant.Class].SlackSeconds + (1.5 * unloaded)) * 1e6);
         var tally = Classes[(int)tenant.Class];
         if (unloaded > _longest[ModelOf[arrival.Tenant]])
         {
             tally.Infeasible++;
+            Log?.Infeasible(number, arrival, deadline);
             return;
         }
 
@@ -342,7 +355,7 @@ public sealed class World
         _requests[index] = new()
         {
             ArrivedUs = arrival.AtUs,
-            DeadlineUs = arrival.AtUs + (long)((Scenario.Classes[(int)tenant.Class].SlackSeconds + (1.5 * unloaded)) * 1e6),
+            DeadlineUs = deadline,
             Number = number,
             Tenant = arrival.Tenant,
             InputTokens = arrival.InputTokens,
@@ -375,6 +388,7 @@ public sealed class World
             }
         }
 
+        Log?.Ended(request, pool, NowUs);
         Forget(index);
         if (pool.Members is { } members)
         {

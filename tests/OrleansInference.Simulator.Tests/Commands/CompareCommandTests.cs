@@ -1,0 +1,116 @@
+using System.Text.Json;
+
+namespace OrleansInference.Tests.Commands;
+
+public sealed class CompareCommandTests : IDisposable
+{
+    private readonly SmallGround _ground = new();
+
+    public void Dispose() => _ground.Dispose();
+
+    [Fact]
+    public async Task Figures_of_each_policy_are_in_the_JSON_in_the_order_asked_for()
+    {
+        var (exitCode, output, _) = await _ground.RunAsync(["compare", "--scenario", "small", "--policies", "target-tracking,always-on", "--json", _ground.PathOf("out.json")]);
+
+        Assert.Equal(0, exitCode);
+        Assert.Contains("always-on", output, StringComparison.Ordinal);
+        Assert.Equal(["out.json"], _ground.Files);
+        using var json = JsonDocument.Parse(await File.ReadAllBytesAsync(_ground.PathOf("out.json")));
+        Assert.Equal("small", json.RootElement.GetProperty("scenario").GetString());
+        Assert.Equal("1.234567891", json.RootElement.GetProperty("lowerBoundUsd").GetRawText());
+        var policies = json.RootElement.GetProperty("policies").EnumerateArray().ToList();
+        Assert.Equal(["target-tracking", "always-on"], policies.Select(static policy => policy.GetProperty("name").GetString()));
+        foreach (var policy in policies)
+        {
+            Assert.Equal(1080, policy.GetProperty("requests").GetInt64() + policy.GetProperty("infeasible").GetInt64());
+            Assert.Equal(3, policy.GetProperty("infeasible").GetInt64());
+            foreach (var byClass in (string[])["attainment", "p50Seconds", "p99Seconds"])
+            {
+                Assert.Equal(["High", "Medium", "Low"], policy.GetProperty(byClass).EnumerateObject().Select(static each => each.Name));
+                Assert.All(policy.GetProperty(byClass).EnumerateObject(), static each => Assert.True(each.Value.GetDouble() >= 0));
+            }
+
+            Assert.InRange(policy.GetProperty("attainment").GetProperty("Low").GetDouble(), 0.9, 0.999);
+            Assert.True(policy.GetProperty("instanceHours").GetDouble() > 0);
+            Assert.InRange(policy.GetProperty("utilization").GetDouble(), 0.01, 1);
+            Assert.Equal(0, policy.GetProperty("scaleChanges").GetInt32());
+            Assert.Equal(policy.GetProperty("costUsd").GetDecimal(), policy.GetProperty("lanes").EnumerateArray().Sum(static lane => lane.GetProperty("costUsd").GetDecimal()));
+            Assert.Equal(policy.GetProperty("costUsd").GetDecimal(), policy.GetProperty("tenants").EnumerateArray().Sum(static tenant => tenant.GetProperty("costUsd").GetDecimal()));
+        }
+    }
+
+    [Fact]
+    public async Task Same_seed_gives_the_same_bytes_and_another_seed_others()
+    {
+        async Task<(byte[] Json, byte[] Report)> RunAsync(string name, params string[] more)
+        {
+            var (json, report) = (_ground.PathOf(name + ".json"), _ground.PathOf(name + ".html"));
+            Assert.Equal(0, (await _ground.RunAsync(["compare", "--scenario", "small", "--json", json, "--report", report, .. more])).ExitCode);
+            return (await File.ReadAllBytesAsync(json), await File.ReadAllBytesAsync(report));
+        }
+
+        var one = await RunAsync("one");
+        var two = await RunAsync("two", "--parallel", "2");
+        var three = await RunAsync("three", "--seed", "77");
+
+        Assert.Equal(one.Json, two.Json);
+        Assert.Equal(one.Report, two.Report);
+        Assert.NotEqual(one.Json, three.Json);
+    }
+
+    [Fact]
+    public async Task A_dash_writes_the_JSON_and_nothing_else_to_standard_output()
+    {
+        var (exitCode, output, error) = await _ground.RunAsync(["compare", "--scenario", "small", "--json", "-"]);
+
+        Assert.Equal(0, exitCode);
+        using var json = JsonDocument.Parse(output);
+        Assert.Equal(2, json.RootElement.GetProperty("policies").GetArrayLength());
+        Assert.Contains("Lower bound", error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Days_rates_and_seed_replace_those_of_the_scenario()
+    {
+        var (exitCode, output, _) = await _ground.RunAsync(["compare", "--scenario", "small", "--days", "0.0625", "--seed", "18446744073709551615", "--rate-scale", "1", "--json", "-"]);
+
+        Assert.Equal(0, exitCode);
+        using var json = JsonDocument.Parse(output);
+        Assert.Equal(540, json.RootElement.GetProperty("policies")[0].GetProperty("requests").GetInt64() + json.RootElement.GetProperty("policies")[0].GetProperty("infeasible").GetInt64());
+        Assert.Equal(ulong.MaxValue, json.RootElement.GetProperty("seed").GetUInt64());
+    }
+
+    [Fact]
+    public async Task Nothing_is_written_when_a_policy_fails()
+    {
+        _ground.Arrived = static () => throw new InvalidOperationException("defect");
+
+        await Assert.ThrowsAsync<InvalidOperationException>(() => _ground.RunAsync(["compare", "--scenario", "small", "--json", _ground.PathOf("out.json"), "--report", _ground.PathOf("out.html")]));
+
+        Assert.Empty(_ground.Files);
+    }
+
+    [Fact]
+    public async Task Ending_it_writes_nothing_and_leaves_what_was_there()
+    {
+        using var end = new CancellationTokenSource();
+        var count = 0;
+        _ground.Arrived = () =>
+        {
+            if (++count == 500)
+            {
+                end.Cancel();
+            }
+        };
+        await File.WriteAllTextAsync(_ground.PathOf("out.json"), "before");
+
+        var (exitCode, output, error) = await _ground.RunAsync(["compare", "--scenario", "small", "--json", _ground.PathOf("out.json"), "--report", _ground.PathOf("out.html")], end.Token);
+
+        Assert.Equal(130, exitCode);
+        Assert.Empty(output);
+        Assert.Contains("nothing was written", error, StringComparison.Ordinal);
+        Assert.Equal(["out.json"], _ground.Files);
+        Assert.Equal("before", await File.ReadAllTextAsync(_ground.PathOf("out.json")));
+    }
+}

@@ -1,0 +1,73 @@
+namespace OrleansInference.Tests.Commands;
+
+/// <summary>Each mistake ends in exit code 2, one clear message, where help is, and no file.</summary>
+public sealed class MistakeTests : IDisposable
+{
+    private readonly SmallGround _ground = new();
+
+    public void Dispose() => _ground.Dispose();
+
+    [Theory]
+    [InlineData("compare", "'--scenario' is required")]
+    [InlineData("compare --scenario elsewhere.json", "There is no scenario 'elsewhere.json'.")]
+    [InlineData("compare --scenario small --policies always-on,nobody", "There is no policy 'nobody'. There are: always-on, target-tracking.")]
+    [InlineData("compare --scenario small --policies ,", "No policy is named. There are: always-on, target-tracking.")]
+    [InlineData("compare --scenario small --days 0", "--days 0 is no number above 0")]
+    [InlineData("compare --scenario small --days -1", "--days -1 is no number above 0")]
+    [InlineData("compare --scenario small --days week", "--days week is no number above 0")]
+    [InlineData("compare --scenario small --days NaN", "--days NaN is no number above 0")]
+    [InlineData("compare --scenario small --rate-scale 0", "--rate-scale 0 is no number above 0")]
+    [InlineData("compare --scenario small --rate-scale ∞", "--rate-scale ∞ is no number above 0")]
+    [InlineData("compare --scenario small --seed -1", "--seed -1 is no whole number")]
+    [InlineData("compare --scenario small --parallel 3", "--parallel 3 is neither 1 nor 2")]
+    [InlineData("compare --scenario small --speed 3", "'--speed'")]
+    [InlineData("compare --scenario small --json", "--json")]
+    [InlineData("compare --scenario small --report -", "--report needs a file.")]
+    [InlineData("compare --scenario small --json FOLDER/a --report FOLDER/a", "name the same file")]
+    [InlineData("compare --scenario small --json FOLDER/none/a.json", "cannot be written")]
+    [InlineData("compare --scenario small --json FOLDER", "is a folder")]
+    [InlineData("replay --scenario small --log FOLDER/log", "'--policy' is required")]
+    [InlineData("replay --scenario small --policy nobody --log FOLDER/log", "There is no policy 'nobody'. There are: always-on, target-tracking.")]
+    [InlineData("replay --scenario small --policy always-on --log FOLDER/none/log", "cannot be written")]
+    [InlineData("explain --log FOLDER/none --request 1", "cannot be read")]
+    [InlineData("explain --log FOLDER/trace.jsonl --request 1", "is no decision log: line 1")]
+    [InlineData("explain --log FOLDER/none --request first", "--request first is no whole number")]
+    [InlineData("contrast", "contrast")]
+    [InlineData("", "command")]
+    public async Task A_mistake_is_told_and_nothing_is_written(string line, string message)
+    {
+        var args = line.Replace("FOLDER", Path.GetDirectoryName(_ground.PathOf("x")), StringComparison.Ordinal).Split(' ', StringSplitOptions.RemoveEmptyEntries);
+
+        var (exitCode, output, error) = await _ground.RunAsync(args);
+
+        Assert.Equal(2, exitCode);
+        Assert.Empty(output);
+        Assert.Contains(message, error, StringComparison.Ordinal);
+        Assert.Contains("--help' tells how it is used.", error, StringComparison.Ordinal);
+        Assert.DoesNotContain("   at ", error, StringComparison.Ordinal);
+        Assert.Empty(_ground.Files);
+    }
+
+    [Theory]
+    [InlineData("--help", "compare")]
+    [InlineData("compare --help", "--rate-scale")]
+    [InlineData("replay --help", "--log")]
+    [InlineData("explain --help", "--request")]
+    [InlineData("policies --help", "policies")]
+    [InlineData("scenarios --help", "scenarios")]
+    public async Task Help_tells_the_options(string line, string option)
+    {
+        var (exitCode, output, error) = await _ground.RunAsync(line.Split(' '));
+
+        Assert.Equal(0, exitCode);
+        Assert.Contains(option, output, StringComparison.Ordinal);
+        Assert.Empty(error);
+    }
+
+    [Fact]
+    public async Task Policies_and_scenarios_are_listed()
+    {
+        Assert.Equal("always-on        Four instances, always.", (await _ground.RunAsync(["policies"])).Output.Split(Environment.NewLine)[0]);
+        Assert.Equal("small  A small one.", (await _ground.RunAsync(["scenarios"])).Output.Trim());
+    }
+}
