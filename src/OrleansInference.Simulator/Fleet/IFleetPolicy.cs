@@ -11,6 +11,9 @@ public interface IFleetPolicy
     /// <summary>Its name.</summary>
     string Name { get; }
 
+    /// <summary>How it was tuned, or what was switched off; empty if nothing.</summary>
+    string How => "";
+
     /// <summary>Adds its pools and timers.</summary>
     void Begin(World world);
 
