@@ -7,8 +7,8 @@ namespace OrleansInference.Simulator.Policies.Baselines;
 /// <summary>What people run today, each tuned on the scenario's first days as its user would.</summary>
 public static class BaselineChoices
 {
-    private static readonly double[] Utilizations = [0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1, 1.1, 1.2];
-    private static readonly double[] Backlogs = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.25, 1.5, 2, 3, 4, 6, 8, 12, 16, 24];
+    private static readonly double[] Utilizations = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.2];
+    private static readonly double[] Backlogs = [0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 6, 8, 12];
 
     /// <summary>The baselines.</summary>
     public static IReadOnlyList<PolicyChoice> All { get; } =
@@ -34,7 +34,7 @@ public static class BaselineChoices
         var ground = Ground(scenario, model);
         var lane = ModelFleet.RealtimeLane(ground.Definition);
         var tuned = new Tuner(ground, setting => new TargetTrackingFleet(model, Invocations(ground, setting)), Utilizations).Choose(LeastsOf(ground, lane, Math.Max(1, lane.MinInstances)));
-        var tracking = Invocations(ground, tuned.Setting);
+        var tracking = Invocations(ground, tuned);
         return (new TargetTrackingFleet(model, tracking), Describe(tracking, tuned));
     }
 
@@ -50,7 +50,7 @@ public static class BaselineChoices
 
         var fast = new TuningGround(scenario, model, realtime.MaxServiceSeconds, (arrival, trafficClass) => !IsBatch(trafficClass) && !IsQueued(trafficClass, arrival.InputTokens, arrival.OutputTokens));
         var tuned = new Tuner(fast, setting => new TargetTrackingFleet(model, Invocations(fast, setting)), Utilizations).Choose(LeastsOf(fast, realtime, Math.Max(1, realtime.MinInstances)));
-        var tracking = Invocations(fast, tuned.Setting);
+        var tracking = Invocations(fast, tuned);
         var how = $"real-time {Describe(tracking, tuned)}";
         if (definition.LaneOf(Lane.Async) is not { } lane)
         {
@@ -60,8 +60,8 @@ public static class BaselineChoices
         var queued = new TuningGround(scenario, model, lane.MaxServiceSeconds, (arrival, trafficClass) => IsQueued(trafficClass, arrival.InputTokens, arrival.OutputTokens));
         var idle = new Tracking(1, 1, 1);
         var waiting = new Tuner(queued, setting => new FixedRuleFleet(model, idle, Backlog(queued, setting)), Backlogs).Choose(LeastsOf(queued, lane, lane.MinInstances));
-        var backlog = Backlog(queued, waiting.Setting);
-        return (new FixedRuleFleet(model, tracking, backlog), string.Create(CultureInfo.InvariantCulture, $"{how}; asynchronous backlog target {backlog.Target:0.#} per instance, at least {Count(backlog.Least)}{waiting.Caveat}"));
+        var backlog = Backlog(queued, waiting);
+        return (new FixedRuleFleet(model, tracking, backlog), string.Create(CultureInfo.InvariantCulture, $"{how}; asynchronous backlog target {backlog.Target:0.#} per instance, at least {Count(backlog.Least)}"));
     }
 
     private static (ModelFleet Fleet, string How) Predictive(Scenario scenario, int model)
@@ -71,7 +71,7 @@ public static class BaselineChoices
         PredictivePlan Plan(Setting setting) => new(setting.Level, setting.Least, First(ground, setting), ground.Load.MeanServiceSeconds);
         var fewest = ground.Definition.LaneOf(Lane.Serverless) is null ? Math.Max(1, lane.MinInstances) : lane.MinInstances;
         var tuned = new Tuner(ground, setting => new PredictiveFleet(model, Plan(setting)), Utilizations).Choose(LeastsOf(ground, lane, fewest));
-        return (new PredictiveFleet(model, Plan(tuned.Setting)), string.Create(CultureInfo.InvariantCulture, $"target utilisation {100 * tuned.Setting.Level:0.#} %, at least {Count(tuned.Setting.Least)}{tuned.Caveat}"));
+        return (new PredictiveFleet(model, Plan(tuned)), string.Create(CultureInfo.InvariantCulture, $"target utilisation {100 * tuned.Level:0.#} %, at least {Count(tuned.Least)}"));
     }
 
     /// <summary>Makes a baseline of what is made for each model; models are tuned at the same time.</summary>
@@ -106,8 +106,8 @@ public static class BaselineChoices
     private static int InstancesFor(double slots, ScenarioModel model, ScenarioLane lane) =>
         (int)Math.Clamp(Math.Ceiling(slots / model.Variants[model.Full].Concurrency), Math.Max(1, lane.MinInstances), Math.Max(1, lane.MaxInstances));
 
-    private static string Describe(Tracking tracking, Tuned tuned) =>
-        string.Create(CultureInfo.InvariantCulture, $"target {tracking.Target:0.#} invocations per instance and minute ({100 * tuned.Setting.Level:0.#} % busy), at least {Count(tracking.Least)}{tuned.Caveat}");
+    private static string Describe(Tracking tracking, Setting tuned) =>
+        string.Create(CultureInfo.InvariantCulture, $"target {tracking.Target:0.#} invocations per instance and minute ({100 * tuned.Level:0.#} % busy), at least {Count(tracking.Least)}");
 
     private static string Count(int instances) => instances == 1 ? "1 instance" : string.Create(CultureInfo.InvariantCulture, $"{instances} instances");
 }

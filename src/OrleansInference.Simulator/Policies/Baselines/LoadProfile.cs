@@ -9,12 +9,12 @@ internal sealed class LoadProfile
     private readonly double[] _slots;
     private readonly double[] _sorted;
 
-    private LoadProfile(double[] slots, long requests, double seconds, long[] byClass, long[] cutOff)
+    private LoadProfile(double[] slots, long requests, double seconds, long[] byClass)
     {
         _slots = slots;
         _sorted = [.. slots];
         Array.Sort(_sorted);
-        (Requests, MeanServiceSeconds, ByClass, CutOff) = (requests, requests == 0 ? 1 : seconds / requests, byClass, cutOff);
+        (Requests, MeanServiceSeconds, ByClass) = (requests, requests == 0 ? 1 : seconds / requests, byClass);
     }
 
     /// <summary>Requests.</summary>
@@ -25,9 +25,6 @@ internal sealed class LoadProfile
 
     /// <summary>Requests by class that some lane can serve.</summary>
     public IReadOnlyList<long> ByClass { get; }
-
-    /// <summary>Of these by class, those that take longer than the limit.</summary>
-    public IReadOnlyList<long> CutOff { get; }
 
     /// <summary>Mean slots in use.</summary>
     public double MeanSlots => _slots.Length == 0 ? 0 : _slots.Average();
@@ -49,7 +46,7 @@ internal sealed class LoadProfile
         var longest = model.Lanes.Max(static lane => lane.MaxServiceSeconds);
         long requests = 0;
         var seconds = 0.0;
-        var (byClass, cutOff) = (new long[3], new long[3]);
+        var byClass = new long[3];
         while (arrivals.TryNext(out var arrival))
         {
             var unloaded = variant.UnloadedSeconds(arrival.InputTokens, arrival.OutputTokens);
@@ -60,18 +57,12 @@ internal sealed class LoadProfile
 
             requests++;
             byClass[(int)tenants[arrival.Tenant].Class]++;
-            var service = unloaded * arrival.Jitter;
-            if (service > limitSeconds)
-            {
-                cutOff[(int)tenants[arrival.Tenant].Class]++;
-                service = limitSeconds;
-            }
-
+            var service = Math.Min(limitSeconds, unloaded * arrival.Jitter);
             seconds += service;
             Spread(slots, arrival.AtUs / 1e6, service);
         }
 
-        return new(slots, requests, seconds, byClass, cutOff);
+        return new(slots, requests, seconds, byClass);
     }
 
     private static void Spread(double[] slots, double at, double service)

@@ -4,8 +4,8 @@ using OrleansInference.Simulator.Traces;
 namespace OrleansInference.Simulator.Policies.Baselines;
 
 /// <summary>
-/// Callers that were turned away and come again, as the SDKs do it: a second at first, doubling to a minute, with jitter over the upper half, until the
-/// deadline. All of them share one timer.
+/// Callers that were turned away and come again until the deadline: after a second at first, doubling to a minute, or to a hundredth of the time that is left
+/// where that is more (who has a day does not hammer at a full endpoint), with jitter over the upper half. All of them share one timer.
 /// </summary>
 /// <param name="world">The world.</param>
 /// <param name="timer">The timer of <see cref="World.At"/>.</param>
@@ -14,7 +14,8 @@ internal sealed class Retries(World world, int timer, string name)
 {
     private const long FirstUs = 1_000_000;
     private const long LongestUs = 60_000_000;
-    private const int MostDoublings = 6;
+    private const int ShareOfRest = 100;
+    private const int MostDoublings = 20;
     private readonly EventHeap _due = new();
     private Chance _chance = new(world.Scenario.Seed, name);
     private long _armedUs = long.MaxValue;
@@ -26,7 +27,8 @@ internal sealed class Retries(World world, int timer, string name)
     public void TurnAway(int index)
     {
         ref var request = ref world.Requests[index];
-        var pause = Math.Min(LongestUs, FirstUs << Math.Min(request.Mark++, MostDoublings));
+        var longest = Math.Max(LongestUs, (request.DeadlineUs - world.NowUs) / ShareOfRest);
+        var pause = Math.Min(longest, FirstUs << Math.Min(request.Mark++, MostDoublings));
         var at = world.NowUs + (long)(pause * (0.5 + (0.5 * _chance.Uniform())));
         if (at >= request.DeadlineUs)
         {

@@ -1,11 +1,9 @@
-using System.Globalization;
-
 namespace OrleansInference.Simulator.Policies.Baselines;
 
 /// <summary>
-/// Tunes a fleet as its user would: tries settings on the first days and takes the cheapest that meets every class's target; if none does, the one whose worst
-/// class is short by the least, and of those within a tenth of a percentage point the cheapest. More instances at least allow a higher level, and a higher level
-/// is cheaper and misses more; so that a few trials find the best of all pairs.
+/// Tunes a fleet as its user would: tries settings on the first days and takes the cheapest that meets every class's target. Requests that are missed even with
+/// all instances there may be at all times are left out, since no setting helps them. More instances at least allow a higher level, and a higher level is cheaper
+/// and misses more; so that a few trials find the best of all pairs.
 /// </summary>
 /// <param name="ground">The first days.</param>
 /// <param name="make">Makes a fleet of a setting.</param>
@@ -14,14 +12,16 @@ namespace OrleansInference.Simulator.Policies.Baselines;
 internal sealed class Tuner(TuningGround ground, Func<Setting, ModelFleet> make, double[] levels, int fine = 2)
 {
     private const double Near = 0.001;
-    private Setting? _best;
-    private long _cost = long.MaxValue;
+    private Setting _best;
+    private long _cost;
     private int _bestLevel = -1;
 
-    /// <summary>The best setting for some numbers of instances at least.</summary>
-    /// <param name="leasts">Numbers to choose from, rising.</param>
-    public Tuned Choose(int[] leasts)
+    /// <summary>The best setting.</summary>
+    /// <param name="leasts">Numbers of instances at least to choose from, rising; the last is all there may be.</param>
+    public Setting Choose(int[] leasts)
     {
+        _best = new(levels[0], leasts[^1]);
+        _cost = ground.Learn(make(_best));
         foreach (var least in leasts)
         {
             if (ground.CostOf(least) >= _cost)
@@ -32,12 +32,8 @@ internal sealed class Tuner(TuningGround ground, Func<Setting, ModelFleet> make,
             Search(least);
         }
 
-        if (_best is not { } best)
-        {
-            return Nearest(leasts);
-        }
-
-        return Refine(best);
+        Refine(_best);
+        return _best;
     }
 
     /// <summary>The numbers of instances at least that are worth trying for a load.</summary>
@@ -47,8 +43,8 @@ internal sealed class Tuner(TuningGround ground, Func<Setting, ModelFleet> make,
     /// <param name="concurrency">Slots of an instance.</param>
     public static int[] Leasts(int fewest, int most, LoadProfile load, int concurrency)
     {
-        var leasts = new SortedSet<int> { fewest };
-        foreach (var share in (ReadOnlySpan<double>)[0.5, 0.75, 0.9, 0.95, 0.98, 1])
+        var leasts = new SortedSet<int> { fewest, most };
+        foreach (var share in (ReadOnlySpan<double>)[0.5, 0.75, 0.9, 0.98])
         {
             leasts.Add((int)Math.Clamp(Math.Ceiling(load.Slots(share) / concurrency), fewest, most));
         }
@@ -69,63 +65,46 @@ internal sealed class Tuner(TuningGround ground, Func<Setting, ModelFleet> make,
                 break;
             }
 
-            if (Meets(new(levels[level], least)))
-            {
-                known = _bestLevel = level;
-                step *= 2;
-            }
-            else
+            var outcome = Try(new(levels[level], least));
+            if (outcome == TrialOutcome.Missed)
             {
                 failed = level;
                 step = Math.Max(1, (failed - known) / 2);
+                continue;
+            }
+
+            // What is too dear is dearer still at a lower level.
+            known = level;
+            step *= 2;
+            if (outcome == TrialOutcome.Met)
+            {
+                _bestLevel = level;
             }
         }
     }
 
-    private bool Meets(Setting setting)
+    private TrialOutcome Try(Setting setting)
     {
-        var trial = ground.Try(make(setting));
-        if (!trial.IsWhole || trial.Shortfall > 0)
+        var dbg = System.Diagnostics.Stopwatch.GetTimestamp();
+        var outcome = ground.Try(make(setting), _cost, out var cost);
+        if (Environment.GetEnvironmentVariable("DBG") is not null) Console.Error.WriteLine($"{ground.Definition.Model} {setting} {outcome} {cost / 1e9:0} {System.Diagnostics.Stopwatch.GetElapsedTime(dbg).TotalSeconds:0.0}s");
+        if (outcome == TrialOutcome.Met)
         {
-            return false;
+            (_best, _cost) = (setting, cost);
         }
 
-        if (trial.CostNanos < _cost)
-        {
-            (_best, _cost) = (setting, trial.CostNanos);
-        }
-
-        return true;
+        return outcome;
     }
 
-    private Tuned Refine(Setting best)
+    private void Refine(Setting best)
     {
         if (_bestLevel + 1 < levels.Length)
         {
             var (low, high) = (levels[_bestLevel], levels[_bestLevel + 1]);
-            for (var i = 1; i < fine && Meets(best with { Level = low + ((high - low) * i / fine) }); i++)
+            for (var i = 1; i < fine && Try(best with { Level = low + ((high - low) * i / fine) }) == TrialOutcome.Met; i++)
             {
             }
         }
-
-        return new(_best!.Value, 0);
-    }
-
-    private Tuned Nearest(int[] leasts)
-    {
-        var tried = new List<(Setting Setting, Trial Trial)>();
-        foreach (var least in (int[])[leasts[0], leasts[leasts.Length / 2], leasts[^1]])
-        {
-            for (var level = 0; level < levels.Length; level += 3)
-            {
-                var setting = new Setting(levels[level], least);
-                tried.Add((setting, ground.Try(make(setting), mustAttain: false)));
-            }
-        }
-
-        var shortest = tried.Min(static each => each.Trial.Shortfall);
-        var (chosen, trial) = tried.Where(each => each.Trial.Shortfall <= shortest + Near).MinBy(static each => each.Trial.CostNanos);
-        return new(chosen, trial.Shortfall);
     }
 }
 
@@ -133,12 +112,3 @@ internal sealed class Tuner(TuningGround ground, Func<Setting, ModelFleet> make,
 /// <param name="Level">Utilisation, or another measure of how tight capacity is kept.</param>
 /// <param name="Least">Fewest instances.</param>
 internal readonly record struct Setting(double Level, int Least);
-
-/// <summary>A setting that was chosen.</summary>
-/// <param name="Setting">The setting.</param>
-/// <param name="Shortfall">What the worst class is short of its target, 0..1; 0 if none is.</param>
-internal readonly record struct Tuned(Setting Setting, double Shortfall)
-{
-    /// <summary>What is to be said of a shortfall.</summary>
-    public string Caveat => Shortfall > 0 ? string.Create(CultureInfo.InvariantCulture, $" (the least short of the target, by {100 * Shortfall:0.##} points)") : "";
-}

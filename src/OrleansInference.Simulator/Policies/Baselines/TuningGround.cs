@@ -14,6 +14,7 @@ internal sealed class TuningGround
     private readonly Scenario _whole;
     private readonly int[] _tenants;
     private readonly Func<Arrival, TrafficClass, bool>? _only;
+    private readonly long[] _possible = new long[3];
 
     /// <summary>The first days of a model's traffic.</summary>
     /// <param name="scenario">The scenario.</param>
@@ -57,23 +58,39 @@ internal sealed class TuningGround
     /// <summary>The load.</summary>
     public LoadProfile Load { get; }
 
-    /// <summary>Tries a fleet; gives it up as soon as it can no longer be within the bounds.</summary>
-    /// <param name="fleet">The fleet.</param>
-    /// <param name="mostNanos">The most that it may cost.</param>
-    /// <param name="mustAttain">Whether it is given up once it has missed a class's target.</param>
-    public Trial Try(ModelFleet fleet, long mostNanos = long.MaxValue, bool mustAttain = true)
+    /// <summary>
+    /// Finds out what is possible at all: requests that even this fleet misses, with all instances that there may be at all times, no setting helps, and its user
+    /// does not count them.
+    /// </summary>
+    /// <param name="largest">The fleet.</param>
+    /// <returns>Its cost in nano-dollars.</returns>
+    public long Learn(ModelFleet largest)
     {
-        var policy = new BaselinePolicy("trial", "", fleet);
-        var isGivenUp = false;
-        using var arrivals = new WatchedArrivals(Open(), () => isGivenUp = (mustAttain && HasMissed(policy.World!)) || CostOf(policy.World!) > mostNanos);
-        var world = World.Run(Scenario, policy, arrivals);
-        var shortfall = -1.0;
-        for (var c = 0; c < 3; c++)
+        var world = World.Run(Scenario, new BaselinePolicy("largest", "", largest), Open());
+        for (var c = 0; c < _possible.Length; c++)
         {
-            shortfall = Math.Max(shortfall, ShortfallOf(world, c));
+            _possible[c] = world.Classes[c].Attained;
         }
 
-        return new(!isGivenUp, CostOf(world), shortfall);
+        return CostOf(world);
+    }
+
+    /// <summary>Tries a fleet, and gives it up as soon as it has missed a class's target or costs too much.</summary>
+    /// <param name="fleet">The fleet.</param>
+    /// <param name="mostNanos">What it is to cost less than.</param>
+    /// <param name="costNanos">What it costs, in nano-dollars; if it was given up, so far.</param>
+    public TrialOutcome Try(ModelFleet fleet, long mostNanos, out long costNanos)
+    {
+        var policy = new BaselinePolicy("trial", "", fleet);
+        var outcome = TrialOutcome.Met;
+        TrialOutcome Judge() => outcome != TrialOutcome.Met ? outcome
+            : HasMissed(policy.World!) ? TrialOutcome.Missed
+            : CostOf(policy.World!) >= mostNanos ? TrialOutcome.TooDear : TrialOutcome.Met;
+
+        using var arrivals = new WatchedArrivals(Open(), () => (outcome = Judge()) != TrialOutcome.Met);
+        var world = World.Run(Scenario, policy, arrivals);
+        costNanos = CostOf(world);
+        return Judge();
     }
 
     /// <summary>What some instances cost that are kept for all of the days.</summary>
@@ -90,20 +107,13 @@ internal sealed class TuningGround
         return cost;
     }
 
-    /// <summary>Share of a class's requests that is missing to its target; those that no setting helps, since the lane cuts them off, are not counted.</summary>
-    private double ShortfallOf(World world, int c)
-    {
-        var possible = Load.ByClass[c] - Load.CutOff[c];
-        return possible <= 0 ? 0 : Scenario.Classes[c].TargetAttainment - ((double)world.Classes[c].Attained / possible);
-    }
-
     private bool HasMissed(World world)
     {
-        for (var c = 0; c < 3; c++)
+        for (var c = 0; c < _possible.Length; c++)
         {
-            var possible = Load.ByClass[c] - Load.CutOff[c];
-            var missed = world.Classes[c].Requests - world.Classes[c].Attained - world.Outstanding - Load.CutOff[c];
-            if (missed > (1 - Scenario.Classes[c].TargetAttainment) * possible)
+            // Of those that are under way it is not known yet.
+            var missed = world.Classes[c].Requests - world.Classes[c].Attained - world.Outstanding - (Load.ByClass[c] - _possible[c]);
+            if (missed > (1 - Scenario.Classes[c].TargetAttainment) * _possible[c])
             {
                 return true;
             }
@@ -154,10 +164,13 @@ internal sealed class TuningGround
         private const int Every = 1 << 12;
         private int _count;
 
+        public bool IsGivenUp { get; private set; }
+
         public bool TryNext(out Arrival arrival)
         {
-            if ((++_count & (Every - 1)) == 0 && isHopeless())
+            if (IsGivenUp || ((++_count & (Every - 1)) == 0 && isHopeless()))
             {
+                IsGivenUp = true;
                 arrival = default;
                 return false;
             }
@@ -170,7 +183,14 @@ internal sealed class TuningGround
 }
 
 /// <summary>What came of trying a fleet.</summary>
-/// <param name="IsWhole">Whether it was tried to the end.</param>
-/// <param name="CostNanos">Its cost in nano-dollars.</param>
-/// <param name="Shortfall">What the worst class was short of its target, 0..1; negative if none was.</param>
-internal readonly record struct Trial(bool IsWhole, long CostNanos, double Shortfall);
+internal enum TrialOutcome
+{
+    /// <summary>It meets the targets at less than the cost.</summary>
+    Met,
+
+    /// <summary>It misses the target of a class.</summary>
+    Missed,
+
+    /// <summary>It costs too much; whether it would meet the targets is not known.</summary>
+    TooDear,
+}
