@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Globalization;
 
 namespace OrleansInference.Simulator.Scenarios;
 
@@ -41,6 +42,20 @@ public sealed class LengthQuantiles
 
             _first[cell] = next;
         }
+    }
+
+    /// <summary>The level that a name such as <c>p99.9</c> stands for.</summary>
+    public static bool TryLevel(string name, out double level)
+    {
+        ArgumentNullException.ThrowIfNull(name);
+        level = 0;
+        if (name.Length < 2 || name[0] != 'p' || !double.TryParse(name.AsSpan(1), NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var percent) || percent > 100)
+        {
+            return false;
+        }
+
+        level = percent / 100;
+        return true;
     }
 
     /// <summary>The length at a level.</summary>
