@@ -102,10 +102,23 @@ public sealed class World
     public static World Run(Scenario scenario, IFleetPolicy policy, Action<double>? progress = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(scenario);
+        using var arrivals = TraceReader.Open(scenario);
+        return Run(scenario, policy, arrivals, progress, cancellationToken);
+    }
+
+    /// <summary>Runs a policy on given arrivals of a scenario to their end.</summary>
+    /// <param name="scenario">The scenario.</param>
+    /// <param name="policy">The policy; it is used for nothing else.</param>
+    /// <param name="arrivals">Requests of the scenario's tenants.</param>
+    /// <param name="progress">Told the share, 0..1, that is done.</param>
+    /// <param name="cancellationToken">Ends the run.</param>
+    public static World Run(Scenario scenario, IFleetPolicy policy, IArrivals arrivals, Action<double>? progress = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(scenario);
         ArgumentNullException.ThrowIfNull(policy);
+        ArgumentNullException.ThrowIfNull(arrivals);
         var world = new World(scenario, policy);
         policy.Begin(world);
-        using var arrivals = TraceReader.Open(scenario);
         world.Run(arrivals, progress, cancellationToken);
         return world;
     }
