@@ -22,55 +22,69 @@ public static class LowerBound
     /// <param name="fullOnly">Whether only the full variants may serve.</param>
     /// <param name="progress">Told the share, 0..1, that is done.</param>
     /// <param name="token">Ends the computation.</param>
-    public static LowerBoundResult Compute(Scenario scenario, bool fullOnly = false, Action<double>? progress = null, CancellationToken token = default)
+    public static LowerBoundResult Compute(Scenario scenario, bool fullOnly = false, Action<double>? progress = null, CancellationToken token = default) =>
+        Compute(scenario, () => TraceReader.Open(scenario), fullOnly, progress, token);
+
+    /// <summary>Computes the bound for given arrivals, which are read twice.</summary>
+    internal static LowerBoundResult Compute(Scenario scenario, Func<IArrivals> open, bool fullOnly = false, Action<double>? progress = null, CancellationToken token = default)
     {
         ArgumentNullException.ThrowIfNull(scenario);
-        using var arrivals = TraceReader.Open(scenario);
-        return Compute(scenario, arrivals, fullOnly, progress, token);
-    }
-
-    /// <summary>Computes the bound for given arrivals.</summary>
-    internal static LowerBoundResult Compute(Scenario scenario, IArrivals arrivals, bool fullOnly = false, Action<double>? progress = null, CancellationToken token = default)
-    {
         var models = scenario.Models.Select(model => new ModelWork(model, fullOnly)).ToArray();
-        var tenants = scenario.Tenants.Select(tenant => models.First(model => model.Name == tenant.Model).TermsOf(tenant)).ToArray();
         var indices = scenario.Tenants.Select(tenant => Array.FindIndex(models, model => model.Name == tenant.Model)).ToArray();
+        var tenants = scenario.Tenants.Select((tenant, index) => models[indices[index]].TermsOf(tenant)).ToArray();
+        var of = scenario.Tenants.Select(static tenant => (int)tenant.Class).ToArray();
         var classes = scenario.Classes.Select(terms => new ClassWork(terms, models.Length)).ToArray();
-        var horizon = scenario.Days * 86_400e6;
-        var (count, lastUs) = (0L, 0L);
-        while (arrivals.TryNext(out var arrival))
-        {
-            lastUs = arrival.AtUs;
-            var @class = classes[(int)scenario.Tenants[arrival.Tenant].Class];
-            if (tenants[arrival.Tenant].Add(arrival, @class.Terms.SlackSeconds) is { } nanos)
-            {
-                @class.Add(indices[arrival.Tenant], nanos);
-            }
 
-            if ((++count & (CheckEvery - 1)) == 0)
+        // What idle slots are worth has to be known before a request can be priced; where nothing idles, that is not asked.
+        var prices = Array.Exists(models, static model => model.HasForced);
+        if (prices)
+        {
+            var lastUs = 0L;
+            Read(0, (in arrival) =>
             {
-                token.ThrowIfCancellationRequested();
-                progress?.Invoke(Math.Min(1, arrival.AtUs / horizon));
+                lastUs = arrival.AtUs;
+                if (tenants[arrival.Tenant].Counts(arrival))
+                {
+                    tenants[arrival.Tenant].Learn(arrival, classes[of[arrival.Tenant]].Terms.SlackSeconds);
+                }
+            });
+            foreach (var model in models)
+            {
+                model.Price(lastUs);
             }
         }
 
-        var allowance = new double[models.Length];
-        foreach (var @class in classes)
+        Read(prices ? 0.5 : 0, (in arrival) =>
         {
-            var most = @class.MostSaved();
-            for (var model = 0; model < models.Length; model++)
+            if (tenants[arrival.Tenant].Counts(arrival))
             {
-                allowance[model] += most[model];
+                var @class = classes[of[arrival.Tenant]];
+                @class.Add(indices[arrival.Tenant], tenants[arrival.Tenant].Price(arrival, @class.Terms.SlackSeconds));
             }
-        }
-
+        });
         progress?.Invoke(1);
+        var saved = classes.Select(static @class => @class.MostSaved()).ToArray();
         return new()
         {
-            Models = [.. models.Select((model, index) => model.Sum(lastUs, allowance[index]))],
+            Models = [.. models.Select((model, index) => model.Sum(saved.Sum(by => by[index])))],
             Requests = classes.Sum(static each => each.Requests),
             Unattainable = classes.Sum(static each => each.Unattainable),
         };
+
+        void Read(double done, Seen seen)
+        {
+            using var arrivals = open();
+            var horizon = scenario.Days * 86_400e6;
+            for (var count = 0L; arrivals.TryNext(out var arrival);)
+            {
+                seen(arrival);
+                if ((++count & (CheckEvery - 1)) == 0)
+                {
+                    token.ThrowIfCancellationRequested();
+                    progress?.Invoke(done + ((prices ? 0.5 : 1) * Math.Min(1, arrival.AtUs / horizon)));
+                }
+            }
+        }
     }
 
     /// <summary>Money that is not more than an amount.</summary>
@@ -78,6 +92,8 @@ public static class LowerBound
 
     /// <summary>Money that is not less than an amount.</summary>
     internal static Money AtLeast(double nanos) => Money.FromNanos((long)Math.Ceiling(nanos * (1 + Rounding)));
+
+    private delegate void Seen(in Arrival arrival);
 
     private sealed class ClassWork(ClassTerms terms, int models)
     {
@@ -89,12 +105,12 @@ public static class LowerBound
 
         public long Unattainable { get; private set; }
 
-        public void Add(int model, double nanos)
+        public void Add(int model, double? nanos)
         {
             Requests++;
-            if (nanos > 0)
+            if (nanos is { } spent)
             {
-                _dearest.Add(model, nanos);
+                _dearest.Add(model, spent);
             }
             else
             {
