@@ -16,6 +16,9 @@ public sealed class RoutedPolicy(RoutedOptions options) : IFleetPolicy
     public string Name => options.Name;
 
     /// <inheritdoc/>
+    public string How => "";
+
+    /// <inheritdoc/>
     public void Begin(World world)
     {
         ArgumentNullException.ThrowIfNull(world);
