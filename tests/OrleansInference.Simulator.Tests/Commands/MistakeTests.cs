@@ -1,3 +1,5 @@
+using OrleansInference.Simulator.Commands;
+
 namespace OrleansInference.Tests.Commands;
 
 /// <summary>Each mistake ends in exit code 2, one clear message, where help is, and no file.</summary>
@@ -9,7 +11,7 @@ public sealed class MistakeTests : IDisposable
 
     [Theory]
     [InlineData("compare", "'--scenario' is required")]
-    [InlineData("compare --scenario elsewhere.json", "There is no scenario 'elsewhere.json'.")]
+    [InlineData("compare --scenario elsewhere.json", "elsewhere.json: there is no such file. Name a scenario file, or one of servegen-week, small-models-week.")]
     [InlineData("compare --scenario small --policies always-on,nobody", "There is no policy 'nobody'. There are: always-on, target-tracking.")]
     [InlineData("compare --scenario small --policies ,", "No policy is named. There are: always-on, target-tracking.")]
     [InlineData("compare --scenario small --days 0", "--days 0 is no number above 0")]
@@ -48,6 +50,39 @@ public sealed class MistakeTests : IDisposable
         Assert.Empty(_ground.Files);
     }
 
+    [Fact]
+    public async Task Everything_that_is_wrong_with_a_scenario_is_told_at_once()
+    {
+        var scenario = await File.ReadAllTextAsync(Path.Combine(AppContext.BaseDirectory, "data", "scenarios", "servegen-week.json"));
+        await File.WriteAllTextAsync(_ground.PathOf("trace.jsonl"), scenario
+            .Replace("\"slackSeconds\": 300", "\"slackSeconds\": -300", StringComparison.Ordinal)
+            .Replace("\"concurrencyPerInstance\": 8,", "\"concurrencyPerInstance\": 0,", StringComparison.Ordinal));
+
+        var (exitCode, output, error) = await _ground.RunAsync(["compare", "--scenario", _ground.PathOf("trace.jsonl"), "--json", _ground.PathOf("out.json")]);
+
+        Assert.Equal(2, exitCode);
+        Assert.Empty(output);
+        Assert.Contains("slackSeconds", error, StringComparison.Ordinal);
+        Assert.Contains("concurrencyPerInstance", error, StringComparison.Ordinal);
+        Assert.Contains("'compare --help'", error, StringComparison.Ordinal);
+        Assert.Empty(_ground.Files);
+    }
+
+    [Theory]
+    [InlineData("{\"timestamp\": 20000, \"input_length\": 100")]
+    [InlineData("{\"timestamp\": 5, \"input_length\": 100, \"output_length\": -1}")]
+    public async Task A_trace_that_breaks_off_in_the_middle_of_a_run_is_told_and_nothing_is_written(string line)
+    {
+        await File.AppendAllTextAsync(_ground.PathOf("trace.jsonl"), line);
+
+        var (exitCode, output, error) = await _ground.RunAsync(["compare", "--scenario", "small", "--json", _ground.PathOf("out.json"), "--parallel", "2", "--days", "1"]);
+
+        Assert.Equal(2, exitCode);
+        Assert.Empty(output);
+        Assert.Contains("trace.jsonl", error, StringComparison.Ordinal);
+        Assert.Empty(_ground.Files);
+    }
+
     [Theory]
     [InlineData("--help", "compare")]
     [InlineData("compare --help", "--rate-scale")]
@@ -68,6 +103,8 @@ public sealed class MistakeTests : IDisposable
     public async Task Policies_and_scenarios_are_listed()
     {
         Assert.Equal("always-on        Four instances, always.", (await _ground.RunAsync(["policies"])).Output.Split(Environment.NewLine)[0]);
+        Assert.Equal(["servegen-week", "small-models-week"], Benches.Shipped.Shipped().Select(static scenario => scenario.Name));
+        Assert.All(Benches.Shipped.Shipped(), static scenario => Assert.NotEmpty(scenario.About));
         Assert.Equal("small  A small one.", (await _ground.RunAsync(["scenarios"])).Output.Trim());
     }
 }

@@ -25,11 +25,9 @@ internal sealed class SmallGround : IDisposable
                 new("always-on", "Four instances, always.", _ => new AlwaysOn("always-on", 4, Arrived)),
                 new("target-tracking", "Two instances & no more, <always>.", _ => new AlwaysOn("target-tracking", 2, Arrived)),
             ],
-            Read = name => name switch
-            {
-                "small" => Scenario(),
-                _ => throw new UserMistakeException($"There is no scenario '{name}'."),
-            },
+            Read = (name, overrides) => name == "small"
+                ? Scenario() with { Days = overrides.Days ?? Hours / 24.0, RateScale = overrides.RateScale ?? 1, Seed = overrides.Seed ?? 1 }
+                : Benches.Shipped.Read(name, overrides),
             Shipped = static () => [new("small", "A small one.")],
             LowerBound = static (_, progress, _) =>
             {
