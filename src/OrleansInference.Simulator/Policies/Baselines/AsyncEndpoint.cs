@@ -57,7 +57,13 @@ internal sealed class AsyncEndpoint(World world, Pool pool, Tracking tracking)
         if (pool.Wanted > 0)
         {
             _withoutCapacity = 0;
-            world.Want(pool, _tracker.Observe(_queue.Count + pool.InUse, Math.Min(pool.InService, pool.Wanted), pool.Wanted, world.NowUs));
+
+            // Of no instance there is no backlog per instance.
+            if (pool.InService > 0)
+            {
+                world.Want(pool, _tracker.Observe(_queue.Count + pool.InUse, Math.Min(pool.InService, pool.Wanted), pool.Wanted, world.NowUs));
+            }
+
             return;
         }
 

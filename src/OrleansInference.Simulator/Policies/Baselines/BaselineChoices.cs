@@ -20,25 +20,25 @@ public static class BaselineChoices
         new("predictive", "All real-time, scaled by forecast, with serverless or headroom for bursts (after MArk, USENIX ATC 2019).", static scenario => Make("predictive", scenario, Predictive)),
     ];
 
-    private static BaselinePolicy Static(string name, string what, double share, Scenario scenario) => Make(name, scenario, (whole, model) =>
+    private static BaselinePolicy Static(string name, string what, double share, Scenario scenario) => Make(name, scenario, (whole, totals, model) =>
     {
         var definition = whole.Models[model];
         var lane = ModelFleet.RealtimeLane(definition);
-        var load = Ground(whole, model).Load;
+        var load = Ground(whole, model, totals).Load;
         var instances = InstancesFor(load.Slots(share), definition, lane);
         return (new StaticFleet(model, instances), string.Create(CultureInfo.InvariantCulture, $"{Count(instances)} for the {what} of {load.Slots(share):0.#} slots"));
     });
 
-    private static (ModelFleet Fleet, string How) TargetTracking(Scenario scenario, int model)
+    private static (ModelFleet Fleet, string How) TargetTracking(Scenario scenario, IReadOnlyList<long> totals, int model)
     {
-        var ground = Ground(scenario, model);
+        var ground = Ground(scenario, model, totals);
         var lane = ModelFleet.RealtimeLane(ground.Definition);
         var tuned = new Tuner(ground, setting => new TargetTrackingFleet(model, Invocations(ground, setting)), Utilizations).Choose(LeastsOf(ground, lane, Math.Max(1, lane.MinInstances)));
         var tracking = Invocations(ground, tuned);
         return (new TargetTrackingFleet(model, tracking), Describe(tracking, tuned));
     }
 
-    private static (ModelFleet Fleet, string How) FixedRule(Scenario scenario, int model)
+    private static (ModelFleet Fleet, string How) FixedRule(Scenario scenario, IReadOnlyList<long> totals, int model)
     {
         var definition = scenario.Models[model];
         var realtime = ModelFleet.RealtimeLane(definition);
@@ -48,7 +48,7 @@ public static class BaselineChoices
             hasAsync && (trafficClass == TrafficClass.Medium || (trafficClass == TrafficClass.Low && !hasBatch) || (trafficClass == TrafficClass.High && FixedRuleFleet.IsLong(definition, input, output)));
         bool IsBatch(TrafficClass trafficClass) => hasBatch && trafficClass == TrafficClass.Low;
 
-        var fast = new TuningGround(scenario, model, realtime.MaxServiceSeconds, (arrival, trafficClass) => !IsBatch(trafficClass) && !IsQueued(trafficClass, arrival.InputTokens, arrival.OutputTokens));
+        var fast = new TuningGround(scenario, model, totals, realtime.MaxServiceSeconds, (arrival, trafficClass) => !IsBatch(trafficClass) && !IsQueued(trafficClass, arrival.InputTokens, arrival.OutputTokens));
         var tuned = new Tuner(fast, setting => new TargetTrackingFleet(model, Invocations(fast, setting)), Utilizations).Choose(LeastsOf(fast, realtime, Math.Max(1, realtime.MinInstances)));
         var tracking = Invocations(fast, tuned);
         var how = $"real-time {Describe(tracking, tuned)}";
@@ -57,16 +57,16 @@ public static class BaselineChoices
             return (new FixedRuleFleet(model, tracking, default), how);
         }
 
-        var queued = new TuningGround(scenario, model, lane.MaxServiceSeconds, (arrival, trafficClass) => IsQueued(trafficClass, arrival.InputTokens, arrival.OutputTokens));
+        var queued = new TuningGround(scenario, model, totals, lane.MaxServiceSeconds, (arrival, trafficClass) => IsQueued(trafficClass, arrival.InputTokens, arrival.OutputTokens));
         var idle = new Tracking(1, 1, 1);
         var waiting = new Tuner(queued, setting => new FixedRuleFleet(model, idle, Backlog(queued, setting)), Backlogs).Choose(LeastsOf(queued, lane, lane.MinInstances));
         var backlog = Backlog(queued, waiting);
         return (new FixedRuleFleet(model, tracking, backlog), string.Create(CultureInfo.InvariantCulture, $"{how}; asynchronous backlog target {backlog.Target:0.#} per instance, at least {Count(backlog.Least)}"));
     }
 
-    private static (ModelFleet Fleet, string How) Predictive(Scenario scenario, int model)
+    private static (ModelFleet Fleet, string How) Predictive(Scenario scenario, IReadOnlyList<long> totals, int model)
     {
-        var ground = Ground(scenario, model);
+        var ground = Ground(scenario, model, totals);
         var lane = ModelFleet.RealtimeLane(ground.Definition);
         PredictivePlan Plan(Setting setting) => new(setting.Level, setting.Least, First(ground, setting), ground.Load.MeanServiceSeconds);
         var fewest = ground.Definition.LaneOf(Lane.Serverless) is null ? Math.Max(1, lane.MinInstances) : lane.MinInstances;
@@ -75,17 +75,18 @@ public static class BaselineChoices
     }
 
     /// <summary>Makes a baseline of what is made for each model; models are tuned at the same time.</summary>
-    private static BaselinePolicy Make(string name, Scenario scenario, Func<Scenario, int, (ModelFleet Fleet, string How)> make)
+    private static BaselinePolicy Make(string name, Scenario scenario, Func<Scenario, IReadOnlyList<long>, int, (ModelFleet Fleet, string How)> make)
     {
         ArgumentNullException.ThrowIfNull(scenario);
+        var totals = TuningGround.Count(scenario);
         var made = new (ModelFleet Fleet, string How)[scenario.Models.Length];
-        Parallel.For(0, made.Length, model => made[model] = make(scenario, model));
+        Parallel.For(0, made.Length, model => made[model] = make(scenario, totals, model));
         var days = Math.Min(TuningGround.MostDays, scenario.Days);
         var how = string.Create(CultureInfo.InvariantCulture, $"tuned on the first {days:0.##} days: {string.Join("; ", scenario.Models.Select((model, index) => $"{model.Model}: {made[index].How}"))}");
         return new(name, how, [.. made.Select(static each => each.Fleet)]);
     }
 
-    private static TuningGround Ground(Scenario scenario, int model) => new(scenario, model, ModelFleet.RealtimeLane(scenario.Models[model]).MaxServiceSeconds);
+    private static TuningGround Ground(Scenario scenario, int model, IReadOnlyList<long> totals) => new(scenario, model, totals, ModelFleet.RealtimeLane(scenario.Models[model]).MaxServiceSeconds);
 
     private static int[] LeastsOf(TuningGround ground, ScenarioLane lane, int fewest) =>
         Tuner.Leasts(fewest, Math.Max(fewest, lane.MaxInstances), ground.Load, ground.Definition.Variants[ground.Definition.Full].Concurrency);

@@ -85,9 +85,7 @@ internal sealed class Tuner(TuningGround ground, Func<Setting, ModelFleet> make,
 
     private TrialOutcome Try(Setting setting)
     {
-        var dbg = System.Diagnostics.Stopwatch.GetTimestamp();
         var outcome = ground.Try(make(setting), _cost, out var cost);
-        if (Environment.GetEnvironmentVariable("DBG") is not null) Console.Error.WriteLine($"{ground.Definition.Model} {setting} {outcome} {cost / 1e9:0} {System.Diagnostics.Stopwatch.GetElapsedTime(dbg).TotalSeconds:0.0}s");
         if (outcome == TrialOutcome.Met)
         {
             (_best, _cost) = (setting, cost);

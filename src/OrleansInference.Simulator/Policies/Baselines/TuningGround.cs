@@ -15,15 +15,17 @@ internal sealed class TuningGround
     private readonly int[] _tenants;
     private readonly Func<Arrival, TrafficClass, bool>? _only;
     private readonly long[] _possible = new long[3];
+    private readonly IReadOnlyList<long> _totals;
 
     /// <summary>The first days of a model's traffic.</summary>
     /// <param name="scenario">The scenario.</param>
     /// <param name="model">Index of the model.</param>
-    /// <param name="only">Requests to be looked at; null: all.</param>
+    /// <param name="totals">Requests of all models by class (<see cref="Count"/>).</param>
     /// <param name="limitSeconds">The longest that a service may take where they are sent.</param>
-    public TuningGround(Scenario scenario, int model, double limitSeconds, Func<Arrival, TrafficClass, bool>? only = null)
+    /// <param name="only">Requests to be looked at; null: all.</param>
+    public TuningGround(Scenario scenario, int model, IReadOnlyList<long> totals, double limitSeconds, Func<Arrival, TrafficClass, bool>? only = null)
     {
-        (Model, _only) = (model, only);
+        (Model, _totals, _only) = (model, totals, only);
         Days = Math.Min(MostDays, scenario.Days);
         _whole = scenario with { Days = Days };
         var name = scenario.Models[model].Model;
@@ -57,6 +59,19 @@ internal sealed class TuningGround
 
     /// <summary>The load.</summary>
     public LoadProfile Load { get; }
+
+    /// <summary>Counts the first days' requests of all models by class.</summary>
+    public static IReadOnlyList<long> Count(Scenario scenario)
+    {
+        var counts = new long[3];
+        using var arrivals = TraceReader.Open(scenario with { Days = Math.Min(MostDays, scenario.Days) });
+        while (arrivals.TryNext(out var arrival))
+        {
+            counts[(int)scenario.Tenants[arrival.Tenant].Class]++;
+        }
+
+        return counts;
+    }
 
     /// <summary>
     /// Finds out what is possible at all: requests that even this fleet misses, with all instances that there may be at all times, no setting helps, and its user
@@ -113,7 +128,8 @@ internal sealed class TuningGround
         {
             // Of those that are under way it is not known yet.
             var missed = world.Classes[c].Requests - world.Classes[c].Attained - world.Outstanding - (Load.ByClass[c] - _possible[c]);
-            if (missed > (1 - Scenario.Classes[c].TargetAttainment) * _possible[c])
+            // A target is a class's, over all models: what it leaves room for is shared out, one half by their requests, the other evenly.
+            if (missed > (1 - Scenario.Classes[c].TargetAttainment) * 0.5 * (_possible[c] + ((double)_totals[c] / Scenario.Models.Length)))
             {
                 return true;
             }
