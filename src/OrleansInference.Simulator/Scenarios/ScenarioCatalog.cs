@@ -12,6 +12,9 @@ public static class ScenarioCatalog
     private const int LongInput = 4000;
     private const int LongOutput = 1000;
 
+    // What asynchronous inference takes.
+    private const long MostPayloadBytes = 1_073_741_824;
+
     /// <summary>The most output tokens that a request may declare.</summary>
     public const int MaxOutputTokens = 16_384;
 
@@ -65,7 +68,7 @@ public static class ScenarioCatalog
             MinInstances = lane.Lane is Lane.Realtime or Lane.Async && index == model.Full ? lane.MinInstances : 0,
             MaxInstances = lane.Lane switch { Lane.Serverless => lane.MaxConcurrency, Lane.Batch => lane.MaxInstancesPerJob, _ => lane.MaxInstances },
             MemoryMb = lane.MemoryMb,
-            MaxPayloadBytes = lane.MaxPayloadBytes,
+            MaxPayloadBytes = Math.Min(lane.MaxPayloadBytes, MostPayloadBytes),
             MaxServiceSeconds = lane.MaxServiceSeconds,
             Prior = new()
             {
