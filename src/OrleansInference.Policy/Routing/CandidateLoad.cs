@@ -36,6 +36,6 @@ public readonly record struct CandidateLoad
     /// <summary>Batch: members of the open window; 0: not known.</summary>
     public int WindowMembers { get; init; }
 
-    /// <summary>Real-time: slot-milliseconds of the work that waits for slots which are free anyway (<see cref="Queueing.DeferredWork{T}"/>); null: none may wait so.</summary>
+    /// <summary>Real-time: slot-milliseconds of the work that waits for slots which are free anyway (<see cref="Queueing.DeferredWork{T}"/>); null: none may wait so, and instances follow the rate of requests and not the work that waits.</summary>
     public long? DeferredWorkMs { get; init; }
 }

@@ -121,9 +121,9 @@ internal static class Quoter
             quote.MarginalCost = free > 0 || waiting < candidate.SlotsComing || candidate.InService >= candidate.Endpoint.MaxInstances
                 ? 0
                 : NewInstance(options, candidate, waiting);
-            if (free <= 0 && quote.WaitMs <= options.PatientShare * (request.Deadline - request.Now - quote.ServiceMs))
+            if (free <= 0 && load.DeferredWorkMs is not null && quote.WaitMs <= options.PatientShare * (request.Deadline - request.Now - quote.ServiceMs))
             {
-                // Who can well wait for its turn hurries nobody: it takes its time of a slot, and no more.
+                // Who can well wait for its turn hurries nobody, where instances follow the work that waits: it takes its time of a slot, and no more.
                 quote.MarginalCost = Math.Min(quote.MarginalCost, quote.ServiceMs * candidate.SlotMsCost * (1 - options.ValleyShare));
                 quote.CongestionPrice = 0;
             }

@@ -1,0 +1,122 @@
+using OrleansInference.Capacity;
+
+namespace OrleansInference.Tests.Capacity;
+
+/// <summary>Capacity where the classes are told apart, where work is deferred, and where requests could go elsewhere.</summary>
+public sealed class CapacityByClassTests
+{
+    private const long Poll = 5_000;
+    private const int Concurrency = 8;
+
+    private static readonly EndpointDefinition Endpoint = new()
+    {
+        Name = new("e"),
+        Lane = Lane.Realtime,
+        MinInstances = 0,
+        MaxInstances = 50,
+        ConcurrencyPerInstance = Concurrency,
+        Prior = new() { ServiceP50Seconds = 1, ServiceP99Seconds = 1, ColdStartSeconds = 240 },
+    };
+
+    /// <summary>The instances that a plan comes to under a steady load of requests of a second.</summary>
+    private static int Steady(Func<CapacityObservation, CapacityObservation> told, double perSecond = 40, CapacityPlanOptions? options = null)
+    {
+        var plan = new CapacityPlan(options: options);
+        var arrivals = (int)(perSecond * Poll / 1000);
+        for (var now = 1_000_000L; now < 10_000_000; now += Poll)
+        {
+            plan.Observe(Endpoint, told(new()
+            {
+                Now = now,
+                InService = plan.Desired,
+                InFlight = (int)perSecond,
+                Arrivals = arrivals,
+                Completions = arrivals,
+                BusyMs = arrivals * 1000L,
+                ArrivedWorkMs = arrivals * 1000,
+            }));
+        }
+
+        return plan.Desired;
+    }
+
+    private static CapacityObservation Patient(CapacityObservation seen) => seen with { UrgentArrivals = 0, PatientWaitMs = 3_600_000 };
+
+    [Fact]
+    public void Requests_that_can_wait_need_slots_for_their_load_and_no_more()
+    {
+        var alike = Steady(static seen => seen);
+        Assert.Equal(40 / Concurrency, Steady(Patient));
+        Assert.True(alike > 40 / Concurrency, $"{alike} instances keep the wait of urgent requests short.");
+        Assert.InRange(Steady(static seen => seen with { UrgentArrivals = seen.Arrivals, UrgentCompletions = seen.Completions, UrgentBusyMs = seen.BusyMs, UrgentWaitMs = 2000, PatientWaitMs = 3_600_000 }), 6, alike);
+    }
+
+    [Fact]
+    public void Deferred_work_gets_whole_instances_only_that_it_keeps_busy()
+    {
+        int With(double slots) => Steady(seen => Patient(seen) with { DeferredSlots = slots });
+        Assert.Equal(5, With(7));
+        Assert.Equal(6, With(9));
+        Assert.Equal(10, With(40.5));
+    }
+
+    [Fact]
+    public void Deferred_work_that_is_due_is_begun_though_it_fills_no_instance()
+    {
+        var plan = new CapacityPlan();
+        Assert.Equal(0, plan.Observe(Endpoint, new() { Now = 1_000_000, UrgentArrivals = 0, DeferredSlots = 0.1 }).Desired);
+        Assert.Equal(1, plan.Observe(Endpoint, new() { Now = 1_020_000, UrgentArrivals = 0, DeferredSlots = 0.1, DeferredIsDue = true }).Desired);
+        Assert.Equal(0, plan.Observe(Endpoint, new() { Now = 1_400_000, UrgentArrivals = 0 }).Desired);
+    }
+
+    [Fact]
+    public void An_instance_is_worth_having_if_it_does_more_than_its_price_does_elsewhere()
+    {
+        int At(double ratio) => Steady(seen => Patient(seen) with { SpillRatio = ratio });
+
+        // 40 slots of load fill five instances; half the price elsewhere is no reason for any.
+        Assert.Equal(0, At(0.5));
+        Assert.Equal(5, At(1.5));
+        int Urgent(double ratio, double perSecond) => Steady(seen => seen with { UrgentArrivals = seen.Arrivals, UrgentCompletions = seen.Completions, UrgentBusyMs = seen.BusyMs, UrgentWaitMs = 100, PatientWaitMs = 100, SpillRatio = ratio }, perSecond);
+        Assert.Equal(0, Urgent(4, 1));
+        Assert.Equal(1, Urgent(20, 1));
+    }
+
+    [Fact]
+    public void A_burst_of_long_requests_is_seen_by_their_work_and_not_by_their_number()
+    {
+        var plan = new CapacityPlan();
+        var now = 1_000_000L;
+        for (; now < 4_000_000; now += Poll)
+        {
+            plan.Observe(Endpoint, new() { Now = now, InService = plan.Desired, InFlight = 8, Arrivals = 40, Completions = 40, BusyMs = 40_000, ArrivedWorkMs = 40_000, UrgentArrivals = 0, PatientWaitMs = 300_000 });
+        }
+
+        var before = plan.Desired;
+        for (var until = now + 60_000; now < until; now += Poll)
+        {
+            // Ten more a look, each of forty seconds: eighty slots.
+            plan.Observe(Endpoint, new() { Now = now, InService = before, InFlight = 8 * before, Arrivals = 50, Completions = 40, BusyMs = 40_000, ArrivedWorkMs = 440_000, UrgentArrivals = 0, PatientWaitMs = 300_000, Waiting = 100, WaitingWorkMs = 2_000_000 });
+        }
+
+        Assert.True(plan.Desired >= 5 * before, $"{before} → {plan.Desired}");
+    }
+
+    [Fact]
+    public void Without_ski_rental_what_is_not_needed_goes_at_once()
+    {
+        int After(CapacityPlanOptions options)
+        {
+            var plan = new CapacityPlan(new() { Desired = 10, At = 1_000_000, ChangedAt = 1 }, options);
+            for (var now = 1_005_000L; now < 1_150_000; now += Poll)
+            {
+                plan.Observe(Endpoint, new() { Now = now, InService = plan.Desired, UrgentArrivals = 0 });
+            }
+
+            return plan.Desired;
+        }
+
+        Assert.Equal(10, After(CapacityPlanOptions.Default));
+        Assert.True(After(new() { KeepsIdle = false }) < 5);
+    }
+}
