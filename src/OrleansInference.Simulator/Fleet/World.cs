@@ -175,6 +175,7 @@ public sealed class World
         ArgumentNullException.ThrowIfNull(lane);
         var job = new Pool(_pools.Count, Scenario.Models[model], model, variant, lane, Tenants.Count) { Members = new(members) };
         job.Put(Math.Clamp(instances, 1, lane.MaxInstancesPerJob), NowUs);
+        job.Starts = job.InService;
         _pools.Add(job);
         _arriving.Add(NowUs + (long)(lane.StartSeconds * 1e6), job.Index);
         return job;
@@ -224,7 +225,7 @@ public sealed class World
 
     private static PoolSum Sum((int Model, int Variant, Lane Lane) key, IReadOnlyList<Pool> pools)
     {
-        var (cost, billed, slots, busy, served) = (Money.Zero, 0.0, 0.0, 0.0, 0L);
+        var (cost, billed, slots, busy, served, starts) = (Money.Zero, 0.0, 0.0, 0.0, 0L, 0L);
         foreach (var pool in pools)
         {
             var us = key.Lane == Lane.Serverless ? pool.ExecutionUs : (double)pool.InstanceUs;
@@ -233,9 +234,10 @@ public sealed class World
             slots += us * pool.Concurrency;
             busy += pool.BusyUs;
             served += pool.Served;
+            starts += pool.Starts;
         }
 
-        return new(key.Model, key.Variant, key.Lane, cost, billed / 3.6e9, slots > 0 ? busy / slots : 0, served);
+        return new(key.Model, key.Variant, key.Lane, cost, billed / 3.6e9, slots > 0 ? busy / slots : 0, served, starts);
     }
 
     /// <summary>Shares a pool's cost over the tenants by the slot-time they used of it, exactly.</summary>
@@ -351,7 +353,7 @@ public sealed class World
     {
         var tenant = Scenario.Tenants[arrival.Tenant];
         var model = Scenario.Models[ModelOf[arrival.Tenant]];
-        var unloaded = model.Variants[model.Full].UnloadedSeconds(arrival.InputTokens, arrival.OutputTokens);
+        var unloaded = (tenant.DeadlineVariant ?? model.Variants[model.Full]).UnloadedSeconds(arrival.InputTokens, arrival.OutputTokens);
         var deadline = arrival.AtUs + (long)((Scenario.Classes[(int)tenant.Class].SlackSeconds + (1.5 * unloaded)) * 1e6);
         var tally = Classes[(int)tenant.Class];
         if (unloaded > _longest[ModelOf[arrival.Tenant]])

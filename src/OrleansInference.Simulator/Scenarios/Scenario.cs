@@ -205,4 +205,13 @@ public sealed record ScenarioTenant
 
     /// <summary>Its share of the trace's requests, greater than 0; not for <see cref="TraceFormat.ServeGen"/>.</summary>
     public double Share { get; init; } = 1;
+
+    /// <summary>The model under which the trace lists the client, where that is another than the one it uses.</summary>
+    public string? TraceModel { get; init; }
+
+    /// <summary>The build by whose service times its deadlines count; null: the full one of its model.</summary>
+    public ScenarioVariant? DeadlineVariant { get; init; }
+
+    /// <summary>Whether its requests are left out; its share of the trace is nobody's then.</summary>
+    public bool IsSilent { get; init; }
 }

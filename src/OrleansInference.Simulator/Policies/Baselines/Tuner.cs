@@ -96,7 +96,7 @@ internal sealed class Tuner(TuningGround ground, Func<Setting, ModelFleet> make,
 
     private void Refine(Setting best)
     {
-        if (_bestLevel + 1 < levels.Length)
+        if (_bestLevel >= 0 && _bestLevel + 1 < levels.Length)
         {
             var (low, high) = (levels[_bestLevel], levels[_bestLevel + 1]);
             for (var i = 1; i < fine && Try(best with { Level = low + ((high - low) * i / fine) }) == TrialOutcome.Met; i++)
