@@ -265,13 +265,13 @@ public sealed class World
         var horizon = (long)(Scenario.Days * 86_400e6);
         var has = arrivals.TryNext(out var next);
         long count = 0;
-        while (has || Outstanding > 0)
+        var end = Scenario.IsBilledToTheEnd ? horizon : 0;
+        while (has || Outstanding > 0 || Earliest < end)
         {
             var at = has ? next.AtUs : long.MaxValue;
-            if (!has && !IsClosing && Math.Min(_ends.Earliest, Math.Min(_timers.Earliest, _arriving.Earliest)) > 0)
+            if (!has && !IsClosing && Earliest > end)
             {
-                IsClosing = true;
-                _policy.Closing();
+                Close(end);
             }
 
             if (_ends.Earliest <= at && _ends.Earliest <= _timers.Earliest && _ends.Earliest <= _arriving.Earliest)
@@ -304,8 +304,7 @@ public sealed class World
 
         if (!IsClosing)
         {
-            IsClosing = true;
-            _policy.Closing();
+            Close(end);
         }
 
         foreach (var pool in _pools)
@@ -314,6 +313,15 @@ public sealed class World
         }
 
         progress?.Invoke(1);
+    }
+
+    private long Earliest => Math.Min(_ends.Earliest, Math.Min(_timers.Earliest, _arriving.Earliest));
+
+    private void Close(long us)
+    {
+        Advance(Math.Max(us, NowUs));
+        IsClosing = true;
+        _policy.Closing();
     }
 
     private void Advance(long us)

@@ -17,6 +17,9 @@ public sealed record Scenario
     /// <summary>Factor on all arrival rates, greater than 0.</summary>
     public double RateScale { get; init; } = 1;
 
+    /// <summary>Whether fleets are kept and billed until the days are over, though no more requests come.</summary>
+    public bool IsBilledToTheEnd { get; init; }
+
     /// <summary>Where arrivals come from.</summary>
     public required TraceDefinition Trace { get; init; }
 
