@@ -65,6 +65,9 @@ public readonly record struct CapacityObservation
     /// <summary>Slots that deferred work needs on average to be done in time (<see cref="Queueing.DeferredWork{T}.SlotsNeeded"/>). Requests that are deferred are counted nowhere else here.</summary>
     public double DeferredSlots { get; init; }
 
+    /// <summary>Whether some of the deferred work cannot be put off any longer.</summary>
+    public bool DeferredIsDue { get; init; }
+
     /// <summary>What it would cost to serve somewhere else what finds no slot here, over the price of a slot here; 0: nowhere can it be served.</summary>
     public double SpillRatio { get; init; }
 

@@ -40,6 +40,7 @@ public sealed class CapacityPlan
 
     private readonly DemandForecast _forecast;
     private readonly DemandForecast _urgent;
+    private readonly CapacityPlanOptions _options;
     private readonly ScaleIn _scaleIn;
     private readonly IdleLevels _idle;
     private CapacityPlanState _state;
@@ -47,8 +48,11 @@ public sealed class CapacityPlan
     private double _load;
 
     /// <summary>Begins with nothing, or with what was stored.</summary>
-    public CapacityPlan(CapacityPlanState? state = null)
+    /// <param name="state">What was stored.</param>
+    /// <param name="options">Which ideas it uses; null: all.</param>
+    public CapacityPlan(CapacityPlanState? state = null, CapacityPlanOptions? options = null)
     {
+        _options = options ?? CapacityPlanOptions.Default;
         _state = state ?? new();
         _forecast = new(_state.Forecast);
         _urgent = new(_state.Urgent);
@@ -205,7 +209,7 @@ public sealed class CapacityPlan
     {
         var lead = LeadMs(endpoint, observed.Now);
         _forecast.Promise(2 * lead);
-        var ahead = Higher(_forecast.At(lead), _forecast.At(2 * lead));
+        var ahead = Ahead(_forecast, lead);
         var perInstance = Math.Max(1, endpoint.ConcurrencyPerInstance);
         var (least, most) = Bounds(endpoint);
         var mostSlots = (int)Math.Min(int.MaxValue, (long)most * perInstance);
@@ -226,7 +230,8 @@ public sealed class CapacityPlan
             : Math.Max(StaffPatient(observed, ahead, service, lead, observed.WaitingWorkMs > 0 ? observed.WaitingWorkMs : queue * service, perInstance), StaffUrgent(endpoint, observed, lead, mostSlots));
         if (observed.SpillRatio > 0 && !isAsync)
         {
-            staffed = WorthHaving(mean, perInstance, most, observed.SpillRatio) * perInstance;
+            var urgent = observed.UrgentArrivals is null || mean <= 0 ? 1 : Math.Clamp(_urgent.RecentRate * _urgent.ServiceMs(endpoint.Prior) / 1000 / mean, 0, 1);
+            staffed = WorthHaving(mean, urgent, perInstance, most, observed.SpillRatio) * perInstance;
         }
 
         _load = mean;
@@ -258,7 +263,7 @@ public sealed class CapacityPlan
     private int StaffUrgent(EndpointDefinition endpoint, in CapacityObservation observed, long lead, int mostSlots)
     {
         _urgent.Promise(2 * lead);
-        var ahead = Higher(_urgent.At(lead), _urgent.At(2 * lead));
+        var ahead = Ahead(_urgent, lead);
         var service = _urgent.ServiceMs(endpoint.Prior);
         var target = observed.UrgentWaitMs > 0 ? new WaitTarget(WaitShare * observed.UrgentWaitMs / service, WaitTarget.Default.LateShare) : WaitTarget.Default;
         return Staffing.Slots(ahead.HighRate * service / 1000, ahead.Peakedness, target, mostSlots);
@@ -284,20 +289,22 @@ public sealed class CapacityPlan
 
         // Of those who wait now, what more instances can still serve in time.
         var late = wait > lead + ReactMs ? Math.Max(0, work - (slots * lead)) / (wait - lead) : 0;
-        var reserve = Math.Max(ahead.HighRate, _forecast.PeakRate) * service / 1000 * Math.Clamp((lead + ReactMs - wait) / lead, 0, 1);
+        var reserve = Math.Max(ahead.HighRate, _options.Forecasts ? _forecast.PeakRate : 0) * service / 1000 * Math.Clamp((lead + ReactMs - wait) / lead, 0, 1);
         return Math.Max((ahead.Rate * service / 1000) + Math.Max(left / wait, late), Math.Max(mean, reserve));
     }
 
     /// <summary>
-    /// Instances each of which serves more, of what would find no slot without it, than the same costs elsewhere (the load that overflows from n slots: Erlang's B).
+    /// Instances each of which serves more, of what would find no slot without it, than the same costs elsewhere. Of requests that cannot wait that is the load that
+    /// overflows from the slots before it (Erlang's B); those that can wait fill the slots up.
     /// </summary>
-    private static int WorthHaving(double load, int perInstance, int most, double spillRatio)
+    private static int WorthHaving(double load, double urgentShare, int perInstance, int most, double spillRatio)
     {
         var overflow = load;
         var instances = 0;
         while (instances < most)
         {
-            var left = load * ErlangC.Blocking((instances + 1) * perInstance, load);
+            var slots = (instances + 1) * perInstance;
+            var left = (urgentShare * load * ErlangC.Blocking(slots, load)) + ((1 - urgentShare) * Math.Max(0, load - slots));
             if ((overflow - left) * spillRatio <= perInstance)
             {
                 break;
@@ -321,12 +328,21 @@ public sealed class CapacityPlan
         }
 
         var instances = Math.Min(endpoint.MaxInstances, (_load + observed.DeferredSlots) / Math.Max(1, endpoint.ConcurrencyPerInstance));
-        var whole = (int)Math.Floor(instances);
+        var whole = Math.Max((int)Math.Floor(instances), observed.DeferredIsDue ? 1 : 0);
         return before > whole && instances >= before - 0.5 ? Math.Min(before, whole + 1) : whole;
     }
 
     // While a change is made no other can be begun: what is asked for now has to do until the next one serves (a periodic review, as of stock with a lead time).
-    private static ArrivalForecast Higher(ArrivalForecast soon, ArrivalForecast later) => later.Rate > soon.Rate ? later : soon;
+    private ArrivalForecast Ahead(DemandForecast forecast, long lead)
+    {
+        if (!_options.Forecasts)
+        {
+            return new(forecast.RecentRate, forecast.RecentRate, forecast.At(0).Dispersion);
+        }
+
+        var (soon, later) = (forecast.At(lead), forecast.At(2 * lead));
+        return later.Rate > soon.Rate ? later : soon;
+    }
 
     private string Why(in CapacityObservation observed, double queue, int instances, bool isAsync)
     {
@@ -376,7 +392,7 @@ public sealed class CapacityPlan
     }
 
     // A start is billed from the moment that the instance serves, so its price is the work that comes late meanwhile: an instance's, for as long as it lasts.
-    private long KeepMs() => _scaleIn.KeepMs(Math.Clamp(Outlook.LeadMs, LeastBreakEvenMs, MostBreakEvenMs));
+    private long KeepMs() => !_options.KeepsIdle ? 1 : _scaleIn.KeepMs(Math.Clamp(Outlook.LeadMs, LeastBreakEvenMs, MostBreakEvenMs));
 
     private bool IsAdopted(long now) =>
         _state.AdoptedAt > 0 && now - _state.AdoptedAt < Math.Min(LongestAdoptionMs, AdoptionMs << Math.Clamp(_state.Adoptions - 1, 0, 4));

@@ -89,7 +89,8 @@ internal static class Quoter
         var reserved = Math.Max(0, candidate.Slots - candidate.SlotsFor(trafficClass));
         var free = candidate.InService <= 0 ? 0 : Free(candidate, load, inFlight, waiting) - reserved;
         var share = candidate.Lane == Lane.Async ? quote.ServiceMs * candidate.SlotMsCost : 0;
-        if (free <= 0 && MayDefer(options, candidate, request, load))
+        if (MayDefer(options, candidate, request, load)
+            && (free <= 0 || candidate.Congestion((double)(inFlight + waiting + 1) / candidate.Slots) > 1 - options.ValleyShare))
         {
             Defer(ref quote, options, candidate, load.DeferredWorkMs!.Value);
             return;
@@ -120,6 +121,12 @@ internal static class Quoter
             quote.MarginalCost = free > 0 || waiting < candidate.SlotsComing || candidate.InService >= candidate.Endpoint.MaxInstances
                 ? 0
                 : NewInstance(options, candidate, waiting);
+            if (free <= 0 && quote.WaitMs <= options.PatientShare * (request.Deadline - request.Now - quote.ServiceMs))
+            {
+                // Who can well wait for its turn hurries nobody: it takes its time of a slot, and no more.
+                quote.MarginalCost = Math.Min(quote.MarginalCost, quote.ServiceMs * candidate.SlotMsCost * (1 - options.ValleyShare));
+                quote.CongestionPrice = 0;
+            }
         }
         else
         {

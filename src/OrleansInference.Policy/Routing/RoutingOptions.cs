@@ -29,4 +29,7 @@ public sealed record RoutingOptions
 
     /// <summary>Share of the deferred work that is expected to find slots which are paid for anyway. Work that is put off never costs more than work that is not.</summary>
     public double ValleyShare { get; init; } = 0.25;
+
+    /// <summary>A request whose expected wait is at most this share of the time that it has can wait; whether it is likely enough to be in time is asked beside.</summary>
+    public double PatientShare { get; init; } = 0.75;
 }

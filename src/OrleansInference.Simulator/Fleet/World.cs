@@ -134,7 +134,7 @@ public sealed class World
     public Pool AddPool(int model, int variant, ScenarioLane lane, int instances = 0)
     {
         var pool = new Pool(_pools.Count, Scenario.Models[model], model, variant, lane, Tenants.Count);
-        pool.Put(instances, NowUs);
+        pool.Put(Math.Max(instances, LeastOf(pool)), NowUs);
         _pools.Add(pool);
         return pool;
     }
@@ -144,11 +144,14 @@ public sealed class World
     {
         ArgumentNullException.ThrowIfNull(pool);
         var before = pool.Coming;
-        if (pool.Want(Math.Clamp(instances, 0, pool.LaneDefinition.MaxInstances), NowUs) && pool.Coming > before)
+        if (pool.Want(Math.Clamp(instances, LeastOf(pool), pool.LaneDefinition.MaxInstances), NowUs) && pool.Coming > before)
         {
             _arriving.Add(NowUs + (long)(pool.LaneDefinition.ProvisionSeconds * 1e6), pool.Index);
         }
     }
+
+    /// <summary>Instances that the operator always keeps: of the full variant, in real time, as long as requests come.</summary>
+    private int LeastOf(Pool pool) => !IsClosing && pool.LaneDefinition.Lane == Lane.Realtime && pool.VariantIndex == pool.Model.Full ? pool.LaneDefinition.MinInstances : 0;
 
     /// <summary>Tells the policy when a time has come.</summary>
     /// <param name="us">Microseconds.</param>

@@ -10,11 +10,13 @@ internal sealed class RoutedEndpoint
 {
     private const double FadeMs = 60_000;
     private const double SlackShare = 0.02;
+    private const double SoonMs = 300_000;
     private const int NewSamples = 20;
     private const int KnownSamples = 200;
 
     private readonly World _world;
-    private readonly CapacityPlan _plan = new();
+    private readonly CapacityPlan _plan;
+    private readonly bool _putsOff;
     private readonly Headroom _headroom = new();
     private readonly List<Ticket<int>> _expired = [];
     private readonly LatencySeries _latency;
@@ -37,8 +39,10 @@ internal sealed class RoutedEndpoint
     private long _meansAt;
     private int _deferredInUse;
 
-    public RoutedEndpoint(World world, EndpointDefinition definition, Pool? pool, LatencyRecorder recorder)
+    public RoutedEndpoint(World world, EndpointDefinition definition, Pool? pool, LatencyRecorder recorder, RoutedOptions options)
     {
+        _plan = new(null, options.Plan);
+        _putsOff = options.DeadlineBatching;
         (_world, _definition, Pool) = (world, definition, pool);
         _latency = recorder.SeriesOf(definition.Name);
         _serviceMs = definition.Prior.ServiceP50Seconds * 1000;
@@ -193,7 +197,8 @@ internal sealed class RoutedEndpoint
                 UrgentBusyMs = (long)_urgentBusyMs,
                 UrgentWaitMs = _urgentWaitMs,
                 PatientWaitMs = _patientWaitMs,
-                DeferredSlots = Deferred.SlotsNeeded(now, (long)((2000 * _definition.Prior.ColdStartSeconds) + 60_000)),
+                DeferredSlots = _putsOff ? Deferred.SlotsNeeded(now, MarginMs) : (double)Deferred.WorkMs / SoonMs,
+                DeferredIsDue = _putsOff ? Deferred.EarliestDeadline - MarginMs <= now : Deferred.Count > 0,
                 SpillRatio = SpillRatio,
             });
         (_arrivals, _urgentArrivals, _completions, _urgentCompletions, _busyMs, _urgentBusyMs, _arrivedMs) = (0, 0, 0, 0, 0, 0, 0);
@@ -231,15 +236,19 @@ internal sealed class RoutedEndpoint
     public bool HasNews { get; private set; }
 
     /// <summary>What was measured has been told.</summary>
-    public void Told()
+    /// <param name="isRegular">Whether the usual time has passed, in which half of what was known fades.</param>
+    public void Told(bool isRegular)
     {
         HasNews = false;
         for (var i = 0; i < _known.Length; i++)
         {
-            _known[i] = (int)(0.7 * (_known[i] + _new[i]));
+            _known[i] = (_known[i] + _new[i]) / (isRegular ? 2 : 1);
             _new[i] = 0;
         }
     }
+
+    // Two starts: the first may come too late for some, and the second has to come in time.
+    private long MarginMs => (long)((2000 * _definition.Prior.ColdStartSeconds) + 60_000);
 
     private bool WaitsUpTo(TrafficClass trafficClass)
     {

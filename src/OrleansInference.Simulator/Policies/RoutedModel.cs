@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using OrleansInference.Latency;
 using OrleansInference.Routing;
+using OrleansInference.Simulator.Decisions;
 using OrleansInference.Simulator.Fleet;
 using OrleansInference.Simulator.Scenarios;
 
@@ -43,7 +44,7 @@ internal sealed class RoutedModel
                 var at = IndexOf(model, variant.Name.Value);
                 var pool = world.AddPool(index, at, model.LaneOf(endpoint.Lane)!, endpoint.Lane is Lane.Realtime or Lane.Async ? endpoint.MinInstances : 0);
                 var build = model.Variants[at];
-                endpoints.Add(new(world, endpoint, pool, _recorder)
+                endpoints.Add(new(world, endpoint, pool, _recorder, options)
                 {
                     SlotMsCost = build.PricePerHour.Nanos / 3_600_000.0 / build.Concurrency,
                     SpillRatio = endpoint.Lane != Lane.Realtime ? 0 : SpillRatio(model, at, options.FullOnly),
@@ -88,6 +89,11 @@ internal sealed class RoutedModel
         {
             Load(request.Class);
             var decision = Router.Decide(_table, route, _tenants[request.Tenant], _loads, _quotes);
+            if (_world.Log is { } log)
+            {
+                log.Decided(request.Number, LoggedDecision.Of(_world.NowUs, Explainer.Explain(_table, route, _tenants[request.Tenant], decision, _quotes, _tenantIds[request.Tenant])));
+            }
+
             if (!decision.HasRoute)
             {
                 break;
@@ -129,10 +135,11 @@ internal sealed class RoutedModel
         _isStale = true;
         if (now >= _publishAt || Endpoints.Any(static endpoint => endpoint.HasNews))
         {
-            _publishAt = now + MostPublishMs;
+            var isRegular = now >= _publishAt;
+            _publishAt = isRegular ? now + MostPublishMs : _publishAt;
             foreach (var endpoint in Endpoints)
             {
-                endpoint.Told();
+                endpoint.Told(isRegular);
             }
 
             _statistics.Merge(new() { Holder = "one", Sequence = ++_sequence, Deltas = _recorder.Drain() }, now);
@@ -202,6 +209,12 @@ internal sealed class RoutedModel
     /// <summary>Begins a deferred request on a free slot: the endpoint's own, or one of a lesser variant.</summary>
     private bool TryDeferred(RoutedEndpoint endpoint)
     {
+        if (endpoint.Definition.Lane == Lane.Serverless)
+        {
+            // No slot of it is paid for before it is used.
+            return false;
+        }
+
         foreach (var other in Endpoints)
         {
             if (other.Deferred.Count == 0 || (other != endpoint && (endpoint.Deferred.Count > 0 || endpoint.Pool!.Variant.Quality < other.Pool!.Variant.Quality)))
