@@ -52,7 +52,9 @@ internal sealed class AdviceRun
         var scenario = _scenario with { Days = days };
         var ground = new AdviceGround { Scenario = scenario, Policy = _policy, Router = _router, Traffic = traffic, Today = Today(scenario, cancellationToken) };
         var trials = Advisers.SelectMany(adviser => adviser.Look(ground)).ToImmutableArray();
-        var results = Simulate([.. trials.SelectMany(static trial => trial.Parts)], _changes, cancellationToken);
+        var parts = trials.SelectMany(static trial => trial.Against.Concat(trial.Parts)).DistinctBy(KeyOf).ToImmutableArray();
+        var simulated = Simulate(parts, _changes, cancellationToken);
+        var results = parts.Zip(simulated).ToDictionary(static each => KeyOf(each.First), static each => each.Second);
         var advices = Assess(ground, trials, results);
         return new()
         {
@@ -64,9 +66,12 @@ internal sealed class AdviceRun
             Today = Figures(ground, [.. ground.Today.Select(static today => today.Result)]),
             Advices = [.. advices.Where(static advice => advice.Missed.IsEmpty)],
             HeldBack = [.. advices.Where(static advice => !advice.Missed.IsEmpty)],
-            Simulations = ground.Today.Length + results.Length,
+            Simulations = ground.Today.Length + parts.Length,
         };
     }
+
+    /// <summary>The same fleet may be part of several changes; it is simulated once.</summary>
+    private static (object Scenario, object Make) KeyOf(TrialPart part) => (new Same(part.Scenario), part.Make);
 
     private ImmutableArray<ModelToday> Today(Scenario scenario, CancellationToken cancellationToken)
     {
@@ -93,15 +98,13 @@ internal sealed class AdviceRun
     }
 
     /// <summary>Of each group of choices the best, the largest saving first.</summary>
-    private static List<Advice> Assess(AdviceGround ground, ImmutableArray<Trial> trials, PolicyResult[] results)
+    private static List<Advice> Assess(AdviceGround ground, ImmutableArray<Trial> trials, Dictionary<(object, object), PolicyResult> results)
     {
         var assessed = new List<(Trial Trial, FleetFigures Before, SimulatedChange Change)>();
-        var next = 0;
         foreach (var trial in trials)
         {
-            var before = Figures(ground, [.. trial.Models.Select(model => ground.Today[model].Result)]);
-            var after = Figures(ground, results[next..(next + trial.Parts.Length)]);
-            next += trial.Parts.Length;
+            var before = Figures(ground, [.. trial.Against.IsEmpty ? trial.Models.Select(model => ground.Today[model].Result) : trial.Against.Select(part => results[KeyOf(part)])]);
+            var after = Figures(ground, [.. trial.Parts.Select(part => results[KeyOf(part)])]);
             var missed = Enum.GetValues<TrafficClass>().Where(each => IsMissed(ground, before.Attainment[(int)each], after.Attainment[(int)each], each));
             assessed.Add((trial, before, new(trial.Change, after, before.UsdPerMonth - after.UsdPerMonth, [.. missed])));
         }
@@ -149,5 +152,15 @@ internal sealed class AdviceRun
             return requests == 0 ? (double?)null : (double)attained / requests;
         });
         return new(results.Sum(result => ground.Monthly(result.Cost)), [.. attainment]);
+    }
+
+    /// <summary>A scenario that equals itself only.</summary>
+    private sealed class Same(Scenario scenario)
+    {
+        private readonly Scenario _scenario = scenario;
+
+        public override bool Equals(object? other) => other is Same same && ReferenceEquals(same._scenario, _scenario);
+
+        public override int GetHashCode() => System.Runtime.CompilerServices.RuntimeHelpers.GetHashCode(_scenario);
     }
 }

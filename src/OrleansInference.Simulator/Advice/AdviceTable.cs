@@ -67,7 +67,7 @@ internal static class AdviceTable
 
     private static string Choices(Advice advice) => advice.Simulated.Length < 2
         ? ""
-        : $"\nSimulated: {string.Join("; ", advice.Simulated.Select(static each => $"{each.Change} saves {Numbers.Dollars(Math.Round(each.SavesUsdPerMonth, 2))}{(each.Missed.IsEmpty ? "" : $", {string.Join(" and ", each.Missed)} below target")}"))}.";
+        : $"\nSimulated: {string.Join("; ", advice.Simulated.Select(static each => $"{each.Change} {(each.SavesUsdPerMonth < 0 ? "costs" : "saves")} {Numbers.Dollars(Math.Round(Math.Abs(each.SavesUsdPerMonth), 2))}{(each.SavesUsdPerMonth < 0 ? " more" : "")}{(each.Missed.IsEmpty ? "" : $", {string.Join(" and ", each.Missed)} below target")}"))}.";
 
     private static string Missed(Advice advice) => advice.Missed.IsEmpty ? "" : $"\n{string.Join(" and ", advice.Missed)} below target";
 

@@ -22,7 +22,7 @@ internal sealed class RouterInstead : IAdviser
                 Subject = "all models",
                 Change = router.Name,
                 What = $"{ground.Policy.Name} sends requests where their class or a rule says, whatever they are worth and whatever is free.",
-                Why = Words.Of($"{hours:0} instance-hours in {ground.Scenario.Days:0.##} days are {Numbers.Percent(hours > 0 ? used / hours : 0, 1)} busy."),
+                Why = Words.Of($"{hours:0} instance-hours in {Numbers.Duration(86_400 * ground.Scenario.Days)} are {Numbers.Percent(hours > 0 ? used / hours : 0, 1)} busy."),
                 Do = "Route each request by price and deadline: work that can wait fills slots that are paid for anyway.",
                 Models = [.. ground.Today.Select(static today => today.Index)],
                 Parts = [.. ground.Today.Select(today => new TrialPart(today.Scenario, router.Make))],

@@ -29,6 +29,9 @@ internal sealed record Trial
     /// <summary>Indices of the models whose fleets of today it replaces.</summary>
     public required ImmutableArray<int> Models { get; init; }
 
+    /// <summary>The fleets to compare with, where those are not the fleets of today.</summary>
+    public ImmutableArray<TrialPart> Against { get; init; } = [];
+
     /// <summary>The fleets that it puts in their place.</summary>
     public required ImmutableArray<TrialPart> Parts { get; init; }
 }

@@ -5,7 +5,7 @@ namespace OrleansInference.Simulator.Advice;
 /// <summary>Traffic declared urgent that comes as bulk does: nothing for long, then much at once. Its callers may well be able to wait.</summary>
 internal sealed class UrgentTraffic : IAdviser
 {
-    private const int MostTenants = 3;
+    private const int MostTenants = 2;
 
     /// <inheritdoc/>
     public IEnumerable<Trial> Look(AdviceGround ground)
@@ -28,7 +28,8 @@ internal sealed class UrgentTraffic : IAdviser
                         continue;
                     }
 
-                    yield return new()
+                    var changed = today.Scenario with { Tenants = [.. today.Scenario.Tenants.Select(each => each.Tenant == tenant.Tenant ? each with { Class = patient } : each)] };
+                    var trial = new Trial
                     {
                         Kind = AdviceKind.UrgentTraffic,
                         Subject = tenant.Tenant,
@@ -38,8 +39,21 @@ internal sealed class UrgentTraffic : IAdviser
                             + $" High has {Numbers.Duration(urgent.SlackSeconds)} of slack, {patient} {Numbers.Duration(terms.SlackSeconds)}.",
                         Do = $"Ask {tenant.Tenant} whether its callers can wait, and declare it {patient}.",
                         Models = [today.Index],
-                        Parts = [ground.Unchanged(today.Scenario with { Tenants = [.. today.Scenario.Tenants.Select(each => each.Tenant == tenant.Tenant ? each with { Class = patient } : each)] })],
+                        Parts = [ground.Unchanged(changed)],
                     };
+                    yield return trial;
+
+                    // Where all classes take the same way, patience is worth little before requests are routed by it.
+                    if (patient == TrafficClass.Low && !ground.IsRouted && ground.Router is { } router)
+                    {
+                        yield return trial with
+                        {
+                            Change = $"High → {patient} with {router.Name}",
+                            Do = $"{trial.Do} The saving is that under {router.Name}, beside what {router.Name} itself saves.",
+                            Against = [new(today.Scenario, router.Make)],
+                            Parts = [new(changed, router.Make)],
+                        };
+                    }
                 }
             }
         }

@@ -148,7 +148,7 @@ public sealed class AdviceRunTests : IDisposable
     public void The_whole_difference_to_the_router_is_told()
     {
         var report = AdviceWorld.Run(
-            _world.Scenario(AdviceWorld.Steady(1), [AdviceWorld.Model("m", AdviceWorld.Realtime, AdviceWorld.Serverless)], AdviceWorld.Tenant("t", "m", TrafficClass.Medium)),
+            _world.Scenario(AdviceWorld.Steady(1), [AdviceWorld.Model("m", AdviceWorld.Realtime, AdviceWorld.Serverless)], AdviceWorld.Tenant("t", "m", TrafficClass.High)),
             PolicyChoices.All.Single(static choice => choice.Name == "target-tracking"),
             withRouter: true);
 
