@@ -6,7 +6,7 @@ using OrleansInference.Simulator.Scenarios;
 namespace OrleansInference.Simulator.Commands;
 
 /// <summary>The options that say on what ground a command runs.</summary>
-internal sealed class ScenarioOptions
+internal sealed class ScenarioOptions(bool isRequired = true)
 {
     private const double MostDays = 3660;
     private const double MostScale = 1e6;
@@ -14,7 +14,7 @@ internal sealed class ScenarioOptions
     private readonly Option<string> _scenario = new("--scenario")
     {
         Description = "Scenario file (JSON), or the name of a shipped one; 'scenarios' lists them.",
-        Required = true,
+        Required = isRequired,
         HelpName = "file-or-name",
     };
 
@@ -45,11 +45,15 @@ internal sealed class ScenarioOptions
         command.Options.Add(_seed);
     }
 
+    /// <summary>Whether one of these options was given.</summary>
+    public bool IsGiven(ParseResult parsed) =>
+        new Option[] { _scenario, _days, _rateScale, _seed }.Any(option => parsed.GetResult(option) is { Implicit: false });
+
     /// <summary>The scenario that was asked for.</summary>
     /// <exception cref="ScenarioException">There is none such, or it cannot be used.</exception>
     public Scenario Read(ParseResult parsed, Bench bench)
     {
-        var nameOrFile = parsed.GetRequiredValue(_scenario);
+        var nameOrFile = parsed.GetValue(_scenario) ?? "";
         return nameOrFile.Length == 0
             ? throw new UserMistakeException("--scenario is empty; give a file or the name of a shipped scenario.")
             : bench.Read(nameOrFile, new() { Days = parsed.GetValue(_days), RateScale = parsed.GetValue(_rateScale), Seed = parsed.GetValue(_seed) });

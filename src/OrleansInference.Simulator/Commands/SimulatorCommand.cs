@@ -27,6 +27,7 @@ public static class SimulatorCommand
         var root = new RootCommand("Runs the router's policies in virtual time over real traffic, beside what people run today.")
         {
             CompareCommand.Create(bench),
+            AdviseCommand.Create(bench),
             ReplayCommand.Create(bench),
             ExplainCommand.Create(),
             PoliciesCommand.Create(bench),

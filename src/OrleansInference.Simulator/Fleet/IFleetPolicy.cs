@@ -46,4 +46,18 @@ public interface IFleetPolicy
 /// <param name="Name">Its name.</param>
 /// <param name="About">What it does, in a line.</param>
 /// <param name="Make">Makes it for a scenario; it may run the scenario's first days to be tuned.</param>
-public sealed record PolicyChoice(string Name, string About, Func<Scenario, IFleetPolicy> Make);
+public sealed record PolicyChoice(string Name, string About, Func<Scenario, IFleetPolicy> Make)
+{
+    /// <summary>Makes it with other settings than those that AWS documents; null if it has none such.</summary>
+    public Func<Scenario, FleetVariation, IFleetPolicy>? Vary { get; init; }
+}
+
+/// <summary>Settings of a fleet that its user may change.</summary>
+public sealed record FleetVariation
+{
+    /// <summary>Minutes below its target after which an endpoint is scaled in, at least 1; target tracking's own alarm takes 15.</summary>
+    public int ScaleInMinutes { get; init; } = 15;
+
+    /// <summary>Hours whose requests are one batch job, at least 1.</summary>
+    public int JobHours { get; init; } = 1;
+}

@@ -75,6 +75,9 @@ public sealed class Pool
     /// <summary>Serverless: billed microseconds of executions, starts among them.</summary>
     public long ExecutionUs { get; private set; }
 
+    /// <summary>Serverless: executions that started cold. Of a batch job: its instances.</summary>
+    public long Starts { get; internal set; }
+
     /// <summary>Requests served.</summary>
     public long Served { get; internal set; }
 
@@ -186,6 +189,7 @@ public sealed class Pool
         }
         else
         {
+            Starts++;
             start = (long)(LaneDefinition.ColdStartSeconds * 1e6);
         }
 

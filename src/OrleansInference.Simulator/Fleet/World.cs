@@ -178,6 +178,7 @@ public sealed class World
         ArgumentNullException.ThrowIfNull(lane);
         var job = new Pool(_pools.Count, Scenario.Models[model], model, variant, lane, Tenants.Count) { Members = new(members) };
         job.Put(Math.Clamp(instances, 1, lane.MaxInstancesPerJob), NowUs);
+        job.Starts = job.InService;
         _pools.Add(job);
         _arriving.Add(NowUs + (long)(lane.StartSeconds * 1e6), job.Index);
         return job;
@@ -227,7 +228,7 @@ public sealed class World
 
     private static PoolSum Sum((int Model, int Variant, Lane Lane) key, IReadOnlyList<Pool> pools)
     {
-        var (cost, billed, slots, busy, served) = (Money.Zero, 0.0, 0.0, 0.0, 0L);
+        var (cost, billed, slots, busy, served, starts) = (Money.Zero, 0.0, 0.0, 0.0, 0L, 0L);
         foreach (var pool in pools)
         {
             var us = key.Lane == Lane.Serverless ? pool.ExecutionUs : (double)pool.InstanceUs;
@@ -236,9 +237,10 @@ public sealed class World
             slots += us * pool.Concurrency;
             busy += pool.BusyUs;
             served += pool.Served;
+            starts += pool.Starts;
         }
 
-        return new(key.Model, key.Variant, key.Lane, cost, billed / 3.6e9, slots > 0 ? busy / slots : 0, served);
+        return new(key.Model, key.Variant, key.Lane, cost, billed / 3.6e9, slots > 0 ? busy / slots : 0, served, starts);
     }
 
     /// <summary>Shares a pool's cost over the tenants by the slot-time they used of it, exactly.</summary>
@@ -266,13 +268,13 @@ public sealed class World
         var horizon = (long)(Scenario.Days * 86_400e6);
         var has = arrivals.TryNext(out var next);
         long count = 0;
-        while (has || Outstanding > 0)
+        var end = Scenario.IsBilledToTheEnd ? horizon : 0;
+        while (has || Outstanding > 0 || Earliest < end)
         {
             var at = has ? next.AtUs : long.MaxValue;
-            if (!has && !IsClosing && Math.Min(_ends.Earliest, Math.Min(_timers.Earliest, _arriving.Earliest)) > 0)
+            if (!has && !IsClosing && Earliest > end)
             {
-                IsClosing = true;
-                _policy.Closing();
+                Close(end);
             }
 
             if (_ends.Earliest <= at && _ends.Earliest <= _timers.Earliest && _ends.Earliest <= _arriving.Earliest)
@@ -305,8 +307,7 @@ public sealed class World
 
         if (!IsClosing)
         {
-            IsClosing = true;
-            _policy.Closing();
+            Close(end);
         }
 
         foreach (var pool in _pools)
@@ -315,6 +316,15 @@ public sealed class World
         }
 
         progress?.Invoke(1);
+    }
+
+    private long Earliest => Math.Min(_ends.Earliest, Math.Min(_timers.Earliest, _arriving.Earliest));
+
+    private void Close(long us)
+    {
+        Advance(Math.Max(us, NowUs));
+        IsClosing = true;
+        _policy.Closing();
     }
 
     private void Advance(long us)
@@ -354,7 +364,7 @@ public sealed class World
     {
         var tenant = Scenario.Tenants[arrival.Tenant];
         var model = Scenario.Models[ModelOf[arrival.Tenant]];
-        var unloaded = model.Variants[model.Full].UnloadedSeconds(arrival.InputTokens, arrival.OutputTokens);
+        var unloaded = (tenant.DeadlineVariant ?? model.Variants[model.Full]).UnloadedSeconds(arrival.InputTokens, arrival.OutputTokens);
         var deadline = arrival.AtUs + (long)((Scenario.Classes[(int)tenant.Class].SlackSeconds + (1.5 * unloaded)) * 1e6);
         var tally = Classes[(int)tenant.Class];
         if (unloaded > _longest[ModelOf[arrival.Tenant]])

@@ -67,4 +67,5 @@ public readonly record struct LoadPoint(int Slots, int InUse, int Waiting, int M
 /// <param name="Hours">Billed instance-hours; serverless: hours of executions.</param>
 /// <param name="Utilization">Share of the billed slot-time in which a request was served, 0..1.</param>
 /// <param name="Served">Requests served.</param>
-public readonly record struct PoolSum(int Model, int Variant, Lane Lane, Money Cost, double Hours, double Utilization, long Served);
+/// <param name="Starts">Serverless: executions that started cold; batch: instances of all jobs; else 0.</param>
+public readonly record struct PoolSum(int Model, int Variant, Lane Lane, Money Cost, double Hours, double Utilization, long Served, long Starts = 0);

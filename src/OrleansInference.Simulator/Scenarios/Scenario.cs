@@ -17,6 +17,9 @@ public sealed record Scenario
     /// <summary>Factor on all arrival rates, greater than 0.</summary>
     public double RateScale { get; init; } = 1;
 
+    /// <summary>Whether fleets are kept and billed until the days are over, though no more requests come.</summary>
+    public bool IsBilledToTheEnd { get; init; }
+
     /// <summary>Where arrivals come from.</summary>
     public required TraceDefinition Trace { get; init; }
 
@@ -205,4 +208,13 @@ public sealed record ScenarioTenant
 
     /// <summary>Its share of the trace's requests, greater than 0; not for <see cref="TraceFormat.ServeGen"/>.</summary>
     public double Share { get; init; } = 1;
+
+    /// <summary>The model under which the trace lists the client, where that is another than the one it uses.</summary>
+    public string? TraceModel { get; init; }
+
+    /// <summary>The build by whose service times its deadlines count; null: the full one of its model.</summary>
+    public ScenarioVariant? DeadlineVariant { get; init; }
+
+    /// <summary>Whether its requests are left out; its share of the trace is nobody's then.</summary>
+    public bool IsSilent { get; init; }
 }

@@ -40,7 +40,7 @@ public static class ScenarioCatalog
         return CatalogPricing.Resolve(new()
         {
             Models = [new() { Name = new(NameOf(model.Model)), Variants = variants.ToImmutable(), MaxOutputTokens = isSized ? MaxOutputTokens : 1 }],
-            InstancePrices = model.Variants.Where(static variant => variant.InstanceType.Length > 0).DistinctBy(static variant => variant.InstanceType).ToImmutableDictionary(static variant => variant.InstanceType, static variant => variant.PricePerHour),
+            InstancePrices = model.Variants.DistinctBy(InstanceTypeOf).ToImmutableDictionary(InstanceTypeOf, static variant => variant.PricePerHour),
             ServerlessPerGigabyteSecond = model.LaneOf(Lane.Serverless)?.PricePerGbSecond ?? Money.Zero,
             ServerlessPerGigabyteTransferred = Money.Zero,
         })[0];
@@ -54,6 +54,9 @@ public static class ScenarioCatalog
         return name.Length == 0 ? "x" : name[..Math.Min(name.Length, NameRule.MaxLength)].TrimEnd('-');
     }
 
+    /// <summary>A scenario may leave the type out; its price is known all the same.</summary>
+    private static string InstanceTypeOf(ScenarioVariant variant) => variant.InstanceType.Length > 0 ? variant.InstanceType : $"ml.{NameOf(variant.Name)}";
+
     private static EndpointDefinition EndpointOf(ScenarioModel model, int index, ScenarioLane lane)
     {
         var variant = model.Variants[index];
@@ -63,7 +66,7 @@ public static class ScenarioCatalog
         {
             Name = new(NameOf($"{model.Model}-{variant.Name}-{lane.Lane}")),
             Lane = lane.Lane,
-            InstanceType = isServerless ? "" : variant.InstanceType,
+            InstanceType = isServerless ? "" : InstanceTypeOf(variant),
             ConcurrencyPerInstance = isServerless ? 1 : variant.Concurrency,
             MinInstances = lane.Lane is Lane.Realtime or Lane.Async && index == model.Full ? lane.MinInstances : 0,
             MaxInstances = lane.Lane switch { Lane.Serverless => lane.MaxConcurrency, Lane.Batch => lane.MaxInstancesPerJob, _ => lane.MaxInstances },

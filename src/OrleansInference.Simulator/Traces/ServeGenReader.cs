@@ -14,7 +14,7 @@ internal static class ServeGenReader
         var windows = new Dictionary<(string, string), List<RateWindow>>();
         foreach (var tenant in scenario.Tenants)
         {
-            windows[(tenant.Model, tenant.Client ?? "")] = [];
+            windows[KeyOf(tenant)] = [];
         }
 
         var seen = ReadWindows(scenario.Trace.File, windows, untilSeconds);
@@ -40,11 +40,13 @@ internal static class ServeGenReader
         var kept = windows.ToDictionary(static each => each.Key, static each => each.Value.ToArray());
         var clients = scenario.Tenants.Select(tenant =>
         {
-            var key = (tenant.Model, tenant.Client ?? "");
+            var key = KeyOf(tenant);
             return new RateClient(kept[key], lengths[key].Input, lengths[key].Output);
         });
         return new([.. clients], [.. scenario.Tenants.Select(static each => each.Tenant)], scenario.Seed, scenario.RateScale, untilSeconds);
     }
+
+    private static (string Model, string Client) KeyOf(ScenarioTenant tenant) => (tenant.TraceModel ?? tenant.Model, tenant.Client ?? "");
 
     public static Dictionary<(string Model, string Client), (LengthQuantiles Input, LengthQuantiles Output)> ReadClients(string file)
     {

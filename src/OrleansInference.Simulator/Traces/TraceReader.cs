@@ -10,7 +10,12 @@ public static class TraceReader
     public static IArrivals Open(Scenario scenario)
     {
         ArgumentNullException.ThrowIfNull(scenario);
-        return scenario.Trace.Format switch
+        var arrivals = OpenAll(scenario);
+        return scenario.Tenants.Any(static tenant => tenant.IsSilent) ? new HeardArrivals(arrivals, scenario) : arrivals;
+    }
+
+    private static IArrivals OpenAll(Scenario scenario) =>
+        scenario.Trace.Format switch
         {
             TraceFormat.ServeGen => ServeGenReader.Open(scenario),
             TraceFormat.AzureLlm => AzureLlmRows.Open(scenario),
@@ -18,5 +23,23 @@ public static class TraceReader
             TraceFormat.Counts => new CountArrivals(scenario),
             _ => throw new NotSupportedException($"There is no reader of {scenario.Trace.Format}."),
         };
+
+    /// <summary>Leaves out the requests of silent tenants.</summary>
+    private sealed class HeardArrivals(IArrivals inner, Scenario scenario) : IArrivals
+    {
+        public bool TryNext(out Arrival arrival)
+        {
+            while (inner.TryNext(out arrival))
+            {
+                if (!scenario.Tenants[arrival.Tenant].IsSilent)
+                {
+                    return true;
+                }
+            }
+
+            return false;
+        }
+
+        public void Dispose() => inner.Dispose();
     }
 }

@@ -68,6 +68,7 @@ internal static class SampleComparison
                 (Lane.Async, Money.FromNanos(batch), 300_000),
                 (Lane.Batch, Money.FromNanos(batch), 400_000),
             ],
+            Pools = [],
             TenantCosts = tenants,
             Tenants = [.. tenants.Select(static (_, i) => new TenantTally { Requests = 10_000 - i, Attained = 9_990 - (2 * i) })],
             Timeline = [.. scenario.Models.Select((_, model) => Timeline(scenario.Days, factor, model, index, name))],

@@ -15,10 +15,32 @@ public static class BaselineChoices
     [
         new("static-peak", "All real-time on a fixed number of instances that covers the peak.", static scenario => Static("static-peak", "peak", 1, scenario)),
         new("static-p99", "All real-time on a fixed number of instances that covers 99 % of the minutes.", static scenario => Static("static-p99", "99th percentile", 0.99, scenario)),
-        new("target-tracking", "All real-time, scaled by SageMaker's target tracking on invocations per instance.", static scenario => Make("target-tracking", scenario, TargetTracking)),
-        new("fixed-rule", "High real-time, Medium asynchronous, Low in hourly batch jobs, each scaled as AWS does it.", static scenario => Make("fixed-rule", scenario, FixedRule)),
+        new("target-tracking", "All real-time, scaled by SageMaker's target tracking on invocations per instance.", static scenario => Tracked(scenario, new())) { Vary = Tracked },
+        new("fixed-rule", "High real-time, Medium asynchronous, Low in hourly batch jobs, each scaled as AWS does it.", static scenario => Ruled(scenario, new())) { Vary = Ruled },
         new("predictive", "All real-time, scaled by forecast, with serverless or headroom for bursts (after MArk, USENIX ATC 2019).", static scenario => Make("predictive", scenario, Predictive)),
     ];
+
+    /// <summary>All of a model's requests on an asynchronous endpoint that goes down to none.</summary>
+    public static IFleetPolicy Asynchronous(Scenario scenario) => Make("asynchronous", scenario, static (whole, totals, model) =>
+    {
+        var lane = whole.Models[model].LaneOf(Lane.Async)!;
+        var ground = new TuningGround(whole, model, totals, lane.MaxServiceSeconds);
+        var tuned = new Tuner(ground, setting => new AsyncFleet(model, Backlog(ground, setting)), Backlogs).Choose(LeastsOf(ground, lane, lane.MinInstances));
+        return (new AsyncFleet(model, Backlog(ground, tuned)), "");
+    });
+
+    /// <summary>All of a model's requests on serverless executions.</summary>
+    public static IFleetPolicy Serverless(Scenario scenario)
+    {
+        ArgumentNullException.ThrowIfNull(scenario);
+        return new BaselinePolicy("serverless", "", [.. scenario.Models.Select(static (_, model) => new ServerlessFleet(model))]);
+    }
+
+    private static BaselinePolicy Tracked(Scenario scenario, FleetVariation variation) =>
+        Make("target-tracking", scenario, (whole, totals, model) => TargetTracking(whole, totals, model, variation));
+
+    private static BaselinePolicy Ruled(Scenario scenario, FleetVariation variation) =>
+        Make("fixed-rule", scenario, (whole, totals, model) => FixedRule(whole, totals, model, variation));
 
     private static BaselinePolicy Static(string name, string what, double share, Scenario scenario) => Make(name, scenario, (whole, totals, model) =>
     {
@@ -29,16 +51,16 @@ public static class BaselineChoices
         return (new StaticFleet(model, instances), string.Create(CultureInfo.InvariantCulture, $"{Count(instances)} for the {what} of {load.Slots(share):0.#} slots"));
     });
 
-    private static (ModelFleet Fleet, string How) TargetTracking(Scenario scenario, IReadOnlyList<long> totals, int model)
+    private static (ModelFleet Fleet, string How) TargetTracking(Scenario scenario, IReadOnlyList<long> totals, int model, FleetVariation variation)
     {
         var ground = Ground(scenario, model, totals);
         var lane = ModelFleet.RealtimeLane(ground.Definition);
-        var tuned = new Tuner(ground, setting => new TargetTrackingFleet(model, Invocations(ground, setting)), Utilizations).Choose(LeastsOf(ground, lane, Math.Max(1, lane.MinInstances)));
-        var tracking = Invocations(ground, tuned);
+        var tuned = new Tuner(ground, setting => new TargetTrackingFleet(model, Invocations(ground, setting, variation)), Utilizations).Choose(LeastsOf(ground, lane, Math.Max(1, lane.MinInstances)));
+        var tracking = Invocations(ground, tuned, variation);
         return (new TargetTrackingFleet(model, tracking), Describe(tracking, tuned));
     }
 
-    private static (ModelFleet Fleet, string How) FixedRule(Scenario scenario, IReadOnlyList<long> totals, int model)
+    private static (ModelFleet Fleet, string How) FixedRule(Scenario scenario, IReadOnlyList<long> totals, int model, FleetVariation variation)
     {
         var definition = scenario.Models[model];
         var realtime = ModelFleet.RealtimeLane(definition);
@@ -49,19 +71,19 @@ public static class BaselineChoices
         bool IsBatch(TrafficClass trafficClass) => hasBatch && trafficClass == TrafficClass.Low;
 
         var fast = new TuningGround(scenario, model, totals, realtime.MaxServiceSeconds, (arrival, trafficClass) => !IsBatch(trafficClass) && !IsQueued(trafficClass, arrival.InputTokens, arrival.OutputTokens));
-        var tuned = new Tuner(fast, setting => new TargetTrackingFleet(model, Invocations(fast, setting)), Utilizations).Choose(LeastsOf(fast, realtime, Math.Max(1, realtime.MinInstances)));
-        var tracking = Invocations(fast, tuned);
+        var tuned = new Tuner(fast, setting => new TargetTrackingFleet(model, Invocations(fast, setting, variation)), Utilizations).Choose(LeastsOf(fast, realtime, Math.Max(1, realtime.MinInstances)));
+        var tracking = Invocations(fast, tuned, variation);
         var how = $"real-time {Describe(tracking, tuned)}";
         if (definition.LaneOf(Lane.Async) is not { } lane)
         {
-            return (new FixedRuleFleet(model, tracking, default), how);
+            return (new FixedRuleFleet(model, tracking, default, variation.JobHours), how);
         }
 
         var queued = new TuningGround(scenario, model, totals, lane.MaxServiceSeconds, (arrival, trafficClass) => IsQueued(trafficClass, arrival.InputTokens, arrival.OutputTokens));
         var idle = new Tracking(1, 1, 1);
         var waiting = new Tuner(queued, setting => new FixedRuleFleet(model, idle, Backlog(queued, setting)), Backlogs).Choose(LeastsOf(queued, lane, lane.MinInstances));
         var backlog = Backlog(queued, waiting);
-        return (new FixedRuleFleet(model, tracking, backlog), string.Create(CultureInfo.InvariantCulture, $"{how}; asynchronous backlog target {backlog.Target:0.#} per instance, at least {Count(backlog.Least)}"));
+        return (new FixedRuleFleet(model, tracking, backlog, variation.JobHours), string.Create(CultureInfo.InvariantCulture, $"{how}; asynchronous backlog target {backlog.Target:0.#} per instance, at least {Count(backlog.Least)}"));
     }
 
     private static (ModelFleet Fleet, string How) Predictive(Scenario scenario, IReadOnlyList<long> totals, int model)
@@ -91,10 +113,10 @@ public static class BaselineChoices
     private static int[] LeastsOf(TuningGround ground, ScenarioLane lane, int fewest) =>
         Tuner.Leasts(fewest, Math.Max(fewest, lane.MaxInstances), ground.Load, ground.Definition.Variants[ground.Definition.Full].Concurrency);
 
-    private static Tracking Invocations(TuningGround ground, Setting setting)
+    private static Tracking Invocations(TuningGround ground, Setting setting, FleetVariation variation)
     {
         var concurrency = ground.Definition.Variants[ground.Definition.Full].Concurrency;
-        return new(concurrency * 60 * setting.Level / ground.Load.MeanServiceSeconds, setting.Least, Math.Max(1, First(ground, setting)));
+        return new(concurrency * 60 * setting.Level / ground.Load.MeanServiceSeconds, setting.Least, Math.Max(1, First(ground, setting)), variation.ScaleInMinutes);
     }
 
     private static Tracking Backlog(TuningGround ground, Setting setting) =>

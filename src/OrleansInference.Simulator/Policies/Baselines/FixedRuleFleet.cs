@@ -10,7 +10,8 @@ namespace OrleansInference.Simulator.Policies.Baselines;
 /// <param name="model">Index of the model.</param>
 /// <param name="realtime">Target tracking of the real-time endpoint: invocations per minute.</param>
 /// <param name="asynchronous">Target tracking of the asynchronous endpoint: backlog.</param>
-internal sealed class FixedRuleFleet(int model, Tracking realtime, Tracking asynchronous) : ModelFleet(model)
+/// <param name="jobHours">Hours whose requests are one batch job.</param>
+internal sealed class FixedRuleFleet(int model, Tracking realtime, Tracking asynchronous, int jobHours = 1) : ModelFleet(model)
 {
     private const long HourUs = 3_600_000_000;
     private TrackedEndpoint _realtime = null!;
@@ -54,7 +55,7 @@ internal sealed class FixedRuleFleet(int model, Tracking realtime, Tracking asyn
                 break;
             case Hour:
                 _jobs?.Submit();
-                World.At(World.NowUs + HourUs, TimerOf(Hour));
+                World.At(World.NowUs + (jobHours * HourUs), TimerOf(Hour));
                 break;
             default:
                 _realtime.Scale();
@@ -81,7 +82,7 @@ internal sealed class FixedRuleFleet(int model, Tracking realtime, Tracking asyn
     /// <inheritdoc/>
     protected override void Begin()
     {
-        _realtime = new(World, AddEndpoint(realtime.First), realtime.Target, realtime.Least);
+        _realtime = new(World, AddEndpoint(realtime.First), realtime.Target, realtime.Least, realtime.ScaleInMinutes);
         if (Definition.LaneOf(Lane.Async) is { } lane)
         {
             _async = new(World, World.AddPool(Model, Definition.Full, lane, Math.Min(asynchronous.First, lane.MaxInstances)), asynchronous);
@@ -90,7 +91,7 @@ internal sealed class FixedRuleFleet(int model, Tracking realtime, Tracking asyn
         if (Definition.LaneOf(Lane.Batch) is { } batch)
         {
             _jobs = new(World, Model, batch);
-            World.At(HourUs, TimerOf(Hour));
+            World.At(jobHours * HourUs, TimerOf(Hour));
         }
 
         NextMinute();

@@ -10,6 +10,7 @@ internal sealed class TargetTracker
 {
     private const int MinutesAbove = 3;
     private const int MinutesBelow = 15;
+    private readonly int _minutesBelow;
     private const double BelowShare = 0.9;
     private readonly double _target;
     private readonly int _least;
@@ -24,8 +25,10 @@ internal sealed class TargetTracker
     /// <param name="least">Fewest instances.</param>
     /// <param name="most">Most instances.</param>
     /// <param name="cooldownSeconds">Seconds after a scale-in before the next.</param>
-    public TargetTracker(double target, int least, int most, double cooldownSeconds = 300)
+    /// <param name="minutesBelow">Minutes below nine tenths of the target before a scale-in.</param>
+    public TargetTracker(double target, int least, int most, double cooldownSeconds = 300, int minutesBelow = MinutesBelow)
     {
+        _minutesBelow = minutesBelow;
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(target);
         (_target, _least, _most, _cooldownUs) = (target, least, most, (long)(cooldownSeconds * 1e6));
     }
@@ -46,7 +49,7 @@ internal sealed class TargetTracker
             return desired;
         }
 
-        if (_below >= MinutesBelow && desired < wanted && nowUs >= _noScaleInUntilUs)
+        if (_below >= _minutesBelow && desired < wanted && nowUs >= _noScaleInUntilUs)
         {
             _noScaleInUntilUs = nowUs + _cooldownUs;
             return desired;

@@ -40,7 +40,7 @@ internal sealed class TargetTrackingFleet(int model, Tracking tracking) : ModelF
     /// <inheritdoc/>
     protected override void Begin()
     {
-        _tracked = new(World, AddEndpoint(tracking.First), tracking.Target, tracking.Least);
+        _tracked = new(World, AddEndpoint(tracking.First), tracking.Target, tracking.Least, tracking.ScaleInMinutes);
         NextMinute();
     }
 }
@@ -49,4 +49,5 @@ internal sealed class TargetTrackingFleet(int model, Tracking tracking) : ModelF
 /// <param name="Target">Target of the metric per instance, greater than 0.</param>
 /// <param name="Least">Fewest instances.</param>
 /// <param name="First">Instances at the beginning.</param>
-internal readonly record struct Tracking(double Target, int Least, int First);
+/// <param name="ScaleInMinutes">Minutes below the target before a scale-in.</param>
+internal readonly record struct Tracking(double Target, int Least, int First, int ScaleInMinutes = 15);

@@ -7,12 +7,14 @@ namespace OrleansInference.Simulator.Policies.Baselines;
 /// <param name="endpoint">The endpoint.</param>
 /// <param name="invocationsPerMinute">Target of invocations per instance and minute.</param>
 /// <param name="least">Fewest instances; SageMaker's own autoscaling does not go below 1.</param>
-internal sealed class TrackedEndpoint(World world, RealtimeEndpoint endpoint, double invocationsPerMinute, int least)
+/// <param name="scaleInMinutes">Minutes below the target before a scale-in.</param>
+internal sealed class TrackedEndpoint(World world, RealtimeEndpoint endpoint, double invocationsPerMinute, int least, int scaleInMinutes = 15)
 {
     private readonly TargetTracker _tracker = new(
         invocationsPerMinute,
         Math.Max(1, Math.Max(least, endpoint.Pool.LaneDefinition.MinInstances)),
-        Math.Max(1, endpoint.Pool.LaneDefinition.MaxInstances));
+        Math.Max(1, endpoint.Pool.LaneDefinition.MaxInstances),
+        minutesBelow: scaleInMinutes);
 
     /// <summary>The endpoint.</summary>
     public RealtimeEndpoint Endpoint => endpoint;
