@@ -31,11 +31,11 @@ internal sealed class RoutedModel
     private bool _isStale;
     private bool _isClosing;
 
-    public RoutedModel(World world, int index, RoutedOptions options)
+    public RoutedModel(World world, int index, RoutedOptions options, FirstRequests first)
     {
         (_world, _defers) = (world, options.ValleyFilling);
         var model = world.Scenario.Models[index];
-        _configuration = ScenarioCatalog.ConfigurationOf(model, (variant, lane) => lane != Lane.Batch && (!options.FullOnly || variant == model.Full));
+        _configuration = ScenarioCatalog.ConfigurationOf(model, variant => first.SecondsOn(index, variant), (variant, lane) => lane != Lane.Batch && (!options.FullOnly || variant == model.Full));
         var endpoints = new List<RoutedEndpoint>();
         foreach (var variant in _configuration.Model!.Variants)
         {
@@ -47,7 +47,7 @@ internal sealed class RoutedModel
                 endpoints.Add(new(world, endpoint, pool, _recorder, options)
                 {
                     SlotMsCost = build.PricePerHour.Nanos / 3_600_000.0 / build.Concurrency,
-                    SpillRatio = endpoint.Lane != Lane.Realtime ? 0 : SpillRatio(model, at, options.FullOnly),
+                    SpillRatio = endpoint.Lane != Lane.Realtime ? 0 : SpillRatio(model, at, options.FullOnly, variant => first.SecondsOn(index, variant).P50),
                 });
             }
         }
@@ -263,26 +263,24 @@ internal sealed class RoutedModel
     }
 
     /// <summary>The cheapest price elsewhere of what a slot of a variant's instances does, over that slot's: serverless, or the full variant.</summary>
-    private static double SpillRatio(ScenarioModel model, int variant, bool fullOnly)
+    private static double SpillRatio(ScenarioModel model, int variant, bool fullOnly, Func<ScenarioVariant, double> secondsOf)
     {
         var build = model.Variants[variant];
-        var own = SecondsOf(build) * build.PricePerHour.Nanos / 3600.0 / build.Concurrency;
+        var own = secondsOf(build) * build.PricePerHour.Nanos / 3600.0 / build.Concurrency;
         var least = double.PositiveInfinity;
         if (model.LaneOf(Lane.Serverless) is { } serverless)
         {
-            least = SecondsOf(build) / serverless.SpeedFactor * serverless.PricePerGbSecond.Nanos * serverless.MemoryMb / 1024.0;
+            least = secondsOf(build) / serverless.SpeedFactor * serverless.PricePerGbSecond.Nanos * serverless.MemoryMb / 1024.0;
         }
 
         if (variant != model.Full && !fullOnly)
         {
             var full = model.Variants[model.Full];
-            least = Math.Min(least, SecondsOf(full) * full.PricePerHour.Nanos / 3600.0 / full.Concurrency);
+            least = Math.Min(least, secondsOf(full) * full.PricePerHour.Nanos / 3600.0 / full.Concurrency);
         }
 
         return double.IsFinite(least) && own > 0 ? least / own : 0;
     }
-
-    private static double SecondsOf(ScenarioVariant variant) => variant.UnloadedSeconds(500, 150);
 
     private void Refresh()
     {

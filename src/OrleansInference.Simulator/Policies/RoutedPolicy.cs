@@ -1,4 +1,5 @@
 using OrleansInference.Simulator.Fleet;
+using OrleansInference.Simulator.Scenarios;
 
 namespace OrleansInference.Simulator.Policies;
 
@@ -23,9 +24,10 @@ public sealed class RoutedPolicy(RoutedOptions options) : IFleetPolicy
     {
         ArgumentNullException.ThrowIfNull(world);
         _world = world;
+        var first = FirstRequests.Of(world.Scenario);
         for (var i = 0; i < world.Scenario.Models.Length; i++)
         {
-            _models.Add(new(world, i, options));
+            _models.Add(new(world, i, options, first));
         }
 
         _byPool = new RoutedEndpoint[world.Pools.Count];

@@ -6,12 +6,6 @@ namespace OrleansInference.Simulator.Scenarios;
 /// <summary>A scenario's models as the router's catalog describes them.</summary>
 public static class ScenarioCatalog
 {
-    // What an operator would write down before anything was measured: a request of middling length, and one of the longest.
-    private const int UsualInput = 500;
-    private const int UsualOutput = 150;
-    private const int LongInput = 4000;
-    private const int LongOutput = 1000;
-
     // What asynchronous inference takes.
     private const long MostPayloadBytes = 1_073_741_824;
 
@@ -20,16 +14,18 @@ public static class ScenarioCatalog
 
     /// <summary>A model's configuration, prices filled in.</summary>
     /// <param name="model">The model.</param>
+    /// <param name="seconds">How long a request takes on a variant: the median and the 99th percentile.</param>
     /// <param name="isUsed">Which variants in which lanes are described.</param>
-    public static ModelConfiguration ConfigurationOf(ScenarioModel model, Func<int, Lane, bool> isUsed)
+    public static ModelConfiguration ConfigurationOf(ScenarioModel model, Func<ScenarioVariant, (double P50, double P99)> seconds, Func<int, Lane, bool> isUsed)
     {
+        ArgumentNullException.ThrowIfNull(seconds);
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(isUsed);
         var variants = ImmutableArray.CreateBuilder<VariantDefinition>();
         for (var i = 0; i < model.Variants.Length; i++)
         {
             var index = i;
-            var endpoints = model.Lanes.Where(lane => isUsed(index, lane.Lane)).Select(lane => EndpointOf(model, index, lane)).ToImmutableArray();
+            var endpoints = model.Lanes.Where(lane => isUsed(index, lane.Lane)).Select(lane => EndpointOf(model, index, lane, seconds(model.Variants[index]))).ToImmutableArray();
             if (!endpoints.IsEmpty)
             {
                 variants.Add(new() { Name = new(NameOf(model.Variants[i].Name)), Quality = model.Variants[i].Quality, Endpoints = endpoints });
@@ -57,7 +53,7 @@ public static class ScenarioCatalog
     /// <summary>A scenario may leave the type out; its price is known all the same.</summary>
     private static string InstanceTypeOf(ScenarioVariant variant) => variant.InstanceType.Length > 0 ? variant.InstanceType : $"ml.{NameOf(variant.Name)}";
 
-    private static EndpointDefinition EndpointOf(ScenarioModel model, int index, ScenarioLane lane)
+    private static EndpointDefinition EndpointOf(ScenarioModel model, int index, ScenarioLane lane, (double P50, double P99) seconds)
     {
         var variant = model.Variants[index];
         var isServerless = lane.Lane == Lane.Serverless;
@@ -75,8 +71,8 @@ public static class ScenarioCatalog
             MaxServiceSeconds = lane.MaxServiceSeconds,
             Prior = new()
             {
-                ServiceP50Seconds = variant.UnloadedSeconds(UsualInput, UsualOutput) / lane.SpeedFactor,
-                ServiceP99Seconds = variant.UnloadedSeconds(LongInput, LongOutput) / lane.SpeedFactor,
+                ServiceP50Seconds = Math.Max(1e-4, seconds.P50 / lane.SpeedFactor),
+                ServiceP99Seconds = Math.Max(1e-4, seconds.P99 / lane.SpeedFactor),
                 ColdStartSeconds = start,
             },
         };

@@ -1,8 +1,9 @@
 namespace OrleansInference.Simulator.Policies.Baselines;
 
 /// <summary>
-/// Tunes a fleet as its user would: tries settings on the first days and takes the cheapest that meets every class's target. Requests that are missed even with
-/// all instances there may be at all times are left out, since no setting helps them. More instances at least allow a higher level, and a higher level is cheaper
+/// Tunes a fleet as its user would: tries settings on the first days and takes the cheapest that meets every class's target. Requests that are missed even by the most
+/// generous of them, the lowest level over a floor that bears the median load, are left out: bursts that no scaling of that kind can follow would else be met by the most instances
+/// there may be at all times, which nobody would pay for. More instances at least allow a higher level, and a higher level is cheaper
 /// and misses more; so that a few trials find the best of all pairs.
 /// </summary>
 /// <param name="ground">The first days.</param>
@@ -17,7 +18,7 @@ internal sealed class Tuner(TuningGround ground, Func<Setting, ModelFleet> make,
     private int _bestLevel = -1;
 
     /// <summary>The best setting.</summary>
-    /// <param name="leasts">Numbers of instances at least to choose from, rising; the last is all there may be.</param>
+    /// <param name="leasts">Numbers of instances at least to choose from, rising.</param>
     public Setting Choose(int[] leasts)
     {
         _best = new(levels[0], leasts[^1]);
@@ -43,13 +44,7 @@ internal sealed class Tuner(TuningGround ground, Func<Setting, ModelFleet> make,
     /// <param name="concurrency">Slots of an instance.</param>
     public static int[] Leasts(int fewest, int most, LoadProfile load, int concurrency)
     {
-        var leasts = new SortedSet<int> { fewest, most };
-        foreach (var share in (ReadOnlySpan<double>)[0.5, 0.75, 0.9, 0.98])
-        {
-            leasts.Add((int)Math.Clamp(Math.Ceiling(load.Slots(share) / concurrency), fewest, most));
-        }
-
-        return [.. leasts];
+        return [.. new SortedSet<int> { fewest, (int)Math.Clamp(Math.Ceiling(load.Slots(0.5) / concurrency), fewest, most) }];
     }
 
     /// <summary>Looks for the highest level above the best one so far that meets the targets: at the same or a lower level more instances only cost more.</summary>

@@ -74,8 +74,7 @@ internal sealed class TuningGround
     }
 
     /// <summary>
-    /// Finds out what is possible at all: requests that even this fleet misses, with all instances that there may be at all times, no setting helps, and its user
-    /// does not count them.
+    /// Finds out what is possible: requests that even the most generous fleet misses no setting helps, and its user does not count them.
     /// </summary>
     /// <param name="largest">The fleet.</param>
     /// <returns>Its cost in nano-dollars.</returns>
