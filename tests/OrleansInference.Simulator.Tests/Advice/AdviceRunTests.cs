@@ -30,10 +30,11 @@ public sealed class AdviceRunTests : IDisposable
     public void An_endpoint_for_callers_that_can_wait_is_to_scale_to_zero()
     {
         // One busy hour a day of Medium requests; the instance idles for the other twenty-three.
-        var report = AdviceWorld.Run(_world.Scenario(
+        var scenario = _world.Scenario(
             Enumerable.Range(0, 144).Select(static step => step < 6 ? 600 : 0).Append(1),
             [AdviceWorld.Model("m", AdviceWorld.Realtime, AdviceWorld.Async)],
-            AdviceWorld.Tenant("t", "m", TrafficClass.Medium)) with { Days = 145 / 144.0 });
+            AdviceWorld.Tenant("t", "m", TrafficClass.Medium));
+        var report = AdviceWorld.Run(scenario with { Days = 145 / 144.0 });
 
         var advice = Single(report, AdviceKind.IdleEndpoint);
         Assert.InRange(advice.SavesUsdPerMonth, 0.8 * AdviceWorld.Instance, AdviceWorld.Instance);
@@ -86,10 +87,11 @@ public sealed class AdviceRunTests : IDisposable
     public void Bulk_that_is_declared_urgent_is_named_with_what_its_patience_is_worth()
     {
         // 3000 requests in ten minutes each four hours: five slots' work if it comes evenly, and a dozen slots for the bursts' own bursts.
-        var report = AdviceWorld.Run(_world.Scenario(
+        var scenario = _world.Scenario(
             Enumerable.Range(0, 145).Select(static step => step % 24 == 0 ? 6000 : 0),
             [AdviceWorld.Model("m", AdviceWorld.Realtime)],
-            AdviceWorld.Tenant("bulk", "m", TrafficClass.High)) with { Days = 145 / 144.0 }, "ours");
+            AdviceWorld.Tenant("bulk", "m", TrafficClass.High));
+        var report = AdviceWorld.Run(scenario with { Days = 145 / 144.0 }, "ours");
 
         var advice = Single(report, AdviceKind.UrgentTraffic);
         Assert.Equal("bulk", advice.Subject);
