@@ -68,8 +68,12 @@ public sealed class CapacityByClassTests
         var plan = new CapacityPlan();
         Assert.Equal(0, plan.Observe(Endpoint, new() { Now = 1_000_000, UrgentArrivals = 0, PatientWaitMs = 3_600_000, DeferredSlots = 0.1 }).Desired);
         Assert.Equal(1, plan.Observe(Endpoint, new() { Now = 1_020_000, UrgentArrivals = 0, PatientWaitMs = 3_600_000, DeferredSlots = 0.1, DeferredIsDue = true }).Desired);
-        plan.Observe(Endpoint, new() { Now = 1_260_000, InService = 1, UrgentArrivals = 0, PatientWaitMs = 3_600_000 });
-        Assert.Equal(0, plan.Observe(Endpoint, new() { Now = 1_800_000, InService = 1, UrgentArrivals = 0, PatientWaitMs = 3_600_000 }).Desired);
+        for (var now = 1_025_000L; now <= 3_600_000; now += Poll)
+        {
+            plan.Observe(Endpoint, new() { Now = now, InService = now < 1_260_000 ? 0 : plan.Desired, UrgentArrivals = 0, PatientWaitMs = 3_600_000 });
+        }
+
+        Assert.Equal(0, plan.Desired);
     }
 
     [Fact]
