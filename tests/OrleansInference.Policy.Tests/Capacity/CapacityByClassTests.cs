@@ -65,12 +65,13 @@ public sealed class CapacityByClassTests
     [Fact]
     public void Deferred_work_that_is_due_is_begun_though_it_fills_no_instance()
     {
+        // Requests that come unforeseen are served elsewhere; else one instance is kept for them.
         var plan = new CapacityPlan();
-        Assert.Equal(0, plan.Observe(Endpoint, new() { Now = 1_000_000, UrgentArrivals = 0, PatientWaitMs = 3_600_000, DeferredSlots = 0.1 }).Desired);
-        Assert.Equal(1, plan.Observe(Endpoint, new() { Now = 1_020_000, UrgentArrivals = 0, PatientWaitMs = 3_600_000, DeferredSlots = 0.1, DeferredIsDue = true }).Desired);
+        Assert.Equal(0, plan.Observe(Endpoint, new() { Now = 1_000_000, UrgentArrivals = 0, PatientWaitMs = 3_600_000, SpillRatio = 1, DeferredSlots = 0.1 }).Desired);
+        Assert.Equal(1, plan.Observe(Endpoint, new() { Now = 1_020_000, UrgentArrivals = 0, PatientWaitMs = 3_600_000, SpillRatio = 1, DeferredSlots = 0.1, DeferredIsDue = true }).Desired);
         for (var now = 1_025_000L; now <= 3_600_000; now += Poll)
         {
-            plan.Observe(Endpoint, new() { Now = now, InService = now < 1_260_000 ? 0 : plan.Desired, UrgentArrivals = 0, PatientWaitMs = 3_600_000 });
+            plan.Observe(Endpoint, new() { Now = now, InService = now < 1_260_000 ? 0 : plan.Desired, UrgentArrivals = 0, PatientWaitMs = 3_600_000, SpillRatio = 1 });
         }
 
         Assert.Equal(0, plan.Desired);
