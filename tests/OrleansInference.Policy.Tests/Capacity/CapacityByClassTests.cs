@@ -55,7 +55,7 @@ public sealed class CapacityByClassTests
     public void Deferred_work_gets_whole_instances_only_that_it_keeps_busy()
     {
         int With(double slots) => Steady(seen => Patient(seen) with { DeferredSlots = slots });
-        
+
         // One that is there goes when it would be idle half the time.
         Assert.Equal(5, With(2));
         Assert.Equal(6, With(9));
