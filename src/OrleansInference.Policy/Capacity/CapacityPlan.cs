@@ -232,6 +232,9 @@ public sealed class CapacityPlan
         {
             var urgent = observed.UrgentArrivals is null || mean <= 0 ? 1 : Math.Clamp(_urgent.RecentRate * _urgent.ServiceMs(endpoint.Prior) / 1000 / mean, 0, 1);
             staffed = WorthHaving(mean, urgent, perInstance, most, observed.SpillRatio) * perInstance;
+
+            // Who waits here has not gone elsewhere.
+            staffed = observed.Waiting > 0 ? Math.Max(staffed, 1) : staffed;
         }
 
         _load = mean;

@@ -127,14 +127,16 @@ internal sealed class RoutedEndpoint
 
         Queue.SetCapacity(Pool!.Slots, HeadroomSlots, _serviceMs);
         var has = Queue.TryDequeue(Pool.InUse, _world.NowMs, _expired, out var ticket);
-        foreach (var late in _expired)
-        {
-            _world.Miss(late.Holder);
-        }
-
-        _expired.Clear();
+        GiveUpExpired();
         request = ticket.Holder;
         return has;
+    }
+
+    /// <summary>Gives up those whose time is over, also while there is no slot to be had.</summary>
+    public void Expire()
+    {
+        Queue.Expire(_world.NowMs, _expired);
+        GiveUpExpired();
     }
 
     /// <summary>A deferred request begins here.</summary>
@@ -249,6 +251,16 @@ internal sealed class RoutedEndpoint
 
     // Two starts: the first may come too late for some, and the second has to come in time.
     private long MarginMs => (long)((2000 * _definition.Prior.ColdStartSeconds) + 60_000);
+
+    private void GiveUpExpired()
+    {
+        foreach (var late in _expired)
+        {
+            _world.Miss(late.Holder);
+        }
+
+        _expired.Clear();
+    }
 
     private bool WaitsUpTo(TrafficClass trafficClass)
     {

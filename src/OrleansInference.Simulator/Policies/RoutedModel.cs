@@ -128,6 +128,7 @@ internal sealed class RoutedModel
         var now = _world.NowMs;
         foreach (var endpoint in Endpoints)
         {
+            endpoint.Expire();
             endpoint.Poll(_isClosing);
             HandOut(endpoint);
         }

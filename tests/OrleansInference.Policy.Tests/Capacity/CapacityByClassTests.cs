@@ -91,6 +91,15 @@ public sealed class CapacityByClassTests
     }
 
     [Fact]
+    public void Who_waits_is_served_also_where_no_instance_is_worth_having()
+    {
+        var plan = new CapacityPlan();
+        var idle = new CapacityObservation { Now = 1_000_000, UrgentArrivals = 0, PatientWaitMs = 300_000, SpillRatio = 0.1 };
+        Assert.Equal(0, plan.Observe(Endpoint, idle).Desired);
+        Assert.Equal(1, plan.Observe(Endpoint, idle with { Now = 1_005_000, Waiting = 2, WaitingWorkMs = 4_000 }).Desired);
+    }
+
+    [Fact]
     public void A_burst_of_long_requests_is_seen_by_their_work_and_not_by_their_number()
     {
         var plan = new CapacityPlan();

@@ -1,0 +1,65 @@
+using OrleansInference.Simulator.Bounds;
+using OrleansInference.Simulator.Fleet;
+using OrleansInference.Simulator.Measures;
+using OrleansInference.Simulator.Policies;
+using OrleansInference.Simulator.Scenarios;
+
+namespace OrleansInference.Tests.Policies;
+
+/// <summary>The router in virtual time, on hours of the shipped scenarios.</summary>
+public sealed class RoutedPolicyTests
+{
+    private static Scenario Hours(string name, double hours, ulong seed = 1) =>
+        ScenarioReader.Read(ScenarioReader.Find(name)) with { Days = hours / 24, Seed = seed };
+
+    private static PolicyResult Run(Scenario scenario, RoutedOptions? options = null) => World.Measure(scenario, new RoutedPolicy(options ?? new()));
+
+    [Theory]
+    [InlineData("servegen-week")]
+    [InlineData("small-models-week")]
+    public void The_same_seed_gives_the_same_course_and_another_seed_another(string name)
+    {
+        var one = Figures(Run(Hours(name, 2)));
+        Assert.Equal(one, Figures(Run(Hours(name, 2))));
+        Assert.NotEqual(one, Figures(Run(Hours(name, 2, seed: 2))));
+
+        static string Figures(PolicyResult result) =>
+            $"{result.Cost} {result.Utilization:R} {result.ScaleChanges} {string.Join(' ', result.Classes.Select(static tally => $"{tally.Requests} {tally.Attained} {tally.Latency.QuantileSeconds(0.5):R}"))}";
+    }
+
+    [Theory]
+    [InlineData("servegen-week")]
+    [InlineData("small-models-week")]
+    public void No_run_costs_less_than_the_bound_and_the_shares_of_tenants_and_lanes_add_up(string name)
+    {
+        var scenario = Hours(name, 3);
+        var bound = LowerBound.Compute(scenario).Bound;
+        Assert.True(bound > Money.Zero);
+        foreach (var options in (RoutedOptions[])[new(), new() { FullOnly = true }, new() { ValleyFilling = false }, new() { DeadlineBatching = false }])
+        {
+            var result = Run(scenario, options);
+            Assert.True(result.Cost >= bound, $"{options}: {result.Cost} < {bound}");
+
+            // The day begins with one instance, and another takes minutes.
+            Assert.True(result.Classes[0].Attainment >= 0.95, $"{options}: {result.Classes[0].Attainment}");
+            Assert.Equal(result.Cost, result.Lanes.Aggregate(Money.Zero, static (sum, lane) => sum + lane.Cost));
+
+            // What is billed for a pool that nobody used is nobody's share.
+            Assert.True(result.TenantCosts.Aggregate(Money.Zero, static (sum, cost) => sum + cost) <= result.Cost);
+            Assert.Equal(result.Requests, result.Tenants.Sum(static tenant => tenant.Requests));
+            Assert.Equal(result.Classes.Sum(static tally => tally.Attained), result.Tenants.Sum(static tenant => tenant.Attained));
+        }
+    }
+
+    [Fact]
+    public void Work_that_can_wait_fills_slots_that_are_paid_for_and_makes_the_whole_cheaper()
+    {
+        // On this model work of Low comes in bursts of hundreds of slots.
+        var scenario = Hours("servegen-week", 10);
+        scenario = scenario with { Models = [.. scenario.Models.Where(static model => model.Model == "m-mid")], Tenants = [.. scenario.Tenants.Where(static tenant => tenant.Model == "m-mid")] };
+        var ours = Run(scenario);
+        Assert.True(ours.Utilization > Run(scenario, new() { ValleyFilling = false }).Utilization);
+        Assert.True(ours.Cost < Run(scenario, new() { DeadlineBatching = false }).Cost);
+        Assert.True(ours.Classes[(int)TrafficClass.Low].Attainment >= 0.999);
+    }
+}
