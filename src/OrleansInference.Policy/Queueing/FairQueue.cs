@@ -68,16 +68,16 @@ public sealed class FairQueue<T>
     /// <param name="slots">Slots that may be in use, 0 or more. With 0 nothing is given out, and nothing is refused for its deadline.</param>
     /// <param name="headroom">Slots that lower classes leave free, 0 or more.</param>
     /// <param name="meanServiceMs">How long a call takes on average, in milliseconds, 0 or more.</param>
-    /// <exception cref="ArgumentOutOfRangeException">An argument is out of its range.</exception>
     /// <param name="moreSlots">Slots that are on their way, 0 or more.</param>
     /// <param name="moreInMs">In how many milliseconds they come, 0 or more.</param>
+    /// <exception cref="ArgumentOutOfRangeException">An argument is out of its range.</exception>
     public void SetCapacity(int slots, int headroom, double meanServiceMs, int moreSlots = 0, long moreInMs = 0)
     {
-        ArgumentOutOfRangeException.ThrowIfNegative(moreSlots);
-        ArgumentOutOfRangeException.ThrowIfNegative(moreInMs);
         ArgumentOutOfRangeException.ThrowIfNegative(slots);
         ArgumentOutOfRangeException.ThrowIfNegative(headroom);
         ArgumentOutOfRangeException.ThrowIfNegative(meanServiceMs);
+        ArgumentOutOfRangeException.ThrowIfNegative(moreSlots);
+        ArgumentOutOfRangeException.ThrowIfNegative(moreInMs);
         (Slots, Headroom, MeanServiceMs) = (slots, headroom, meanServiceMs);
         (_moreSlots, _moreInMs) = (moreSlots, moreInMs);
     }

@@ -24,7 +24,7 @@ internal sealed class ColdStarts : IAdviser
             yield break;
         }
 
-        var price = (double)today.Model.Variants[today.Model.Full].PricePerHour.ToDollars();
+        var price = (double)today.Model.FullVariant.PricePerHour.ToDollars();
         var provision = today.Model.LaneOf(Lane.Realtime)!.ProvisionSeconds;
         foreach (var minutes in ScaleInMinutes)
         {

@@ -80,7 +80,7 @@ internal sealed class Consolidation : IAdviser
         });
     }
 
-    private static ScenarioVariant FullOf(ScenarioModel model) => model.Variants[model.Full];
+    private static ScenarioVariant FullOf(ScenarioModel model) => model.FullVariant;
 
     private static int Peak(ModelToday today) => today.Result.Timeline[0].Select(static point => point.InUse).DefaultIfEmpty(0).Max();
 

@@ -20,7 +20,7 @@ internal sealed class SmallerInstances : IAdviser
 
         foreach (var today in ground.Today)
         {
-            var full = today.Model.Variants[today.Model.Full];
+            var full = today.Model.FullVariant;
             var busy = today.PoolsOf(Lane.Realtime).Select(static pool => pool.Utilization).DefaultIfEmpty(0).Max();
             foreach (var variant in today.Model.Variants.Where(each => each != full && IsCheaper(each, full)))
             {
@@ -58,7 +58,7 @@ internal sealed class SmallerInstances : IAdviser
     private static Scenario Replaced(ModelToday today, ScenarioVariant variant) => today.Scenario with
     {
         Models = [today.Model with { Variants = [variant] }],
-        Tenants = [.. today.Scenario.Tenants.Select(tenant => tenant with { DeadlineVariant = today.Model.Variants[today.Model.Full] })],
+        Tenants = [.. today.Scenario.Tenants.Select(tenant => tenant with { DeadlineVariant = today.Model.FullVariant })],
     };
 
     private static Scenario Split(ModelToday today, ScenarioVariant variant)
@@ -71,7 +71,7 @@ internal sealed class SmallerInstances : IAdviser
             [
                 .. today.Scenario.Tenants.Select(tenant => tenant.IsSilent || tenant.MinQuality > variant.Quality
                     ? tenant
-                    : tenant with { Model = name, TraceModel = tenant.TraceModel ?? tenant.Model, DeadlineVariant = model.Variants[model.Full] }),
+                    : tenant with { Model = name, TraceModel = tenant.TraceModel ?? tenant.Model, DeadlineVariant = model.FullVariant }),
             ],
         };
     }

@@ -58,6 +58,6 @@ internal readonly record struct TenantTraffic(long Requests, double WorkSeconds,
     private static ScenarioVariant FullOf(Scenario scenario, ScenarioTenant tenant)
     {
         var model = scenario.Models.First(each => each.Model == tenant.Model);
-        return model.Variants[model.Full];
+        return model.FullVariant;
     }
 }

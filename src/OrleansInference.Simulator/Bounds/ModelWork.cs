@@ -27,7 +27,7 @@ internal sealed class ModelWork
         _longest = model.Lanes.Max(static lane => lane.MaxServiceSeconds);
         if (model.LaneOf(Lane.Realtime) is { MinInstances: > 0 } lane)
         {
-            var full = model.Variants[model.Full];
+            var full = model.FullVariant;
             _forced = ServiceOption.OnInstances(full, lane);
             _forcedSlots = lane.MinInstances * full.Concurrency;
         }
@@ -79,7 +79,7 @@ internal sealed class ModelWork
     /// <summary>How a tenant's requests can be served.</summary>
     internal sealed class TenantTerms(ModelWork work, ServiceOption[] options, bool mayUseForced)
     {
-        private readonly ScenarioVariant _full = work._model.Variants[work._model.Full];
+        private readonly ScenarioVariant _full = work._model.FullVariant;
 
         /// <summary>Whether the request is one that some lane can serve; others are not counted.</summary>
         public bool Counts(in Arrival arrival) => _full.UnloadedSeconds(arrival.InputTokens, arrival.OutputTokens) <= work._longest;

@@ -78,6 +78,12 @@ public sealed class Pool
     /// <summary>Serverless: executions that started cold. Of a batch job: its instances.</summary>
     public long Starts { get; internal set; }
 
+    /// <summary>What is billed: microseconds of instances, or of executions.</summary>
+    public long BilledUs => LaneDefinition.Lane == Lane.Serverless ? ExecutionUs : InstanceUs;
+
+    /// <summary>Slot-microseconds in it.</summary>
+    public Int128 SlotUs => (Int128)BilledUs * Concurrency;
+
     /// <summary>Requests served.</summary>
     public long Served { get; internal set; }
 

@@ -12,9 +12,6 @@ namespace OrleansInference.Simulator.Fleet;
 /// </summary>
 public sealed class World
 {
-    /// <summary>Length of a step of the timeline in microseconds.</summary>
-    public const long StepUs = 600_000_000;
-
     private const int ProgressEvery = 1 << 16;
     private readonly EventHeap _ends = new();
     private readonly EventHeap _timers = new();
@@ -22,20 +19,16 @@ public sealed class World
     private readonly List<Pool> _pools = [];
     private readonly IFleetPolicy _policy;
     private readonly double[] _longest;
-    private Request[] _requests = new Request[1024];
-    private int[] _free = [];
-    private readonly int[] _missed;
-    private int _freeCount;
-    private int _used;
-    private long _nextStepUs = StepUs;
+    private readonly RequestTable _requests = new();
+    private readonly ScenarioVariant[] _deadlineVariants;
 
     private World(Scenario scenario, IFleetPolicy policy)
     {
         (Scenario, _policy) = (scenario, policy);
         ModelOf = [.. scenario.Tenants.Select(tenant => IndexOf(scenario, tenant.Model))];
+        _deadlineVariants = [.. scenario.Tenants.Select((tenant, index) => tenant.DeadlineVariant ?? scenario.Models[ModelOf[index]].FullVariant)];
         Tenants = [.. scenario.Tenants.Select(static _ => new TenantTally())];
-        _missed = new int[scenario.Models.Length];
-        Timeline = [.. scenario.Models.Select(static _ => new List<LoadPoint>())];
+        Timeline = new(scenario.Models.Length);
         _longest = [.. scenario.Models.Select(static model => model.Lanes.Max(static lane => lane.MaxServiceSeconds))];
     }
 
@@ -52,28 +45,28 @@ public sealed class World
     public long NowMs => ToMs(NowUs);
 
     /// <summary>Requests under way, by index.</summary>
-    public Span<Request> Requests => _requests;
+    public Span<Request> Requests => _requests.All;
 
     /// <summary>Pools, those of ended jobs among them.</summary>
     public IReadOnlyList<Pool> Pools => _pools;
 
     /// <summary>Index of each tenant's model.</summary>
-    public IReadOnlyList<int> ModelOf { get; }
+    public ImmutableArray<int> ModelOf { get; }
 
     /// <summary>Tallies by class.</summary>
-    public IReadOnlyList<ClassTally> Classes { get; } = [new(), new(), new()];
+    public ImmutableArray<ClassTally> Classes { get; } = [new(), new(), new()];
 
     /// <summary>Tallies by tenant.</summary>
-    public IReadOnlyList<TenantTally> Tenants { get; }
+    public ImmutableArray<TenantTally> Tenants { get; }
 
     /// <summary>Requests that have neither been served nor missed.</summary>
-    public int Outstanding { get; private set; }
+    public int Outstanding => _requests.Count;
 
     /// <summary>Whether no more requests come.</summary>
     public bool IsClosing { get; private set; }
 
-    /// <summary>By model the load at the end of each step of <see cref="StepUs"/>.</summary>
-    public IReadOnlyList<List<LoadPoint>> Timeline { get; }
+    /// <summary>The load of the models over time.</summary>
+    public Timeline Timeline { get; }
 
     /// <summary>Runs a policy on a scenario to its end, and takes the sum.</summary>
     /// <param name="scenario">The scenario.</param>
@@ -91,7 +84,7 @@ public sealed class World
         var world = new World(scenario, policy) { Log = log };
         policy.Begin(world);
         world.Run(arrivals, progress, cancellationToken);
-        return world.Sum(policy.Name, how) with { WallSeconds = System.Diagnostics.Stopwatch.GetElapsedTime(began).TotalSeconds };
+        return PolicyResult.Of(world, policy.Name, how) with { WallSeconds = System.Diagnostics.Stopwatch.GetElapsedTime(began).TotalSeconds };
     }
 
     /// <summary>Runs a policy on a scenario to its end.</summary>
@@ -133,7 +126,7 @@ public sealed class World
     /// <param name="instances">Instances in service from the beginning.</param>
     public Pool AddPool(int model, int variant, ScenarioLane lane, int instances = 0)
     {
-        var pool = new Pool(_pools.Count, Scenario.Models[model], model, variant, lane, Tenants.Count);
+        var pool = new Pool(_pools.Count, Scenario.Models[model], model, variant, lane, Tenants.Length);
         pool.Put(Math.Max(instances, LeastOf(pool)), NowUs);
         _pools.Add(pool);
         return pool;
@@ -176,7 +169,7 @@ public sealed class World
     public Pool StartJob(int model, int variant, ScenarioLane lane, int instances, IEnumerable<int> members)
     {
         ArgumentNullException.ThrowIfNull(lane);
-        var job = new Pool(_pools.Count, Scenario.Models[model], model, variant, lane, Tenants.Count) { Members = new(members) };
+        var job = new Pool(_pools.Count, Scenario.Models[model], model, variant, lane, Tenants.Length) { Members = new(members) };
         job.Put(Math.Clamp(instances, 1, lane.MaxInstancesPerJob), NowUs);
         job.Starts = job.InService;
         _pools.Add(job);
@@ -187,80 +180,10 @@ public sealed class World
     /// <summary>A request is given up.</summary>
     public void Miss(int index)
     {
-        _missed[ModelOf[_requests[index].Tenant]]++;
-        Log?.Missed(_requests[index], NowUs);
-        Forget(index);
-    }
-
-    private PolicyResult Sum(string name, string how)
-    {
-        var cost = Money.Zero;
-        var tenants = new long[Tenants.Count];
-        Int128 instanceUs = 0, slotUs = 0, busyUs = 0;
-        var lanes = new (Money Cost, long Served)[4];
-        foreach (var pool in _pools)
-        {
-            cost += pool.Cost;
-            instanceUs += pool.InstanceUs;
-            slotUs += (pool.LaneDefinition.Lane == Lane.Serverless ? pool.ExecutionUs : (Int128)pool.InstanceUs * pool.Concurrency);
-            busyUs += pool.BusyUs;
-            ref var lane = ref lanes[(int)pool.LaneDefinition.Lane];
-            lane = (lane.Cost + pool.Cost, lane.Served + pool.Served);
-            Share(pool, tenants);
-        }
-
-        return new()
-        {
-            Name = name,
-            How = how,
-            Cost = cost,
-            Classes = [.. Classes],
-            InstanceHours = (double)instanceUs / 3.6e9,
-            Utilization = slotUs == 0 ? 0 : (double)busyUs / (double)slotUs,
-            ScaleChanges = _pools.Sum(static pool => pool.Members is null ? pool.Changes : 0),
-            Lanes = [.. lanes.Select(static (lane, index) => ((Lane)index, lane.Cost, lane.Served))],
-            Pools = [.. _pools.GroupBy(static pool => (pool.ModelIndex, pool.VariantIndex, pool.LaneDefinition.Lane)).Select(static group => Sum(group.Key, [.. group]))],
-            TenantCosts = [.. tenants.Select(Money.FromNanos)],
-            Tenants = [.. Tenants],
-            Timeline = [.. Timeline.Select(static points => points.ToImmutableArray())],
-        };
-    }
-
-    private static PoolSum Sum((int Model, int Variant, Lane Lane) key, IReadOnlyList<Pool> pools)
-    {
-        var (cost, billed, slots, busy, served, starts) = (Money.Zero, 0.0, 0.0, 0.0, 0L, 0L);
-        foreach (var pool in pools)
-        {
-            var us = key.Lane == Lane.Serverless ? pool.ExecutionUs : (double)pool.InstanceUs;
-            cost += pool.Cost;
-            billed += us;
-            slots += us * pool.Concurrency;
-            busy += pool.BusyUs;
-            served += pool.Served;
-            starts += pool.Starts;
-        }
-
-        return new(key.Model, key.Variant, key.Lane, cost, billed / 3.6e9, slots > 0 ? busy / slots : 0, served, starts);
-    }
-
-    /// <summary>Shares a pool's cost over the tenants by the slot-time they used of it, exactly.</summary>
-    private static void Share(Pool pool, long[] tenants)
-    {
-        Int128 used = 0;
-        foreach (var us in pool.TenantUs)
-        {
-            used += us;
-        }
-
-        Int128 before = 0;
-        long told = 0;
-        for (var tenant = 0; tenant < pool.TenantUs.Length && used > 0; tenant++)
-        {
-            before += pool.TenantUs[tenant];
-            var upTo = (long)(before * pool.Cost.Nanos / used);
-            tenants[tenant] += upTo - told;
-            told = upTo;
-        }
+        ref var request = ref _requests[index];
+        Timeline.Missed(ModelOf[request.Tenant]);
+        Log?.Missed(request, NowUs);
+        _requests.Remove(index);
     }
 
     private void Run(IArrivals arrivals, Action<double>? progress, CancellationToken cancellationToken)
@@ -329,42 +252,14 @@ public sealed class World
 
     private void Advance(long us)
     {
-        if (us >= _nextStepUs)
-        {
-            Step(us);
-        }
-
+        Timeline.Advance(us, _pools, _policy);
         NowUs = us;
-    }
-
-    private void Step(long us)
-    {
-        for (; _nextStepUs <= us; _nextStepUs += StepUs)
-        {
-            var points = new LoadPoint[Timeline.Count];
-            foreach (var pool in _pools)
-            {
-                ref var point = ref points[pool.ModelIndex];
-                point = new(
-                    point.Slots + (pool.LaneDefinition.Lane == Lane.Serverless ? pool.InUse : pool.InService * pool.Concurrency),
-                    point.InUse + pool.InUse,
-                    point.Waiting + (pool.Members?.Count ?? _policy.WaitingFor(pool)));
-            }
-
-            for (var model = 0; model < points.Length; model++)
-            {
-                Timeline[model].Add(points[model] with { Missed = _missed[model] });
-            }
-
-            Array.Clear(_missed);
-        }
     }
 
     private void Arrive(in Arrival arrival, long number)
     {
         var tenant = Scenario.Tenants[arrival.Tenant];
-        var model = Scenario.Models[ModelOf[arrival.Tenant]];
-        var unloaded = (tenant.DeadlineVariant ?? model.Variants[model.Full]).UnloadedSeconds(arrival.InputTokens, arrival.OutputTokens);
+        var unloaded = _deadlineVariants[arrival.Tenant].UnloadedSeconds(arrival.InputTokens, arrival.OutputTokens);
         var deadline = arrival.AtUs + (long)((Scenario.Classes[(int)tenant.Class].SlackSeconds + (1.5 * unloaded)) * 1e6);
         var tally = Classes[(int)tenant.Class];
         if (unloaded > _longest[ModelOf[arrival.Tenant]])
@@ -376,9 +271,7 @@ public sealed class World
 
         tally.Requests++;
         Tenants[arrival.Tenant].Requests++;
-        Outstanding++;
-        var index = NewRequest();
-        _requests[index] = new()
+        _policy.Arrived(_requests.Add(new()
         {
             ArrivedUs = arrival.AtUs,
             DeadlineUs = deadline,
@@ -389,8 +282,7 @@ public sealed class World
             Jitter = arrival.Jitter,
             Class = tenant.Class,
             Pool = -1,
-        };
-        _policy.Arrived(index);
+        }));
     }
 
     private void End(int index)
@@ -403,19 +295,23 @@ public sealed class World
         pool.TenantUs[request.Tenant] += NowUs - request.StartedUs;
         pool.Served++;
         var isAttained = !request.IsCutOff && NowUs <= request.DeadlineUs && pool.Variant.Quality >= Scenario.Tenants[request.Tenant].MinQuality;
-        _missed[pool.ModelIndex] += isAttained ? 0 : 1;
         if (!request.IsCutOff)
         {
             tally.Latency.Add((NowUs - request.ArrivedUs) / 1000.0);
-            if (isAttained)
-            {
-                tally.Attained++;
-                tenant.Attained++;
-            }
+        }
+
+        if (isAttained)
+        {
+            tally.Attained++;
+            tenant.Attained++;
+        }
+        else
+        {
+            Timeline.Missed(pool.ModelIndex);
         }
 
         Log?.Ended(request, pool, NowUs);
-        Forget(index);
+        _requests.Remove(index);
         if (pool.Members is { } members)
         {
             WorkOff(pool, members);
@@ -450,32 +346,6 @@ public sealed class World
             job.Want(0, NowUs);
             _policy.JobEnded(job);
         }
-    }
-
-    private int NewRequest()
-    {
-        if (_freeCount > 0)
-        {
-            return _free[--_freeCount];
-        }
-
-        if (_used == _requests.Length)
-        {
-            Array.Resize(ref _requests, 2 * _used);
-        }
-
-        return _used++;
-    }
-
-    private void Forget(int index)
-    {
-        Outstanding--;
-        if (_freeCount == _free.Length)
-        {
-            Array.Resize(ref _free, Math.Max(1024, 2 * _free.Length));
-        }
-
-        _free[_freeCount++] = index;
     }
 
     private static int IndexOf(Scenario scenario, string model)

@@ -39,11 +39,54 @@ public sealed record PolicyResult
     /// <summary>By tenant, by index.</summary>
     public required ImmutableArray<TenantTally> Tenants { get; init; }
 
-    /// <summary>By model, by index: steps of <see cref="World.StepUs"/>.</summary>
+    /// <summary>By model, by index: steps of <see cref="Measures.Timeline.StepUs"/>.</summary>
     public required ImmutableArray<ImmutableArray<LoadPoint>> Timeline { get; init; }
 
     /// <summary>Wall seconds that the simulation took; not part of what is written.</summary>
     public double WallSeconds { get; init; }
+
+    /// <summary>Sums up a world that has come to its end.</summary>
+    internal static PolicyResult Of(World world, string name, string how)
+    {
+        var pools = world.Pools.GroupBy(static pool => (pool.ModelIndex, pool.VariantIndex, pool.LaneDefinition.Lane)).Select(static group => PoolSum.Of(group.Key, group)).ToImmutableArray();
+        var slotUs = world.Pools.Aggregate(Int128.Zero, static (sum, pool) => sum + pool.SlotUs);
+        return new()
+        {
+            Name = name,
+            How = how,
+            Cost = pools.Aggregate(Money.Zero, static (sum, pool) => sum + pool.Cost),
+            Classes = world.Classes,
+            InstanceHours = (double)world.Pools.Aggregate(Int128.Zero, static (sum, pool) => sum + pool.InstanceUs) / 3.6e9,
+            Utilization = slotUs == 0 ? 0 : (double)world.Pools.Aggregate(Int128.Zero, static (sum, pool) => sum + pool.BusyUs) / (double)slotUs,
+            ScaleChanges = world.Pools.Sum(static pool => pool.Members is null ? pool.Changes : 0),
+            Lanes = [.. Enum.GetValues<Lane>().Select(lane => pools.Where(pool => pool.Lane == lane).Aggregate((Lane: lane, Cost: Money.Zero, Served: 0L), static (sum, pool) => (sum.Lane, sum.Cost + pool.Cost, sum.Served + pool.Served)))],
+            Pools = pools,
+            TenantCosts = SharesOf(world),
+            Tenants = world.Tenants,
+            Timeline = world.Timeline.ByModel,
+        };
+    }
+
+    /// <summary>Shares each pool's cost over the tenants by the slot-time they used of it, exactly.</summary>
+    private static ImmutableArray<Money> SharesOf(World world)
+    {
+        var tenants = new long[world.Tenants.Length];
+        foreach (var pool in world.Pools)
+        {
+            var used = pool.TenantUs.Aggregate(Int128.Zero, static (sum, us) => sum + us);
+            Int128 before = 0;
+            long told = 0;
+            for (var tenant = 0; tenant < tenants.Length && used > 0; tenant++)
+            {
+                before += pool.TenantUs[tenant];
+                var upTo = (long)(before * pool.Cost.Nanos / used);
+                tenants[tenant] += upTo - told;
+                told = upTo;
+            }
+        }
+
+        return [.. tenants.Select(Money.FromNanos)];
+    }
 
     /// <summary>Requests of all classes, those that no lane can serve not among them.</summary>
     public long Requests => Classes.Sum(static tally => tally.Requests);
@@ -51,13 +94,6 @@ public sealed record PolicyResult
     /// <summary>Requests that no lane can serve.</summary>
     public long Infeasible => Classes.Sum(static tally => tally.Infeasible);
 }
-
-/// <summary>A model's load, capacity and queue at the end of a step.</summary>
-/// <param name="Slots">Slots in service.</param>
-/// <param name="InUse">Slots in use.</param>
-/// <param name="Waiting">Requests that wait.</param>
-/// <param name="Missed">Requests that were not answered in time during the step.</param>
-public readonly record struct LoadPoint(int Slots, int InUse, int Waiting, int Missed = 0);
 
 /// <summary>What a variant came to in a lane.</summary>
 /// <param name="Model">Index of the model.</param>
@@ -68,4 +104,22 @@ public readonly record struct LoadPoint(int Slots, int InUse, int Waiting, int M
 /// <param name="Utilization">Share of the billed slot-time in which a request was served, 0..1.</param>
 /// <param name="Served">Requests served.</param>
 /// <param name="Starts">Serverless: executions that started cold; batch: instances of all jobs; else 0.</param>
-public readonly record struct PoolSum(int Model, int Variant, Lane Lane, Money Cost, double Hours, double Utilization, long Served, long Starts = 0);
+public readonly record struct PoolSum(int Model, int Variant, Lane Lane, Money Cost, double Hours, double Utilization, long Served, long Starts = 0)
+{
+    /// <summary>Sums up pools of one variant in one lane.</summary>
+    internal static PoolSum Of((int Model, int Variant, Lane Lane) key, IEnumerable<Pool> pools)
+    {
+        var (cost, billed, slots, busy, served, starts) = (Money.Zero, 0.0, 0.0, 0.0, 0L, 0L);
+        foreach (var pool in pools)
+        {
+            cost += pool.Cost;
+            billed += pool.BilledUs;
+            slots += (double)pool.SlotUs;
+            busy += pool.BusyUs;
+            served += pool.Served;
+            starts += pool.Starts;
+        }
+
+        return new(key.Model, key.Variant, key.Lane, cost, billed / 3.6e9, slots > 0 ? busy / slots : 0, served, starts);
+    }
+}

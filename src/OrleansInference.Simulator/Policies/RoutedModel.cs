@@ -276,7 +276,7 @@ internal sealed class RoutedModel
 
         if (variant != model.Full && !fullOnly)
         {
-            var full = model.Variants[model.Full];
+            var full = model.FullVariant;
             least = Math.Min(least, secondsOf(full) * full.PricePerHour.Nanos / 3600.0 / full.Concurrency);
         }
 

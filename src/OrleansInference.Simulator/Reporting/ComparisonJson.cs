@@ -52,8 +52,8 @@ internal static class ComparisonJson
         json.WriteNumber("requests", policy.Requests);
         json.WriteNumber("infeasible", policy.Infeasible);
         ByClass(json, "attainment", policy, static tally => tally.Attainment);
-        ByClass(json, "p50Seconds", policy, static tally => tally.Latency.QuantileSeconds(0.5));
-        ByClass(json, "p99Seconds", policy, static tally => tally.Latency.QuantileSeconds(0.99));
+        ByClass(json, "p50Seconds", policy, static tally => tally.LatencySeconds(0.5));
+        ByClass(json, "p99Seconds", policy, static tally => tally.LatencySeconds(0.99));
         json.WriteNumber("instanceHours", policy.InstanceHours);
         json.WriteNumber("utilization", policy.Utilization);
         json.WriteNumber("scaleChanges", policy.ScaleChanges);

@@ -41,21 +41,21 @@ internal static class LatencyChart
         svg.Text((Left + Right) / 2, Bottom + 34, "time from arrival to answer", "t small middle");
         foreach (var trafficClass in Enum.GetValues<TrafficClass>())
         {
-            var latency = policy.Classes[(int)trafficClass].Latency;
-            if (latency.Count > 0)
+            var tally = policy.Classes[(int)trafficClass];
+            if (tally.Latency.Count > 0)
             {
-                var title = $"{policy.Name}, class {trafficClass}: p50 {Numbers.Duration(latency.QuantileSeconds(0.5))}, p90 {Numbers.Duration(latency.QuantileSeconds(0.9))}, p99 {Numbers.Duration(latency.QuantileSeconds(0.99))}, p99.9 {Numbers.Duration(latency.QuantileSeconds(0.999))}";
-                svg.Path(Path(latency, X, Y), $"class{(int)trafficClass}", title);
+                var title = $"{policy.Name}, class {trafficClass}: p50 {Numbers.Duration(tally.LatencySeconds(0.5))}, p90 {Numbers.Duration(tally.LatencySeconds(0.9))}, p99 {Numbers.Duration(tally.LatencySeconds(0.99))}, p99.9 {Numbers.Duration(tally.LatencySeconds(0.999))}";
+                svg.Path(Path(tally, X, Y), $"class{(int)trafficClass}", title);
             }
         }
 
         foreach (var trafficClass in Enum.GetValues<TrafficClass>())
         {
-            var latency = policy.Classes[(int)trafficClass].Latency;
-            if (latency.Count > 0)
+            var tally = policy.Classes[(int)trafficClass];
+            if (tally.Latency.Count > 0)
             {
                 var at = NamedAt[(int)trafficClass];
-                var x = X(latency.QuantileSeconds(at));
+                var x = X(tally.LatencySeconds(at));
                 var fits = x < Right - 60;
                 svg.Text(fits ? x + 6 : x - 6, Y(at) + 4, trafficClass.ToString(), $"t halo classtext{(int)trafficClass}{(fits ? "" : " end")}");
             }
@@ -64,13 +64,14 @@ internal static class LatencyChart
         return svg.ToString();
     }
 
-    private static string Path(LatencyHistogram latency, Func<double, double> x, Func<double, double> y)
+    private static string Path(ClassTally tally, Func<double, double> x, Func<double, double> y)
     {
         var path = new StringBuilder();
         var last = "";
-        foreach (var (seconds, share) in latency.Points(Points))
+        for (var i = 0; i <= Points; i++)
         {
-            var point = $"{Svg.At(x(seconds))},{Svg.At(y(share))}";
+            var share = (double)i / Points;
+            var point = $"{Svg.At(x(tally.LatencySeconds(share)))},{Svg.At(y(share))}";
             if (point != last)
             {
                 path.Append(path.Length == 0 ? 'M' : 'L').Append(point);
@@ -90,8 +91,8 @@ internal static class LatencyChart
         }
 
         // A thousandth of the answers may be quicker than the axis begins: a few very short ones would leave half of it empty.
-        var least = all.Min(static tally => tally.Latency.QuantileSeconds(0.001));
-        var most = Math.Max(least * 10, all.Max(static tally => tally.Latency.QuantileSeconds(1)));
+        var least = all.Min(static tally => tally.LatencySeconds(0.001));
+        var most = Math.Max(least * 10, all.Max(static tally => tally.LatencySeconds(1)));
         return (Math.Pow(10, Math.Floor(Math.Log10(least))), most);
     }
 }

@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Text;
-using OrleansInference.Simulator.Fleet;
 using OrleansInference.Simulator.Measures;
 
 namespace OrleansInference.Simulator.Reporting;
@@ -16,7 +15,7 @@ internal static class LoadChart
     private const double QueueBottom = 394;
     private const int MostPoints = 1200;
     private const int MostBands = 84;
-    private const double StepSeconds = World.StepUs / 1e6;
+    private const double StepSeconds = Timeline.StepUs / 1e6;
 
     /// <summary>The chart of a policy and model, on the axes that the model's charts share, so that policies can be told apart by eye.</summary>
     public static string Draw(Comparison comparison, int policy, int model)

@@ -27,8 +27,8 @@ internal static class SummaryTable
             Cell(html, "costUsd", policy.Cost.ToDollars().ToString(CultureInfo.InvariantCulture), Numbers.Dollars(policy.Cost), policy.Cost == cheapest ? "best" : "");
             html.Append(CultureInfo.InvariantCulture, $"<td>{Numbers.Ratio(comparison.ToLowerBound(policy.Cost))}</td><td>{Numbers.Ratio(comparison.ToYardstick(policy.Cost))}</td>");
             ByClass(html, policy, "attainment", static tally => tally.Attainment, Numbers.Attainment, (value, trafficClass) => value < comparison.Scenario.Classes[(int)trafficClass].TargetAttainment);
-            ByClass(html, policy, "p50Seconds", static tally => tally.Latency.QuantileSeconds(0.5), Numbers.Duration);
-            ByClass(html, policy, "p99Seconds", static tally => tally.Latency.QuantileSeconds(0.99), Numbers.Duration);
+            ByClass(html, policy, "p50Seconds", static tally => tally.LatencySeconds(0.5), Numbers.Duration);
+            ByClass(html, policy, "p99Seconds", static tally => tally.LatencySeconds(0.99), Numbers.Duration);
             Cell(html, "instanceHours", Exact(policy.InstanceHours), Numbers.Count(policy.InstanceHours), "first");
             Cell(html, "utilization", Exact(policy.Utilization), Numbers.Percent(policy.Utilization, 1));
             Cell(html, "scaleChanges", Exact(policy.ScaleChanges), Numbers.Count(policy.ScaleChanges));

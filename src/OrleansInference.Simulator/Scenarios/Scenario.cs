@@ -103,6 +103,9 @@ public sealed record ScenarioModel
         }
     }
 
+    /// <summary>The full variant.</summary>
+    public ScenarioVariant FullVariant => Variants[Full];
+
     /// <summary>The lane; null if the model has none such.</summary>
     public ScenarioLane? LaneOf(Lane lane) => Lanes.FirstOrDefault(each => each.Lane == lane);
 }

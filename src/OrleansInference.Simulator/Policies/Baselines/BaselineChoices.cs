@@ -111,23 +111,23 @@ public static class BaselineChoices
     private static TuningGround Ground(Scenario scenario, int model, IReadOnlyList<long> totals) => new(scenario, model, totals, ModelFleet.RealtimeLane(scenario.Models[model]).MaxServiceSeconds);
 
     private static int[] LeastsOf(TuningGround ground, ScenarioLane lane, int fewest) =>
-        Tuner.Leasts(fewest, Math.Max(fewest, lane.MaxInstances), ground.Load, ground.Definition.Variants[ground.Definition.Full].Concurrency);
+        Tuner.Leasts(fewest, Math.Max(fewest, lane.MaxInstances), ground.Load, ground.Definition.FullVariant.Concurrency);
 
     private static Tracking Invocations(TuningGround ground, Setting setting, FleetVariation variation)
     {
-        var concurrency = ground.Definition.Variants[ground.Definition.Full].Concurrency;
+        var concurrency = ground.Definition.FullVariant.Concurrency;
         return new(concurrency * 60 * setting.Level / ground.Load.MeanServiceSeconds, setting.Least, Math.Max(1, First(ground, setting)), variation.ScaleInMinutes);
     }
 
     private static Tracking Backlog(TuningGround ground, Setting setting) =>
-        new(ground.Definition.Variants[ground.Definition.Full].Concurrency * setting.Level, setting.Least, setting.Least);
+        new(ground.Definition.FullVariant.Concurrency * setting.Level, setting.Least, setting.Least);
 
     /// <summary>Instances at the beginning: what the mean load takes.</summary>
     private static int First(TuningGround ground, Setting setting) =>
-        Math.Max(setting.Least, (int)Math.Ceiling(ground.Load.MeanSlots / (setting.Level * ground.Definition.Variants[ground.Definition.Full].Concurrency)));
+        Math.Max(setting.Least, (int)Math.Ceiling(ground.Load.MeanSlots / (setting.Level * ground.Definition.FullVariant.Concurrency)));
 
     private static int InstancesFor(double slots, ScenarioModel model, ScenarioLane lane) =>
-        (int)Math.Clamp(Math.Ceiling(slots / model.Variants[model.Full].Concurrency), Math.Max(1, lane.MinInstances), Math.Max(1, lane.MaxInstances));
+        (int)Math.Clamp(Math.Ceiling(slots / model.FullVariant.Concurrency), Math.Max(1, lane.MinInstances), Math.Max(1, lane.MaxInstances));
 
     private static string Describe(Tracking tracking, Setting tuned) =>
         string.Create(CultureInfo.InvariantCulture, $"target {tracking.Target:0.#} invocations per instance and minute ({100 * tuned.Level:0.#} % busy), at least {Count(tracking.Least)}");

@@ -77,7 +77,7 @@ internal sealed class FixedRuleFleet(int model, Tracking realtime, Tracking asyn
 
     /// <summary>Whether a request takes longer than a real-time invocation may.</summary>
     public static bool IsLong(ScenarioModel model, int inputTokens, int outputTokens) =>
-        model.Variants[model.Full].UnloadedSeconds(inputTokens, outputTokens) > RealtimeLane(model).MaxServiceSeconds;
+        model.FullVariant.UnloadedSeconds(inputTokens, outputTokens) > RealtimeLane(model).MaxServiceSeconds;
 
     /// <inheritdoc/>
     protected override void Begin()

@@ -14,7 +14,7 @@ internal sealed class HourlyJobs(World world, int model, ScenarioLane lane)
 {
     private const double AimSeconds = 1800;
     private readonly Queue<Job> _waiting = new();
-    private readonly ScenarioVariant _variant = world.Scenario.Models[model].Variants[world.Scenario.Models[model].Full];
+    private readonly ScenarioVariant _variant = world.Scenario.Models[model].FullVariant;
     private List<int> _collected = [];
     private double _work;
     private int _running;

@@ -42,7 +42,7 @@ internal sealed class LoadProfile
     public static LoadProfile Measure(ScenarioModel model, IReadOnlyList<ScenarioTenant> tenants, IArrivals arrivals, double days, double limitSeconds)
     {
         var slots = new double[(int)Math.Ceiling(days * 1440)];
-        var variant = model.Variants[model.Full];
+        var variant = model.FullVariant;
         var longest = model.Lanes.Max(static lane => lane.MaxServiceSeconds);
         long requests = 0;
         var seconds = 0.0;

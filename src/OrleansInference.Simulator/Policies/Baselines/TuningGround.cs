@@ -108,7 +108,7 @@ internal sealed class TuningGround
     }
 
     /// <summary>What some instances cost that are kept for all of the days.</summary>
-    public long CostOf(int instances) => (long)(instances * Definition.Variants[Definition.Full].PricePerHour.Nanos * 24 * Days);
+    public long CostOf(int instances) => (long)(instances * Definition.FullVariant.PricePerHour.Nanos * 24 * Days);
 
     private static long CostOf(World world)
     {
