@@ -33,7 +33,6 @@ public sealed class CapacityPlan
     private const double FadeMs = 60_000;
     private const double LeadShare = 0.3;
     private const double WaitShare = 0.8;
-    private const double ReactMs = 60_000;
 
     // A trace of load that has faded is no load.
     private const double LeastBusy = 0.05;
@@ -45,7 +44,6 @@ public sealed class CapacityPlan
     private readonly IdleLevels _idle;
     private CapacityPlanState _state;
     private bool _toldApart;
-    private double _load;
 
     /// <summary>Begins with nothing, or with what was stored.</summary>
     /// <param name="state">What was stored.</param>
@@ -100,13 +98,13 @@ public sealed class CapacityPlan
         ArgumentNullException.ThrowIfNull(endpoint);
         var isFirst = _state.At == 0;
         Take(endpoint, observed);
-        var (urgent, why) = Need(endpoint, observed);
+        var (undeferred, load, why) = Need(endpoint, observed);
         var before = _state.Desired;
-        var needed = Math.Max(urgent, ForDeferred(endpoint, observed, before));
+        var needed = Math.Max(undeferred, DeferredStaffing.Instances(load, observed, Math.Max(1, endpoint.ConcurrencyPerInstance), endpoint.MaxInstances, before));
         var keep = KeepMs();
         Outlook = Outlook with { Instances = needed, KeepMs = keep };
         _idle.Forget(observed.Now, before, ScaleIn.LongestMs, _scaleIn.Learn);
-        _idle.Observe(observed.Now, urgent, before, _scaleIn.Learn);
+        _idle.Observe(observed.Now, undeferred, before, _scaleIn.Learn);
         if (isFirst && before > needed)
         {
             // Nothing is known of how long they have been idle.
@@ -205,7 +203,9 @@ public sealed class CapacityPlan
         }
     }
 
-    private (int Instances, string Why) Need(EndpointDefinition endpoint, in CapacityObservation observed)
+    private double Busy => _state.Busy < LeastBusy ? 0 : _state.Busy;
+
+    private (int Instances, double Load, string Why) Need(EndpointDefinition endpoint, in CapacityObservation observed)
     {
         var lead = LeadMs(endpoint, observed.Now);
         _forecast.Promise(2 * lead);
@@ -221,7 +221,7 @@ public sealed class CapacityPlan
             service = 1000 * _state.Offered / _forecast.RecentRate;
         }
 
-        var busy = _state.Busy < LeastBusy ? 0 : _state.Busy;
+        var busy = Busy;
         var isAsync = endpoint.Lane == Lane.Async;
         var mean = Math.Max(ahead.Rate * service / 1000, busy);
         var deferrable = isAsync ? queue : Math.Min(queue, observed.Deferrable);
@@ -231,16 +231,16 @@ public sealed class CapacityPlan
         if (observed.SpillRatio > 0 && !isAsync)
         {
             var urgent = observed.UrgentArrivals is null || mean <= 0 ? 1 : Math.Clamp(_urgent.RecentRate * _urgent.ServiceMs(endpoint.Prior) / 1000 / mean, 0, 1);
-            staffed = WorthHaving(mean, urgent, perInstance, most, observed.SpillRatio) * perInstance;
+            staffed = SpillStaffing.Instances(mean, urgent, perInstance, most, observed.SpillRatio) * perInstance;
 
             // Who waits here has not gone elsewhere.
             staffed = observed.Waiting > 0 ? Math.Max(staffed, 1) : staffed;
         }
 
-        _load = mean;
-        var toldApart = observed.UrgentArrivals is not null && observed.PatientWaitMs > 0;
+        // The work of those who can wait is in what they are staffed for.
+        var isStaffedFor = observed.UrgentArrivals is not null && observed.PatientWaitMs > 0;
         var slots = staffed
-            + (toldApart ? 0 : ToWorkOff((queue - deferrable) * service, lead * 2, lead, (observed.InService * perInstance) - mean))
+            + (isStaffedFor ? 0 : ToWorkOff((queue - deferrable) * service, lead * 2, lead, (observed.InService * perInstance) - mean))
             + ToWorkOff(deferrable * service, Math.Max(_state.DrainBy - observed.Now, observed.DrainMs / 4), lead, (observed.InService * perInstance) - mean);
         if (isAsync && observed.Waiting == 0 && (ahead.Rate * lead / 1000) < Math.Log(2))
         {
@@ -259,7 +259,7 @@ public sealed class CapacityPlan
             Slots = (int)Math.Min(mostSlots, Math.Ceiling(slots)),
         };
         var instances = (int)Math.Clamp(Math.Ceiling(Math.Min(slots, mostSlots) / perInstance), least, most);
-        return (instances, Why(observed, queue, instances, isAsync));
+        return (instances, mean, Why(observed, queue, instances, isAsync));
     }
 
     /// <summary>Slots for the requests of High alone: the others, who can wait longer, take what those leave.</summary>
@@ -272,67 +272,21 @@ public sealed class CapacityPlan
         return Staffing.Slots(ahead.HighRate * service / 1000, ahead.Peakedness, target, mostSlots);
     }
 
-    /// <summary>
-    /// Slots for all requests where those that are not of High can wait for some time. What will wait when more instances could serve, and is then still in time, is to be
-    /// worked off within that time. And before a burst there have to be so many that those who come first, and can only be served by them, are in time:
-    /// of a burst of rate r the first lead − wait, within the lead.
-    /// </summary>
-    private double StaffPatient(in CapacityObservation observed, in ArrivalForecast ahead, double service, long lead, double work, int perInstance)
+    /// <summary>Slots for all requests where those that are not of High can wait for some time.</summary>
+    private double StaffPatient(in CapacityObservation observed, in ArrivalForecast ahead, double service, long lead, double waitingMs, int perInstance)
     {
-        var wait = observed.PatientWaitMs;
-        var mean = Math.Max(ahead.Rate * service / 1000, _state.Busy < LeastBusy ? 0 : _state.Busy);
-        if (wait <= 0)
+        var perRequest = service / 1000;
+        var least = Math.Max(ahead.Rate * perRequest, Busy);
+        return Math.Max(least, observed.PatientWaitMs <= 0 ? ahead.HighRate * perRequest : PatientStaffing.Slots(new()
         {
-            return Math.Max(ahead.HighRate * service / 1000, mean);
-        }
-
-        var present = _forecast.RecentRate * service / 1000;
-        var slots = (double)observed.InService * perInstance;
-        var left = Math.Clamp(work + ((present - slots) * lead), 0, present * wait);
-
-        // Of those who wait now, what more instances can still serve in time.
-        var late = wait > lead + ReactMs ? Math.Max(0, work - (slots * lead)) / (wait - lead) : 0;
-        var reserve = Math.Max(ahead.HighRate, _options.Forecasts ? _forecast.PeakRate : 0) * service / 1000 * Math.Clamp((lead + ReactMs - wait) / lead, 0, 1);
-        return Math.Max((ahead.Rate * service / 1000) + Math.Max(left / wait, late), Math.Max(mean, reserve));
-    }
-
-    /// <summary>
-    /// Instances each of which serves more, of what would find no slot without it, than the same costs elsewhere. Of requests that cannot wait that is the load that
-    /// overflows from the slots before it (Erlang's B); those that can wait fill the slots up.
-    /// </summary>
-    private static int WorthHaving(double load, double urgentShare, int perInstance, int most, double spillRatio)
-    {
-        var overflow = load;
-        var instances = 0;
-        while (instances < most)
-        {
-            var slots = (instances + 1) * perInstance;
-            var left = (urgentShare * load * ErlangC.Blocking(slots, load)) + ((1 - urgentShare) * Math.Max(0, load - slots));
-            if ((overflow - left) * spillRatio <= perInstance)
-            {
-                break;
-            }
-
-            (overflow, instances) = (left, instances + 1);
-        }
-
-        return instances;
-    }
-
-    /// <summary>
-    /// Instances that the deferred work keeps busy to the end beside the load: one more only when it would be busy all the time until the deadlines, and one that is there
-    /// goes when it would be idle half the time. Put off, the work finds more slots that are idle anyway; how long it can be put off is in what it needs.
-    /// </summary>
-    private int ForDeferred(EndpointDefinition endpoint, in CapacityObservation observed, int before)
-    {
-        if (!(observed.DeferredSlots > 0))
-        {
-            return 0;
-        }
-
-        var instances = Math.Min(endpoint.MaxInstances, (_load + observed.DeferredSlots) / Math.Max(1, endpoint.ConcurrencyPerInstance));
-        var whole = Math.Max((int)Math.Floor(instances), observed.DeferredIsDue ? 1 : 0);
-        return before > whole && instances >= before - 0.5 ? Math.Min(before, whole + 1) : whole;
+            Present = _forecast.RecentRate * perRequest,
+            Expected = ahead.Rate * perRequest,
+            Burst = Math.Max(ahead.HighRate, _options.Forecasts ? _forecast.PeakRate : 0) * perRequest,
+            Slots = (double)observed.InService * perInstance,
+            WaitingMs = waitingMs,
+            WaitMs = observed.PatientWaitMs,
+            LeadMs = lead,
+        }));
     }
 
     // While a change is made no other can be begun: what is asked for now has to do until the next one serves (a periodic review, as of stock with a lead time).

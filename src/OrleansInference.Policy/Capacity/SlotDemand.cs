@@ -14,7 +14,8 @@ public sealed class SlotDemand
     private double _meanMedium;
     private long _meansAt;
 
-    internal SlotDemand(AdaptiveLimitState? limiter, HeadroomState? headroom) => (_limiter, _headroom) = (new(limiter), new(headroom));
+    /// <summary>Begins with nothing seen, or with what was stored.</summary>
+    public SlotDemand(AdaptiveLimitState? limiter = null, HeadroomState? headroom = null) => (_limiter, _headroom) = (new(limiter), new(headroom));
 
     /// <summary>How long a call takes on average, in milliseconds.</summary>
     public double ServiceMs { get; private set; }
@@ -41,7 +42,10 @@ public sealed class SlotDemand
     internal int Limit(int slots) => _limiter.Limit(slots);
 
     /// <summary>Slots of so many that lower classes leave free.</summary>
-    internal int Headroom(int slots) => _headroom.Slots(slots);
+    /// <param name="slots">Slots there are.</param>
+    /// <param name="serviceMs">How long a call takes on average, in milliseconds; 0: not known.</param>
+    /// <param name="waitMs">How long a request of High can wait for a slot, in milliseconds; 0: not at all.</param>
+    public int Headroom(int slots, double serviceMs = 0, double waitMs = 0) => _headroom.Slots(slots, serviceMs, waitMs);
 
     /// <summary>Takes how long a call is believed to take, as long as none has been seen.</summary>
     internal void Assume(double priorServiceMs) => ServiceMs = ServiceMs > 0 ? ServiceMs : Math.Max(1, priorServiceMs);
@@ -69,7 +73,11 @@ public sealed class SlotDemand
     }
 
     /// <summary>Takes how many calls are in flight on all silos, and how many of High wait.</summary>
-    internal void InFlight(int high, int medium, int highWaiting, long now)
+    /// <param name="high">Calls of <see cref="TrafficClass.High"/>.</param>
+    /// <param name="medium">Calls of <see cref="TrafficClass.Medium"/>.</param>
+    /// <param name="highWaiting">Requests of High that wait.</param>
+    /// <param name="now">Unix ms.</param>
+    public void InFlight(int high, int medium, int highWaiting, long now)
     {
         _headroom.Observe(now, high + highWaiting);
         var fade = _meansAt == 0 ? 0 : Math.Exp(-Math.Max(0, now - _meansAt) / FadeMs);

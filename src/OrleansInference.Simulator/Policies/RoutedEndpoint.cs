@@ -8,7 +8,6 @@ namespace OrleansInference.Simulator.Policies;
 /// <summary>An endpoint of the router in the simulated world: its queue, its deferred work, its headroom and its capacity plan, over a pool.</summary>
 internal sealed class RoutedEndpoint
 {
-    private const double FadeMs = 60_000;
     private const double SlackShare = 0.02;
     private const double SoonMs = 300_000;
     private const int NewSamples = 20;
@@ -17,7 +16,7 @@ internal sealed class RoutedEndpoint
     private readonly World _world;
     private readonly CapacityPlan _plan;
     private readonly bool _putsOff;
-    private readonly Headroom _headroom = new();
+    private readonly SlotDemand _demand = new();
     private readonly List<Ticket<int>> _expired = [];
     private readonly LatencySeries _latency;
     private readonly int[] _new = new int[SizeClass.Count];
@@ -34,24 +33,21 @@ internal sealed class RoutedEndpoint
     private double _serviceMs;
     private double _urgentWaitMs;
     private double _patientWaitMs;
-    private double _meanHigh;
-    private double _meanMedium;
-    private long _meansAt;
     private int _deferredInUse;
 
-    public RoutedEndpoint(World world, EndpointDefinition definition, Pool? pool, LatencyRecorder recorder, RoutedOptions options)
+    public RoutedEndpoint(World world, EndpointDefinition definition, Pool pool, LatencyRecorder recorder, RoutedOptions options)
     {
         _plan = new(null, options.Plan);
         _putsOff = options.DeadlineBatching;
         (_world, _definition, Pool) = (world, definition, pool);
         _latency = recorder.SeriesOf(definition.Name);
         _serviceMs = definition.Prior.ServiceP50Seconds * 1000;
-        _plan.Begin(pool?.InService ?? 0);
+        _plan.Begin(pool.InService);
     }
 
     public EndpointDefinition Definition => _definition;
 
-    public Pool? Pool { get; }
+    public Pool Pool { get; }
 
     /// <summary>Those who wait for a slot.</summary>
     public FairQueue<int> Queue { get; } = new(new() { MaxPerClass = 1_000_000, MaxPerTenant = 1_000_000 });
@@ -102,14 +98,13 @@ internal sealed class RoutedEndpoint
 
     /// <summary>Whether a request of a class may begin at once.</summary>
     public bool HasSlot(TrafficClass trafficClass) =>
-        Pool!.InUse < (trafficClass == TrafficClass.High ? Pool.Slots : Math.Min(Pool.Slots, Math.Max(1, Pool.Slots - HeadroomSlots)))
+        Pool.InUse < (trafficClass == TrafficClass.High ? Pool.Slots : Math.Min(Pool.Slots, Math.Max(1, Pool.Slots - HeadroomSlots)))
         && !WaitsUpTo(trafficClass);
 
     /// <summary>Lets a request wait in line; false if it could not be in time.</summary>
     public bool TryWait(int request, TenantId tenant, TrafficClass trafficClass, long lastMs, int serviceMs)
     {
-        var more = Pool!.Coming * Pool.Concurrency;
-        Queue.SetCapacity(Pool.Slots, HeadroomSlots, _serviceMs, more, more == 0 ? 0 : Math.Max(0, (Pool.NextAtUs - _world.NowUs) / 1000));
+        SetCapacity();
         return Queue.TryEnqueue(
             new() { Id = ++_ticket, Tenant = tenant, Class = trafficClass, Deadline = lastMs, ServiceMs = serviceMs, Holder = request },
             Pool.InUse,
@@ -125,7 +120,7 @@ internal sealed class RoutedEndpoint
             return false;
         }
 
-        Queue.SetCapacity(Pool!.Slots, HeadroomSlots, _serviceMs);
+        SetCapacity();
         var has = Queue.TryDequeue(Pool.InUse, _world.NowMs, _expired, out var ticket);
         GiveUpExpired();
         request = ticket.Holder;
@@ -167,19 +162,14 @@ internal sealed class RoutedEndpoint
     /// <summary>Looks at what is going on, and changes the instances if that is due.</summary>
     public void Poll(bool isClosing)
     {
-        if (Pool is null || _definition.Lane is not (Lane.Realtime or Lane.Async))
+        if (_definition.Lane is not (Lane.Realtime or Lane.Async))
         {
             return;
         }
 
         var now = _world.NowMs;
-        var high = Pool.InUseBy(TrafficClass.High);
-        _headroom.Observe(now, high + Queue.CountOf(TrafficClass.High));
-        HeadroomSlots = _headroom.Slots(Pool.Slots, _serviceMs, _urgentWaitMs / 2);
-        var fade = _meansAt == 0 ? 0 : Math.Exp((_meansAt - now) / FadeMs);
-        _meanHigh = (_meanHigh * fade) + (high * (1 - fade));
-        _meanMedium = (_meanMedium * fade) + (Pool.InUseBy(TrafficClass.Medium) * (1 - fade));
-        _meansAt = now;
+        _demand.InFlight(Pool.InUseBy(TrafficClass.High), Pool.InUseBy(TrafficClass.Medium), Queue.CountOf(TrafficClass.High), now);
+        HeadroomSlots = _demand.Headroom(Pool.Slots, _serviceMs, _urgentWaitMs / 2);
         var decision = _plan.Observe(
             isClosing ? _definition with { MinInstances = 0 } : _definition,
             new()
@@ -210,16 +200,16 @@ internal sealed class RoutedEndpoint
     public EndpointStatus Status(long version) => new()
     {
         Endpoint = _definition.Name,
-        InService = Pool is null ? 0 : Math.Min(Pool.InService, Pool.Wanted),
-        Desired = Pool?.Wanted ?? 0,
-        Slots = Pool?.Slots ?? 0,
+        InService = Math.Min(Pool.InService, Pool.Wanted),
+        Desired = Pool.Wanted,
+        Slots = Pool.Slots,
         InFlight = 0,
         Backlog = 0,
-        MoreAt = Pool is null || Pool.NextAtUs == long.MaxValue ? 0 : World.ToMs(Pool.NextAtUs),
+        MoreAt = Pool.NextAtUs == long.MaxValue ? 0 : World.ToMs(Pool.NextAtUs),
         Version = version,
         Headroom = _definition.Lane == Lane.Realtime ? HeadroomSlots : null,
-        MeanHigh = _meanHigh,
-        MeanMedium = _meanMedium,
+        MeanHigh = _demand.MeanHigh ?? 0,
+        MeanMedium = _demand.MeanMedium ?? 0,
     };
 
     /// <summary>What those who wait in a class and the more urgent ones are expected to take.</summary>
@@ -251,6 +241,12 @@ internal sealed class RoutedEndpoint
 
     // Two starts: the first may come too late for some, and the second has to come in time.
     private long MarginMs => (long)((2000 * _definition.Prior.ColdStartSeconds) + 60_000);
+
+    private void SetCapacity()
+    {
+        var more = Pool.Coming * Pool.Concurrency;
+        Queue.SetCapacity(Pool.Slots, HeadroomSlots, _serviceMs, more, more == 0 ? 0 : Math.Max(0, (Pool.NextAtUs - _world.NowUs) / 1000));
+    }
 
     private void GiveUpExpired()
     {

@@ -167,7 +167,7 @@ internal sealed class RoutedModel
         TellWanted(decision.Chosen, request.Class);
         if (endpoint.HasSlot(request.Class))
         {
-            _world.Start(index, endpoint.Pool!);
+            _world.Start(index, endpoint.Pool);
             return true;
         }
 
@@ -193,7 +193,7 @@ internal sealed class RoutedModel
 
     private void HandOut(RoutedEndpoint endpoint)
     {
-        var pool = endpoint.Pool!;
+        var pool = endpoint.Pool;
         while (pool.InUse < pool.Slots)
         {
             if (endpoint.TryNext(out var next))
@@ -218,7 +218,7 @@ internal sealed class RoutedModel
 
         foreach (var other in Endpoints)
         {
-            if (other.Deferred.Count == 0 || (other != endpoint && (endpoint.Deferred.Count > 0 || endpoint.Pool!.Variant.Quality < other.Pool!.Variant.Quality)))
+            if (other.Deferred.Count == 0 || (other != endpoint && (endpoint.Deferred.Count > 0 || endpoint.Pool.Variant.Quality < other.Pool.Variant.Quality)))
             {
                 continue;
             }
@@ -231,7 +231,7 @@ internal sealed class RoutedModel
             }
 
             endpoint.DeferredBegins();
-            _world.Start(request, endpoint.Pool!);
+            _world.Start(request, endpoint.Pool);
             return true;
         }
 
@@ -243,7 +243,7 @@ internal sealed class RoutedModel
         for (var i = 0; i < Endpoints.Length; i++)
         {
             var endpoint = Endpoints[i];
-            var pool = endpoint.Pool!;
+            var pool = endpoint.Pool;
             var (waiting, urgent) = (0, 0);
             for (var other = 0; other <= (int)trafficClass; other++)
             {

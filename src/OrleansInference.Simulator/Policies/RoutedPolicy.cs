@@ -33,10 +33,7 @@ public sealed class RoutedPolicy(RoutedOptions options) : IFleetPolicy
         _byPool = new RoutedEndpoint[world.Pools.Count];
         foreach (var endpoint in _models.SelectMany(static model => model.Endpoints))
         {
-            if (endpoint.Pool is { } pool)
-            {
-                _byPool[pool.Index] = endpoint;
-            }
+            _byPool[endpoint.Pool.Index] = endpoint;
         }
 
         world.At(PollUs, 0);
