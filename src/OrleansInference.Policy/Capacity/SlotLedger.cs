@@ -13,10 +13,6 @@ namespace OrleansInference.Capacity;
 /// </summary>
 public sealed class SlotLedger
 {
-    /// <summary>How long a class counts as waiting after its last ticket has left, in milliseconds: so that silos do not change their ways at each ticket.</summary>
-    private const long HoldMs = 200;
-
-    private const int Classes = 3;
     private const int MostTenantsTold = 32;
 
     // Of the time of a lease, ten seconds: how long a silo with tickets may be silent, and how long without having heard that one was called.
@@ -24,16 +20,12 @@ public sealed class SlotLedger
     private const int UnheardPart = 20;
 
     private readonly Dictionary<string, SlotHolder> _holders = new(StringComparer.Ordinal);
-    private readonly Dictionary<long, (SlotHolder Holder, long Id)> _tickets = [];
-    private readonly List<Ticket<SlotHolder>> _expired = [];
-    private readonly FairQueue<SlotHolder> _queue;
+    private readonly SlotTickets _tickets;
     private readonly SlotDemand _demand;
-    private readonly long[] _waitedAt = [long.MinValue / 2, long.MinValue / 2, long.MinValue / 2];
     private long _lastQueue;
     private int _slots;
     private bool _keepsHeadroom;
     private bool _isDraining;
-    private long _lastTicket;
     private long _lastMessage;
 
     // One for all silos and for good: a silo that was forgotten and comes back takes no answer for one that it has heard.
@@ -52,7 +44,7 @@ public sealed class SlotLedger
         _lastQueue = name - 1;
         Escrow = new(options, leases);
         _demand = new(limiter, headroom);
-        _queue = new(queue);
+        _tickets = new(queue);
     }
 
     /// <summary>The slots out on leases.</summary>
@@ -86,10 +78,10 @@ public sealed class SlotLedger
     }
 
     /// <summary>Tickets that wait, by class.</summary>
-    public ImmutableArray<int> Waiting => [_queue.CountOf(TrafficClass.High), _queue.CountOf(TrafficClass.Medium), _queue.CountOf(TrafficClass.Low)];
+    public ImmutableArray<int> Waiting => _tickets.ByClass;
 
     /// <summary>Tickets that wait, by tenant.</summary>
-    public IReadOnlyList<WaitingTenant> WaitingByTenant => _queue.Tenants();
+    public IReadOnlyList<WaitingTenant> WaitingByTenant => _tickets.ByTenant;
 
     /// <summary>Silos whose circuit breaker keeps calls off.</summary>
     public IEnumerable<string> OpenBreakers => _holders.Values.Where(holder => holder.BreakerOpen).Select(holder => holder.Name);
@@ -160,7 +152,7 @@ public sealed class SlotLedger
     public IReadOnlyList<(string Holder, LeaseGrant Grant)> TakeNotices(long now)
     {
         List<(string, LeaseGrant)>? notices = null;
-        var from = WaitingFrom(now);
+        var from = _tickets.WaitingFrom(now);
         foreach (var holder in _holders.Values)
         {
             if ((holder.HasNews || IsMoreUrgent(from, holder.ToldFrom)) && OpenLease(holder.Name) is { } lease)
@@ -223,7 +215,7 @@ public sealed class SlotLedger
             (high, medium) = (high + each.HighInFlight, medium + each.MediumInFlight);
         }
 
-        _demand.InFlight(high, medium, _queue.CountOf(TrafficClass.High), now);
+        _demand.InFlight(high, medium, _tickets.High, now);
     }
 
     /// <summary>What a silo's lease should grow to: what it asks for; while others wait, no more than it keeps for those more urgent.</summary>
@@ -240,7 +232,7 @@ public sealed class SlotLedger
         }
 
         var reserve = ReserveOf(holder);
-        return WaitingFrom(now) is { } from
+        return _tickets.WaitingFrom(now) is { } from
             ? report with { Wanted = from == TrafficClass.High ? 0 : reserve, AtLeast = 0 }
             : report with { Wanted = Math.Min(long.MaxValue / 4, report.Wanted) + reserve };
     }
@@ -284,11 +276,7 @@ public sealed class SlotLedger
 
         foreach (var id in queue.Left)
         {
-            if (holder.Waiting.Remove(id, out var ticket))
-            {
-                _tickets.Remove(ticket);
-                _queue.Remove(ticket, out _);
-            }
+            _tickets.Leave(holder, id);
         }
 
         if (queue.Joined.IsEmpty)
@@ -304,23 +292,8 @@ public sealed class SlotLedger
                 continue;
             }
 
-            var ticket = new Ticket<SlotHolder>
-            {
-                Id = ++_lastTicket,
-                Tenant = joined.Tenant,
-                Weight = joined.Weight is > 0 and < double.PositiveInfinity ? joined.Weight : 1,
-                Class = (TrafficClass)Math.Clamp((int)joined.Class, 0, Classes - 1),
-                Deadline = joined.Deadline,
-                ServiceMs = joined.ServiceMs,
-                Holder = holder,
-            };
-            var result = _queue.TryEnqueue(ticket, InUse(), now);
-            if (result.Verdict == EnqueueVerdict.Queued)
-            {
-                holder.Waiting.Add(joined.Id, ticket.Id);
-                _tickets.Add(ticket.Id, (holder, joined.Id));
-            }
-            else
+            var result = _tickets.Join(holder, joined, InUse(), now);
+            if (result.Verdict != EnqueueVerdict.Queued)
             {
                 holder.Answer(++_lastAnswer, new(joined.Id, VerdictOf(result.Verdict), result.RetryAfterMs), now);
             }
@@ -334,13 +307,13 @@ public sealed class SlotLedger
         _ => SlotVerdict.QueueFull,
     };
 
-    private void Prepare() => _queue.SetCapacity(Limit, Headroom, _demand.ServiceMs);
+    private void Prepare() => _tickets.SetCapacity(Limit, Headroom, _demand.ServiceMs);
 
     /// <param name="now">Unix ms.</param>
     /// <param name="reporter">The silo that is being answered: it hears of its slots at once.</param>
     private void Serve(long now, SlotHolder? reporter = null)
     {
-        if (_queue.Count == 0)
+        if (_tickets.Count == 0)
         {
             return;
         }
@@ -351,36 +324,23 @@ public sealed class SlotLedger
 
         // A silo that has not heard of several that were called is waited for, and if it stays silent passed over.
         var mostUnheard = Math.Max(1, Limit / (2 * Math.Max(1, _holders.Count)));
-        _queue.Expire(now, _expired);
+        foreach (var (holder, id) in _tickets.TakeExpired(now))
+        {
+            holder.Answer(++_lastAnswer, new(id, SlotVerdict.Expired), now);
+        }
+
         while (Limit > Escrow.Outstanding)
         {
             var inUse = InUse();
-            if (!_queue.TryPeek(inUse, out var front) || (front.Holder != reporter && front.Holder!.Called >= mostUnheard) || !_queue.TryDequeue(inUse, now, _expired, out var ticket))
+            if (_tickets.NextHolder(inUse) is not { } front || (front != reporter && front.Called >= mostUnheard) || !_tickets.TryTake(inUse, now, out var called, out var ticket))
             {
                 break;
             }
 
-            var holder = ticket.Holder!;
-            var (_, id) = _tickets[ticket.Id];
-            Drop(ticket);
-            holder.Answer(++_lastAnswer, new(id, Escrow.Give(holder.Name, 1, now) is null ? SlotVerdict.AskAgain : SlotVerdict.Called), now);
+            called.Answer(++_lastAnswer, new(ticket, Escrow.Give(called.Name, 1, now) is null ? SlotVerdict.AskAgain : SlotVerdict.Called), now);
         }
 
-        foreach (var ticket in _expired)
-        {
-            var (_, id) = _tickets[ticket.Id];
-            Drop(ticket);
-            ticket.Holder!.Answer(++_lastAnswer, new(id, SlotVerdict.Expired), now);
-        }
-
-        _expired.Clear();
-        for (var i = 0; i < Classes; i++)
-        {
-            if (_queue.CountOf((TrafficClass)i) > 0)
-            {
-                _waitedAt[i] = now;
-            }
-        }
+        _tickets.Remember(now);
     }
 
     /// <summary>
@@ -393,27 +353,16 @@ public sealed class SlotLedger
         {
             if (holder.Waiting.Count > 0 && (now - holder.HeardAt > Escrow.Options.LeaseMs / SilentPart || holder.UnheardSince < now - (Escrow.Options.LeaseMs / UnheardPart)))
             {
-                Drop(holder);
+                _tickets.LeaveAll(holder);
                 holder.Queue = ++_lastQueue;
             }
         }
     }
 
-    private void Drop(SlotHolder holder)
-    {
-        foreach (var ticket in holder.Waiting.Values)
-        {
-            _tickets.Remove(ticket);
-            _queue.Remove(ticket, out _);
-        }
-
-        holder.Waiting.Clear();
-    }
-
     /// <summary>While only lower classes wait, silos go on serving the urgent one from what they keep free for it.</summary>
     private void FillReserves(long now)
     {
-        if (_queue.CountOf(TrafficClass.High) > 0)
+        if (_tickets.High > 0)
         {
             return;
         }
@@ -439,12 +388,6 @@ public sealed class SlotLedger
         return Math.Max(0, free);
     }
 
-    private void Drop(in Ticket<SlotHolder> ticket)
-    {
-        _tickets.Remove(ticket.Id, out var named);
-        ticket.Holder!.Waiting.Remove(named.Id);
-    }
-
     /// <summary>Slots in use: out, less what silos hold free. A slot that was called and not heard of yet is in use.</summary>
     private int InUse()
     {
@@ -459,22 +402,9 @@ public sealed class SlotLedger
         return (int)Math.Min(int.MaxValue, inUse);
     }
 
-    private TrafficClass? WaitingFrom(long now)
-    {
-        for (var i = 0; i < Classes; i++)
-        {
-            if (_queue.CountOf((TrafficClass)i) > 0 || now - _waitedAt[i] < HoldMs)
-            {
-                return (TrafficClass)i;
-            }
-        }
-
-        return null;
-    }
-
     private LeaseGrant ToHolder(SlotHolder holder, LeaseGrant grant, long now)
     {
-        var from = WaitingFrom(now);
+        var from = _tickets.WaitingFrom(now);
         var reserve = ReserveOf(holder);
         holder.ToldFrom = from;
         holder.HasNews = false;
@@ -490,7 +420,7 @@ public sealed class SlotLedger
                 WaitingFrom = from,
                 Reserve = reserve,
                 Waiting = Waiting,
-                Tenants = _queue.Count == 0 ? [] : [.. WaitingByTenant.OrderByDescending(static waiting => waiting.Total).Take(MostTenantsTold)],
+                Tenants = _tickets.Count == 0 ? [] : [.. WaitingByTenant.OrderByDescending(static waiting => waiting.Total).Take(MostTenantsTold)],
             },
         };
     }
@@ -505,7 +435,7 @@ public sealed class SlotLedger
                 continue;
             }
 
-            Drop(holder);
+            _tickets.LeaveAll(holder);
             _holders.Remove(holder.Name);
         }
     }
