@@ -3,13 +3,14 @@ using OrleansInference.Benchmarks.Budgets;
 using OrleansInference.Benchmarks.Capacity;
 using OrleansInference.Benchmarks.FrontDoor;
 using OrleansInference.Benchmarks.Routing;
+using OrleansInference.Benchmarks.Simulation;
 
 const string Usage = """
     usage: OrleansInference.Benchmarks <suite>
 
     Measures what the product promises about speed and size, and prints one JSON line a figure on standard output:
       {"name":…,"value":…,"unit":…,"limit":…,"better":"low|high"}
-    A figure without a limit is there to compare with. Progress goes to standard error. A suite takes one to two minutes.
+    A figure without a limit is there to compare with. Progress goes to standard error. A suite takes one to two minutes, 'simulator' four to six.
 
     suites:
       budgets   reserving and settling money: on a lease, through a tenant's account, straight from the grain;
@@ -18,6 +19,7 @@ const string Usage = """
                 its share does to the others' waits; how busy three silos keep an endpoint's slots under steady overload
       routing   deciding over eight candidates; recording and merging latencies; a request's way through the dispatcher; the
                 HTTP front door beside a bare proxy (YARP) and, where Node is present, another gateway (Portkey)
+      simulator requests a second, and the whole shipped week of traffic: time, memory, cost over the lower bound, attainment
 
     exit codes: 0 every figure is within its limit, 1 some are not, 2 wrong usage
     """;
@@ -46,11 +48,12 @@ Func<Figures, Task>? run = suite switch
     "budgets" => BudgetSuite.RunAsync,
     "capacity" => CapacitySuite.RunAsync,
     "routing" => RoutingSuite.RunAsync,
+    "simulator" => SimulatorSuite.RunAsync,
     _ => null,
 };
 if (run is null)
 {
-    Console.Error.WriteLine($"There is no suite '{suite}': there are 'budgets', 'capacity' and 'routing'. See --help.");
+    Console.Error.WriteLine($"There is no suite '{suite}': there are 'budgets', 'capacity', 'routing' and 'simulator'. See --help.");
     return 2;
 }
 
