@@ -34,6 +34,9 @@ public sealed class CapacityPlan
     private const double LeadShare = 0.3;
     private const double WaitShare = 0.8;
 
+    // Of the work that comes while an instance starts, what is late for it where those who can wait are told apart: the rest is in time, on slots that come free.
+    private const double StartShare = 0.25;
+
     // A trace of load that has faded is no load.
     private const double LeastBusy = 0.05;
 
@@ -348,8 +351,8 @@ public sealed class CapacityPlan
         return (long)Math.Clamp(Math.Max(lead, growing), 1_000, LongestLeadMs);
     }
 
-    // A start is billed from the moment that the instance serves, so its price is the work that comes late meanwhile: an instance's, for as long as it lasts.
-    private long KeepMs() => !_options.KeepsIdle ? 1 : _scaleIn.KeepMs(Math.Clamp(Outlook.LeadMs, LeastBreakEvenMs, MostBreakEvenMs));
+    // A start is billed from the moment that the instance serves, so its price is the work that comes late meanwhile: at most an instance's, for as long as it lasts.
+    private long KeepMs() => !_options.KeepsIdle ? 1 : _scaleIn.KeepMs(Math.Clamp((long)(Outlook.LeadMs * (_toldApart ? StartShare : 1)), LeastBreakEvenMs, MostBreakEvenMs));
 
     private bool IsAdopted(long now) =>
         _state.AdoptedAt > 0 && now - _state.AdoptedAt < Math.Min(LongestAdoptionMs, AdoptionMs << Math.Clamp(_state.Adoptions - 1, 0, 4));

@@ -52,6 +52,26 @@ public sealed class CapacityByClassTests
     }
 
     [Fact]
+    public void Idle_instances_go_sooner_where_most_of_what_a_start_delays_can_wait()
+    {
+        static long KeptMs(Func<CapacityObservation, CapacityObservation> told)
+        {
+            var plan = new CapacityPlan();
+            plan.Begin(10);
+            var now = 1_000_000L;
+            for (; plan.Desired == 10; now += Poll)
+            {
+                plan.Observe(Endpoint, told(new() { Now = now, InService = 10 }));
+            }
+
+            return now - 1_000_000;
+        }
+
+        Assert.InRange(KeptMs(static seen => seen), 240_000, 260_000);
+        Assert.InRange(KeptMs(Patient), 60_000, 80_000);
+    }
+
+    [Fact]
     public void Deferred_work_gets_whole_instances_only_that_it_keeps_busy()
     {
         int With(double slots) => Steady(seen => Patient(seen) with { DeferredSlots = slots });
@@ -127,7 +147,7 @@ public sealed class CapacityByClassTests
             var plan = new CapacityPlan(new() { Desired = 10, At = 1_000_000, ChangedAt = 1 }, options);
             for (var now = 1_005_000L; now < 1_150_000; now += Poll)
             {
-                plan.Observe(Endpoint, new() { Now = now, InService = plan.Desired, UrgentArrivals = 0 });
+                plan.Observe(Endpoint, new() { Now = now, InService = plan.Desired });
             }
 
             return plan.Desired;
