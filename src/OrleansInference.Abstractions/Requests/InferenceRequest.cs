@@ -73,4 +73,18 @@ public sealed record InferenceRequest
 
     /// <summary>Only these lanes may serve; empty means any. A set of <see cref="Lane"/> bits (1 &lt;&lt; lane).</summary>
     [Id(18)] public int LaneMask { get; init; }
+
+    /// <summary>Where the end is told if the request becomes a job; null: nowhere.</summary>
+    [Id(19)] public ReplyTo? ReplyTo { get; init; }
+}
+
+/// <summary>A queue that is told how a job ended, at least once.</summary>
+[GenerateSerializer, Immutable, Alias("oi.ReplyTo")]
+public sealed record ReplyTo
+{
+    /// <summary>Name or URL of the SQS queue.</summary>
+    [Id(0)] public required string Queue { get; init; }
+
+    /// <summary>What the caller calls the request; comes back with the reply.</summary>
+    [Id(1)] public string? CorrelationId { get; init; }
 }

@@ -9,9 +9,15 @@ namespace OrleansInference.Aws.Payloads;
 internal sealed class SqsMessageQueue(IAmazonSQS sqs) : IMessageQueue
 {
     private const string ReceiveCount = "ApproximateReceiveCount";
+    private const string SentTimestamp = "SentTimestamp";
 
     public async Task<string?> ResolveAsync(string queueName, bool create, CancellationToken cancellationToken)
     {
+        if (queueName.Contains("://", StringComparison.Ordinal))
+        {
+            return queueName;
+        }
+
         try
         {
             return (await sqs.GetQueueUrlAsync(queueName, cancellationToken).ConfigureAwait(false)).QueueUrl;
@@ -23,8 +29,15 @@ internal sealed class SqsMessageQueue(IAmazonSQS sqs) : IMessageQueue
         }
     }
 
-    public Task SendAsync(string queueUrl, string body, CancellationToken cancellationToken) =>
-        sqs.SendMessageAsync(queueUrl, body, cancellationToken);
+    public Task SendAsync(string queueUrl, string body, IReadOnlyDictionary<string, string> attributes, CancellationToken cancellationToken) =>
+        sqs.SendMessageAsync(
+            new SendMessageRequest
+            {
+                QueueUrl = queueUrl,
+                MessageBody = body,
+                MessageAttributes = attributes.ToDictionary(static pair => pair.Key, static pair => new MessageAttributeValue { DataType = "String", StringValue = pair.Value }),
+            },
+            cancellationToken);
 
     public async Task<IReadOnlyList<QueueMessage>> ReceiveAsync(string queueUrl, int max, TimeSpan wait, TimeSpan visibility, CancellationToken cancellationToken)
     {
@@ -39,10 +52,10 @@ internal sealed class SqsMessageQueue(IAmazonSQS sqs) : IMessageQueue
                 MaxNumberOfMessages = max,
                 WaitTimeSeconds = Seconds(wait),
                 VisibilityTimeout = Seconds(visibility),
-                MessageSystemAttributeNames = [ReceiveCount],
+                MessageSystemAttributeNames = [ReceiveCount, SentTimestamp],
             },
             cancellationToken).ConfigureAwait(false);
-        return [.. (answer.Messages ?? []).Select(message => new QueueMessage(message.MessageId, message.ReceiptHandle, message.Body ?? "", CountOf(message)))];
+        return [.. (answer.Messages ?? []).Select(message => new QueueMessage(message.MessageId, message.ReceiptHandle, message.Body ?? "", (int)(NumberOf(message, ReceiveCount) ?? 1), SentAt(message)))];
     }
 
     public Task DeleteAsync(string queueUrl, string receiptHandle, CancellationToken cancellationToken) =>
@@ -51,11 +64,14 @@ internal sealed class SqsMessageQueue(IAmazonSQS sqs) : IMessageQueue
     public Task ChangeVisibilityAsync(string queueUrl, string receiptHandle, TimeSpan visibility, CancellationToken cancellationToken) =>
         sqs.ChangeMessageVisibilityAsync(queueUrl, receiptHandle, Seconds(visibility), cancellationToken);
 
-    private static int CountOf(Message message) =>
-        message.Attributes is { } attributes && attributes.TryGetValue(ReceiveCount, out var text)
-            && int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var count)
-            ? count
-            : 1;
+    private static long? NumberOf(Message message, string attribute) =>
+        message.Attributes is { } attributes && attributes.TryGetValue(attribute, out var text)
+            && long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number)
+            ? number
+            : null;
+
+    private static DateTimeOffset? SentAt(Message message) =>
+        NumberOf(message, SentTimestamp) is { } milliseconds ? DateTimeOffset.FromUnixTimeMilliseconds(milliseconds) : null;
 
     /// <summary>Whole seconds, rounded up: a message must not come back while it is still being worked on.</summary>
     private static int Seconds(TimeSpan time) => (int)Math.Ceiling(time.TotalSeconds);

@@ -65,9 +65,9 @@ internal sealed class RequestPlanner(
 
         var table = routes.Table;
         var byDefault = definition.DefaultClass;
-        if (request is { Class: null, Deadline: null, InputLocation: not null } && byDefault == TrafficClass.High)
+        if (request is { Class: null, Deadline: null } && NeedsJob(request, manner) && byDefault == TrafficClass.High)
         {
-            // Who sends an input by address is not waiting for the answer: the deadline of a user-facing call would refuse it at once.
+            // Who sends a request as a job, or its input by address, is not waiting for the answer: the deadline of a user-facing call would refuse it at once.
             byDefault = TrafficClass.Medium;
         }
 

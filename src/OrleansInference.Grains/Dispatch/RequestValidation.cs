@@ -96,6 +96,11 @@ internal static class RequestValidation
             return $"Lane set {request.LaneMask} names lanes that do not exist; use Realtime, Serverless, Async and Batch.";
         }
 
+        if (request.ReplyTo is { } reply && (reply.Queue.Length is 0 or > MaxHeader || reply.CorrelationId is { Length: 0 or > MaxIdempotencyKey }))
+        {
+            return $"A reply's queue must have 1 to {MaxHeader} characters, and its correlation id 1 to {MaxIdempotencyKey}.";
+        }
+
         return request.InputLocation is { } location && (!location.StartsWith("s3://", StringComparison.Ordinal) || !request.Body.IsEmpty)
             ? "An input location must be an s3:// address, and comes without a body."
             : null;

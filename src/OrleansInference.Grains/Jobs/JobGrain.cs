@@ -256,6 +256,9 @@ internal sealed partial class JobGrain(
             case JobAction.Settle:
                 await SettleAsync(machine);
                 return;
+            case JobAction.Reply:
+                await ReplyAsync(machine);
+                return;
             default:
                 await PurgeAsync(before);
                 return;
@@ -330,8 +333,33 @@ internal sealed partial class JobGrain(
         machine.SettlementTaken();
         await SaveAsync();
         world.Tell(machine);
-        await RemindAsync(JobReminder.Of(record.Specification).Name, TimeSpan.FromMilliseconds(Math.Max(1, machine.KeptUntil - Clock.Now)), PurgeEvery);
+        if (!machine.OwesReply)
+        {
+            await RemindToPurgeAsync(machine);
+        }
     }
+
+    /// <summary>Sends the reply, then stores that it was sent: a crash in between sends it again. Until then the reminder stays a short one.</summary>
+    private async Task ReplyAsync(JobMachine machine)
+    {
+        try
+        {
+            await world.ReplyAsync(machine);
+        }
+        catch (Exception exception)
+        {
+            LogFault(exception, _address.Key, machine.Record.State);
+            machine.ReplyFailed(Random.Shared.NextDouble(), Clock.Now);
+            return;
+        }
+
+        machine.ReplySent();
+        await SaveAsync();
+        await RemindToPurgeAsync(machine);
+    }
+
+    private Task RemindToPurgeAsync(JobMachine machine) =>
+        RemindAsync(JobReminder.Of(machine.Record.Specification).Name, TimeSpan.FromMilliseconds(Math.Max(1, machine.KeptUntil - Clock.Now)), PurgeEvery);
 
     private async Task PurgeAsync(JobRecord record)
     {

@@ -16,6 +16,7 @@ internal sealed class JobWorld(
     BatchLane batchLane,
     IObjectStore objects,
     IRouteOutcomes outcomes,
+    JobReplies replies,
     RouterClock clock,
     IOptions<OrleansInferenceOptions> options,
     IServiceProvider services)
@@ -119,6 +120,10 @@ internal sealed class JobWorld(
 
     /// <summary>A job that was held goes to its lane.</summary>
     public void TellFunded(JobMachine machine) => outcomes.JobBegan(machine.ToView());
+
+    /// <summary>Tells the end to the queue that the request named.</summary>
+    public Task ReplyAsync(JobMachine machine) =>
+        replies.SendAsync(JobReply.Of(machine.ToView(), machine.Record.Specification.Request), machine.Record.Specification.Request.ReplyTo!, CancellationToken.None);
 
     /// <summary>Counts the ended job and its latency.</summary>
     public void Tell(JobMachine machine)

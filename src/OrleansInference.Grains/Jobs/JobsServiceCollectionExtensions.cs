@@ -15,6 +15,7 @@ internal static class JobsServiceCollectionExtensions
         services.TryAddSingleton<AsyncLane>();
         services.TryAddSingleton<BatchLane>();
         services.TryAddSingleton<WindowFiles>();
+        services.TryAddSingleton<JobReplies>();
         services.TryAddSingleton<JobWorld>();
         services.TryAddSingleton<NotificationListener>();
         services.AddSingleton<ILifecycleParticipant<ISiloLifecycle>>(static provider => provider.GetRequiredService<NotificationListener>());

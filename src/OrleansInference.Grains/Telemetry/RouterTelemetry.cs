@@ -34,12 +34,23 @@ public static class RouterTelemetry
 
     private static readonly Counter<long> Hedges = Meter.CreateCounter<long>("orleans_inference.hedges", "{try}", "Second tries beside a first, by class and whether theirs was the answer.");
 
+    private static readonly Counter<long> QueueMessages = Meter.CreateCounter<long>("orleans_inference.queue_messages", "{message}", "Messages received from queues, by queue and what became of them.");
+
+    private static readonly Counter<long> Replies = Meter.CreateCounter<long>("orleans_inference.replies", "{message}", "Replies sent to queues, by state.");
+
     // Indexed by value: an enum's own text is looked up anew each time.
     private static readonly string[] Lanes = Enum.GetNames<Lane>();
     private static readonly string[] Classes = Enum.GetNames<TrafficClass>();
 
     /// <summary>Traces of requests.</summary>
     internal static ActivitySource Activities { get; } = new(ActivitySourceName);
+
+    /// <summary>Counts a message of a queue.</summary>
+    /// <param name="queue">The queue as it is configured.</param>
+    /// <param name="outcome">What became of the message.</param>
+    public static void Received(string queue, string outcome) => QueueMessages.Add(1, new TagList { { "queue", queue }, { "outcome", outcome } });
+
+    internal static void Replied(string state) => Replies.Add(1, new TagList { { "state", state } });
 
     internal static void Answered(Lane lane, TrafficClass trafficClass, double seconds)
     {

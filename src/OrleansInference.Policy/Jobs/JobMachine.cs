@@ -22,6 +22,9 @@ public sealed class JobMachine(JobRecord record, JobTimes times)
     /// <summary>Whether it waits for the tenant's budget, with nothing reserved.</summary>
     public bool IsHeld => Record.HeldUntil > 0;
 
+    /// <summary>Whether its end is still to be told to the queue that the request named.</summary>
+    public bool OwesReply => Record is { Settled: true, Replied: false, Specification.Request.ReplyTo: not null };
+
     private bool IsWaiting => Record.State is JobState.Dispatched or JobState.Running;
 
     private bool IsBatch => Record.Specification.Route.Lane == Lane.Batch;
@@ -40,7 +43,9 @@ public sealed class JobMachine(JobRecord record, JobTimes times)
         var record = Record;
         if (record.Ending is not null)
         {
-            return record.Settled ? new(JobAction.Purge, KeptUntil) : new(JobAction.Settle, record.NotBefore);
+            return !record.Settled ? new(JobAction.Settle, record.NotBefore)
+                : OwesReply && record.NotBefore < KeptUntil ? new(JobAction.Reply, record.NotBefore)
+                : new(JobAction.Purge, KeptUntil);
         }
 
         var deadline = record.Specification.Deadline;
@@ -277,6 +282,25 @@ public sealed class JobMachine(JobRecord record, JobTimes times)
         {
             var failures = Record.Failures + 1;
             Record = Record with { Failures = failures, NotBefore = now + Backoff.DelayMs(failures, chance) };
+        }
+    }
+
+    /// <summary>The queue has taken the reply.</summary>
+    public void ReplySent()
+    {
+        if (OwesReply)
+        {
+            Record = Record with { Replied = true, NotBefore = 0, Failures = 0 };
+        }
+    }
+
+    /// <summary>The queue could not be reached; it is tried as long as the job is kept.</summary>
+    public void ReplyFailed(double chance, long now)
+    {
+        if (OwesReply)
+        {
+            var failures = Record.Failures + 1;
+            Record = Record with { Failures = failures, NotBefore = now + Backoff.DelayMs(failures, chance, mostMs: 300_000) };
         }
     }
 

@@ -84,4 +84,7 @@ public sealed record JobRecord
 
     /// <summary>Whether the ledger has taken <see cref="Ending"/>: only then is the end visible.</summary>
     public bool Settled { get; init; }
+
+    /// <summary>Whether the end was told to the request's <see cref="InferenceRequest.ReplyTo"/>.</summary>
+    public bool Replied { get; init; }
 }

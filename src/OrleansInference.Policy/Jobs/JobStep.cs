@@ -20,6 +20,9 @@ public enum JobAction
 
     /// <summary>Ask the ledger again for the money it waits for.</summary>
     Reserve = 5,
+
+    /// <summary>Tell the end to the queue that the request named.</summary>
+    Reply = 6,
 }
 
 /// <summary>An action and when it is due.</summary>

@@ -161,7 +161,7 @@ internal sealed class JobsWorld : IAsyncDisposable
         var url = await queue.ResolveAsync("completions", create: true, CancellationToken.None);
         foreach (var message in messages)
         {
-            await queue.SendAsync(url!, message, CancellationToken.None);
+            await queue.SendAsync(url!, message, new Dictionary<string, string>(), CancellationToken.None);
         }
     }
 
@@ -316,7 +316,8 @@ internal sealed class JobsWorld : IAsyncDisposable
     {
         public Task<string?> ResolveAsync(string queueName, bool create, CancellationToken cancellationToken) => inner.ResolveAsync(queueName, create, cancellationToken);
 
-        public Task SendAsync(string queueUrl, string body, CancellationToken cancellationToken) => inner.SendAsync(queueUrl, body, cancellationToken);
+        public Task SendAsync(string queueUrl, string body, IReadOnlyDictionary<string, string> attributes, CancellationToken cancellationToken) =>
+            inner.SendAsync(queueUrl, body, attributes, cancellationToken);
 
         public Task<IReadOnlyList<QueueMessage>> ReceiveAsync(string queueUrl, int max, TimeSpan wait, TimeSpan visibility, CancellationToken cancellationToken) =>
             inner.ReceiveAsync(queueUrl, max, wait, visibility, cancellationToken);
