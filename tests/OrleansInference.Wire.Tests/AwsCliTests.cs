@@ -98,11 +98,46 @@ public sealed class AwsCliTests(WireServer server)
     }
 
     [Fact]
+    public async Task A_message_of_a_queue_is_answered_in_the_reply_queue_and_a_bad_one_is_refused_with_its_reason()
+    {
+        var answers = await CreateQueueAsync(WireServer.ReplyQueue);
+        var refused = await CreateQueueAsync(WireServer.DeadLetterQueue);
+        var requests = await CreateQueueAsync(WireServer.RequestQueue);
+        (await LocalAwsAsync("sqs", "send-message", "--queue-url", requests, "--message-body", """{"model":"chat","class":"Medium","correlationId":"wire-1","body":{"inputs":"hello","input_tokens":12,"output_tokens":7}}""")).Success();
+        var reply = JsonDocument.Parse((await ReceiveAsync(answers)).GetProperty("Body").GetString()!).RootElement;
+        Assert.Equal("wire-1", reply.GetProperty("correlationId").GetString());
+        Assert.Equal("Succeeded", reply.GetProperty("state").GetString());
+        Assert.Equal(7, reply.GetProperty("body").GetProperty("usage").GetProperty("output_tokens").GetInt32());
+
+        (await LocalAwsAsync("sqs", "send-message", "--queue-url", requests, "--message-body", """{"model":"chat","klass":"High","text":"hello"}""")).Success();
+        var letter = await ReceiveAsync(refused);
+        Assert.Equal("""{"model":"chat","klass":"High","text":"hello"}""", letter.GetProperty("Body").GetString());
+        Assert.Contains("'class' may be meant", letter.GetProperty("MessageAttributes").GetProperty("Reason").GetProperty("StringValue").GetString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task The_embedded_control_plane_describes_an_endpoint()
     {
         var described = JsonDocument.Parse((await LocalAwsAsync("sagemaker", "describe-endpoint", "--endpoint-name", "chat-rt")).Success()).RootElement;
         Assert.Equal("InService", described.GetProperty("EndpointStatus").GetString());
         Assert.True(described.GetProperty("ProductionVariants")[0].GetProperty("CurrentInstanceCount").GetInt32() >= 1);
+    }
+
+    private async Task<string> CreateQueueAsync(string name) =>
+        JsonDocument.Parse((await LocalAwsAsync("sqs", "create-queue", "--queue-name", name)).Success()).RootElement.GetProperty("QueueUrl").GetString()!;
+
+    private async Task<JsonElement> ReceiveAsync(string url)
+    {
+        JsonElement? message = null;
+        await server.UntilAsync(
+            async () =>
+            {
+                var output = (await LocalAwsAsync("sqs", "receive-message", "--queue-url", url, "--wait-time-seconds", "10", "--message-attribute-names", "All")).Success();
+                message = output.Trim().Length == 0 ? null : JsonDocument.Parse(output).RootElement.GetProperty("Messages")[0];
+                return message is not null;
+            },
+            $"sending to {url}");
+        return message!.Value;
     }
 
     private async Task<CommandResult> InvokeAsync(string folder, string secret, string model = WireServer.Model, string attributes = "class=High")

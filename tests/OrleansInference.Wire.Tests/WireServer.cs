@@ -16,6 +16,15 @@ public sealed class WireServer : IAsyncLifetime
     public const string Tenant = "acme";
     public const string Bucket = "wire-tests";
 
+    /// <summary>The queue whose messages are requests of <see cref="Tenant"/>.</summary>
+    public const string RequestQueue = "wire-requests";
+
+    /// <summary>Where refused messages of <see cref="RequestQueue"/> go.</summary>
+    public const string DeadLetterQueue = "wire-refused";
+
+    /// <summary>Where the ends of its jobs are told.</summary>
+    public const string ReplyQueue = "wire-answers";
+
     /// <summary>Where <see cref="Tenant"/> may keep the inputs of asynchronous calls.</summary>
     public const string TenantFolder = $"s3://orleans-inference/tenants/{Tenant}";
 
@@ -77,6 +86,7 @@ public sealed class WireServer : IAsyncLifetime
                 Catalog = catalog,
                 AdminKey,
                 Speed,
+                Queues = new[] { new { Queue = RequestQueue, Tenant, DeadLetterQueue, ReplyQueue } },
             },
         }));
         await StartAsync();

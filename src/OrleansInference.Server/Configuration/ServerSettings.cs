@@ -1,4 +1,5 @@
 using OrleansInference.Aws;
+using OrleansInference.Ingest;
 
 namespace OrleansInference.Configuration;
 
@@ -79,6 +80,9 @@ public sealed record ServerSettings
 
     /// <summary>SQS queue that receives the notifications of async endpoints; null finds their results by polling alone.</summary>
     public string? NotificationQueue { get; init; } = "orleans-inference-notifications";
+
+    /// <summary>SQS queues whose messages are requests.</summary>
+    public IReadOnlyList<QueueSettings> Queues { get; init; } = [];
 
     /// <summary>Seed of the embedded AWS.</summary>
     public int Seed { get; init; } = 1;

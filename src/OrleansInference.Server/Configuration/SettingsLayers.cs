@@ -86,6 +86,30 @@ internal sealed class SettingsLayers
         return null;
     }
 
+    /// <summary>The items of a list of objects, each as settings of its own; of the strongest layer that has the list.</summary>
+    public IEnumerable<SettingsLayers> Items(string key)
+    {
+        for (var i = _layers.Count - 1; i >= 0; i--)
+        {
+            var layer = _layers[i];
+            var items = layer.Values.GetSection(key).GetChildren().ToList();
+            if (items.Count > 0)
+            {
+                return items.Select(item =>
+                {
+                    var settings = new SettingsLayers();
+                    settings._layers.Add(new(item, member => layer.Source($"{key}:{item.Key}:{member}"), layer.Folder));
+                    return settings;
+                });
+            }
+        }
+
+        return [];
+    }
+
+    /// <summary>Where a key would be set, for messages about one that is missing.</summary>
+    public string Describe(string key) => _layers[^1].Source(key);
+
     /// <summary>Names every key that no setting has: it would be a setting without effect.</summary>
     public void FindUnknown(IReadOnlySet<string> known, ICollection<string> problems)
     {

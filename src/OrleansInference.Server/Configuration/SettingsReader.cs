@@ -15,7 +15,7 @@ public static class SettingsReader
     internal static readonly IReadOnlySet<string> Known = new HashSet<string>(
         [
             "Urls", "DataFolder", "Catalog", "Speed", "AdminKey", "MasterKey", "MaxBodyBytes", "PayloadBucket", "MaxInFlight", "MaxAttempts", "HedgeQuantile", "MaxHedgeShare", "MaxHeldJobs", "LimitChangeSeconds", "JobRetention", "InlineWait", "AuditRetentionDays", "AuditMaxBytes",
-            "KeyCacheLifetime", "SiloPort", "GatewayPort", "LocalAwsPort", "Seed", "OtlpEndpoint", "ShutdownTimeout", "LogLevel", "NotificationQueue",
+            "KeyCacheLifetime", "SiloPort", "GatewayPort", "LocalAwsPort", "Seed", "OtlpEndpoint", "ShutdownTimeout", "LogLevel", "NotificationQueue", QueueSettingsReader.Key,
             "Aws:Mode", "Aws:Region", "Aws:Endpoint", "Aws:RuntimeEndpoint", "Aws:ControlPlaneEndpoint", "Aws:S3Endpoint", "Aws:SqsEndpoint",
             "Aws:AccessKeyId", "Aws:SecretAccessKey", "Aws:SessionToken",
         ],
@@ -86,6 +86,7 @@ public static class SettingsReader
             Seed = (int)values.Number("Seed", int.MinValue, int.MaxValue, defaults.Seed),
             OtlpEndpoint = values.Address("OtlpEndpoint"),
             NotificationQueue = values.Text("NotificationQueue", static text => text.Length <= 80, "a queue's name has at most 80 characters") ?? defaults.NotificationQueue,
+            Queues = QueueSettingsReader.Read(layers, problems),
             LogLevel = Enum.TryParse<LogLevel>(values.Text("LogLevel", static text => Enum.TryParse<LogLevel>(text, true, out _), "use Trace, Debug, Information, Warning, Error, Critical or None"), true, out var level) ? level : defaults.LogLevel,
             Region = region,
             Aws = Aws(values, region),

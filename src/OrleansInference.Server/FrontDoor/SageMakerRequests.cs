@@ -43,10 +43,9 @@ internal static class SageMakerRequests
     {
         Unsupported(request, Prefix + "S3OutputPathExtension", Prefix + "Filename");
         var location = Header(request, Prefix + "InputLocation");
-        var allowed = $"s3://{bucket}/tenants/{tenant}/";
-        if (location is null || !IsBelow(location, allowed))
+        if (location is null || !TenantObjects.IsOwn(location, bucket, tenant))
         {
-            throw new RefusedException(Refusal.Invalid($"InputLocation: '{location}' is not an object of this tenant. Store the input below {allowed} and give its address."));
+            throw new RefusedException(Refusal.Invalid($"InputLocation: '{location}' is not an object of this tenant. Store the input below {TenantObjects.Prefix(bucket, tenant)} and give its address."));
         }
 
         var ttl = Seconds(request, Prefix + "RequestTTLSeconds", 60, 21_600);
@@ -67,11 +66,6 @@ internal static class SageMakerRequests
             ? result with { Deadline = TimeSpan.FromSeconds((ttl ?? DefaultTtlSeconds) + (timeout ?? DefaultTimeoutSeconds)) }
             : result;
     }
-
-    private static bool IsBelow(string location, string prefix) =>
-        location.Length > prefix.Length && location.StartsWith(prefix, StringComparison.Ordinal)
-        && location.Length <= prefix.Length + 1024 && CustomAttributes.IsValid(location)
-        && !location[prefix.Length..].Split('/').Any(part => part is "" or "." or "..");
 
     private static InferenceRequest WithAttributes(HttpRequest request, InferenceRequest result)
     {

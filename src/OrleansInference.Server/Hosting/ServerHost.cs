@@ -9,6 +9,7 @@ using OrleansInference.Audit;
 using OrleansInference.Aws;
 using OrleansInference.Configuration;
 using OrleansInference.FrontDoor;
+using OrleansInference.Ingest;
 using OrleansInference.Keys;
 using OrleansInference.LocalAws;
 using OrleansInference.Sqlite;
@@ -96,6 +97,7 @@ public sealed class ServerHost : IAsyncDisposable
             host._started = true;
             await host.PutCatalogInForceAsync(cancellationToken);
             application.Services.GetRequiredService<Readiness>().Open();
+            application.Services.GetRequiredService<QueueIngest>().Start();
             return host;
         }
         catch (Exception exception)
@@ -231,6 +233,7 @@ public sealed class ServerHost : IAsyncDisposable
                 options.JobRetention = settings.JobRetention;
                 options.InlineWait = settings.InlineWait;
             })
+            .AddQueueIngest(new(settings.Queues, settings.PayloadBucket, CreateQueues: settings.Aws is null))
             .AddSqliteGrainStorage(OrleansInferenceOptions.StorageName, options => options.FilePath = folder.StateFile)
             .UseSqliteReminderService(options => options.FilePath = folder.StateFile));
         var application = builder.Build();

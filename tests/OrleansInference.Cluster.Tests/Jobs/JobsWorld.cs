@@ -7,6 +7,7 @@ using OrleansInference.Audit;
 using OrleansInference.Aws;
 using OrleansInference.Budgets;
 using OrleansInference.Hosting;
+using OrleansInference.Ingest;
 using OrleansInference.Invocation;
 using OrleansInference.Jobs;
 using OrleansInference.LocalAws;
@@ -33,9 +34,19 @@ internal sealed class JobsWorld : IAsyncDisposable
     private readonly TimeSpan _retention;
     private readonly TimeSpan? _poll;
     private int _deleted;
+    private int _heldDeletes;
     private TestCluster? _cluster;
 
     private JobsWorld(bool notify, TimeSpan retention, TimeSpan? poll) => (_notify, _retention, _poll) = (notify, retention, poll);
+
+    /// <summary>Queues that the silos take requests from once <see cref="StartIngest"/> was called.</summary>
+    public IReadOnlyList<QueueSettings> Queues { get; private init; } = [];
+
+    /// <summary>While set, messages are not deleted: whoever tries waits until its silo dies.</summary>
+    public bool AreDeletesHeld { get; set; }
+
+    /// <summary>Deletions that were begun while they were held.</summary>
+    public int HeldDeletes => Volatile.Read(ref _heldDeletes);
 
     public int MaxHeldJobs { get; private init; } = new OrleansInferenceOptions().MaxHeldJobs;
 
@@ -68,6 +79,7 @@ internal sealed class JobsWorld : IAsyncDisposable
     /// <param name="maxHeldJobs">Most jobs of a tenant that wait for its budget.</param>
     /// <param name="catalog">In place of <see cref="Catalog"/>.</param>
     /// <param name="poll">Time between two looks for a result; the default of the options if null.</param>
+    /// <param name="queues">Queues that requests come from.</param>
     /// <param name="publish">Whether the embedded AWS sends notifications; as <paramref name="notify"/> if null.</param>
     public static async Task<JobsWorld> StartAsync(
         bool notify = true,
@@ -75,11 +87,12 @@ internal sealed class JobsWorld : IAsyncDisposable
         int? maxHeldJobs = null,
         CatalogDefinition? catalog = null,
         TimeSpan? poll = null,
-        bool? publish = null)
+        bool? publish = null,
+        IReadOnlyList<QueueSettings>? queues = null)
     {
         catalog ??= Catalog;
         var defaults = new OrleansInferenceOptions();
-        var world = new JobsWorld(notify, retention ?? defaults.JobRetention, poll) { MaxHeldJobs = maxHeldJobs ?? defaults.MaxHeldJobs };
+        var world = new JobsWorld(notify, retention ?? defaults.JobRetention, poll) { MaxHeldJobs = maxHeldJobs ?? defaults.MaxHeldJobs, Queues = queues ?? [] };
         Worlds[world._id] = world;
         try
         {
@@ -94,6 +107,15 @@ internal sealed class JobsWorld : IAsyncDisposable
         {
             await world.DisposeAsync();
             throw;
+        }
+    }
+
+    /// <summary>Every silo begins to receive from the queues.</summary>
+    public void StartIngest()
+    {
+        foreach (var silo in Cluster.Silos)
+        {
+            ((InProcessSiloHandle)silo).SiloHost.Services.GetRequiredService<QueueIngest>().Start();
         }
     }
 
@@ -291,6 +313,7 @@ internal sealed class JobsWorld : IAsyncDisposable
             siloBuilder.Services.AddAwsClients(new AwsOptions { Endpoint = world.Aws.Address, AccessKeyId = "AKIDEXAMPLE", SecretAccessKey = "secret" });
             Decorate<IModelRuntime>(siloBuilder.Services, inner => new GatedRuntime(world, inner));
             Decorate<IMessageQueue>(siloBuilder.Services, inner => new CountingQueue(world, inner));
+            siloBuilder.AddQueueIngest(new(world.Queues, new OrleansInferenceOptions().PayloadBucket, CreateQueues: true));
             siloBuilder.AddOrleansInference(options =>
             {
                 options.NotificationQueue = world._notify ? "completions" : null;
@@ -324,6 +347,12 @@ internal sealed class JobsWorld : IAsyncDisposable
 
         public async Task DeleteAsync(string queueUrl, string receiptHandle, CancellationToken cancellationToken)
         {
+            if (world.AreDeletesHeld)
+            {
+                Interlocked.Increment(ref world._heldDeletes);
+                await Task.Delay(Timeout.Infinite, cancellationToken);
+            }
+
             await inner.DeleteAsync(queueUrl, receiptHandle, cancellationToken);
             Interlocked.Increment(ref world._deleted);
         }

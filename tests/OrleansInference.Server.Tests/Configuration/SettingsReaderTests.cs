@@ -113,6 +113,38 @@ public sealed class SettingsReaderTests : IDisposable
     }
 
     [Fact]
+    public void Queues_are_read_from_a_list_and_what_is_wrong_with_one_is_named_with_its_place()
+    {
+        var config = Write("queues.json", """
+            { "OrleansInference": { "Queues": [
+                { "Queue": "acme-requests", "Tenant": "acme", "DeadLetterQueue": "acme-refused", "ReplyQueues": ["a", "https://sqs.eu-central-1.amazonaws.com/1/b"], "Visibility": "30s" },
+                { "Queue": "platform", "Tenants": ["acme", "*"], "Model": "chat", "MaxInFlight": 5 } ] } }
+            """);
+        var queues = SettingsReader.Read(config, new Dictionary<string, string?> { ["DataFolder"] = In("data"), ["Urls"] = "http://127.0.0.1:0" }).Queues;
+        Assert.Equal(2, queues.Count);
+        Assert.Equal(("acme-requests", "acme", "acme-refused", 30.0), (queues[0].Queue, queues[0].Tenant?.Value, queues[0].DeadLetterQueue, queues[0].Visibility.TotalSeconds));
+        Assert.Equal(["a", "https://sqs.eu-central-1.amazonaws.com/1/b"], queues[0].ReplyQueues);
+        Assert.Equal(["acme", "*"], queues[1].Tenants);
+        Assert.Equal(("chat", 5, null), (queues[1].Model?.Value, queues[1].MaxInFlight, queues[1].Tenant?.Value));
+
+        var problems = Problems(Write("bad-queues.json", """
+            { "OrleansInference": { "Queues": [
+                { "Tenant": "acme" },
+                { "Queue": "no spaces", "Tenant": "acme", "Tenants": ["globex"] },
+                { "Queue": "q", "DeadLeterQueue": "d" },
+                { "Queue": "r", "Tenant": "acme", "DeadLetterQueue": "r", "Visibility": "1s", "MaxInFlight": 0 } ] } }
+            """));
+        Has(problems, "Queues:0:Queue", "missing");
+        Has(problems, "Queues:1:Queue", "not usable");
+        Has(problems, "Queues:1:Tenant", "either");
+        Has(problems, "Queues:2:Tenant", "either");
+        Has(problems, "Queues:2:DeadLeterQueue", "'DeadLetterQueue' may be meant");
+        Has(problems, "Queues:3:DeadLetterQueue", "another one");
+        Has(problems, "Queues:3:Visibility", "1 s is not from 2");
+        Has(problems, "Queues:3:MaxInFlight", "'0'");
+    }
+
+    [Fact]
     public void Mistakes_of_range_are_reported_with_their_line_also_beside_values_of_the_wrong_form()
     {
         var catalog = Write("both.json", """

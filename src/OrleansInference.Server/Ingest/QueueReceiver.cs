@@ -1,0 +1,285 @@
+using System.Collections.Concurrent;
+using OrleansInference.Dispatch;
+using OrleansInference.Hosting;
+using OrleansInference.Jobs;
+using OrleansInference.Payloads;
+using OrleansInference.Telemetry;
+
+namespace OrleansInference.Ingest;
+
+/// <summary>
+/// Makes the messages of one queue into jobs, on one silo. A message is deleted only after its job is durable, or a copy with the reason
+/// lies in the dead-letter queue; it may come any number of times, its idempotency key makes it one job.
+/// </summary>
+internal sealed partial class QueueReceiver(
+    QueueSettings settings,
+    MessageFormat format,
+    bool createQueues,
+    IMessageQueue queue,
+    IDispatcher dispatcher,
+    JobReplies replies,
+    RouterClock clock,
+    ILogger<QueueReceiver> logger)
+{
+    private const int MaxReason = 1_024;
+
+    private static readonly TimeSpan LongPoll = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan AfterFault = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan HandledAtMost = TimeSpan.FromMinutes(5);
+
+    private readonly ReceiverPace _pace = new();
+    private readonly ConcurrentDictionary<Task, bool> _inHand = new();
+
+    /// <summary>Receives until <paramref name="stopping"/>, then lets what is in hand come to its end, at most until <paramref name="giveUp"/>.</summary>
+    public async Task RunAsync(CancellationToken stopping, CancellationToken giveUp)
+    {
+        using var slots = new SemaphoreSlim(settings.MaxInFlight);
+        string? url = null;
+        while (!stopping.IsCancellationRequested)
+        {
+            try
+            {
+                url ??= await ResolveAsync(settings.Queue, stopping);
+                await ReceiveAsync(url, slots, stopping, giveUp);
+            }
+            catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+            {
+                break;
+            }
+            catch (Exception exception)
+            {
+                LogQueueFailed(exception, settings.Queue);
+                _pace.Refused(Random.Shared.NextDouble(), WallNow);
+                await Task.Delay(AfterFault, clock.TimeProvider, stopping).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            }
+        }
+
+        await InHandAsync();
+    }
+
+    private long WallNow => clock.TimeProvider.GetUtcNow().ToUnixTimeMilliseconds();
+
+    private Task InHandAsync() => Task.WhenAll(_inHand.Keys);
+
+    private async Task<string> ResolveAsync(string name, CancellationToken cancellationToken) =>
+        await queue.ResolveAsync(name, createQueues, cancellationToken) ?? throw new InvalidOperationException($"There is no queue '{name}': create it, or correct the configuration.");
+
+    private async Task ReceiveAsync(string url, SemaphoreSlim slots, CancellationToken stopping, CancellationToken giveUp)
+    {
+        if (_pace.IsSlow)
+        {
+            // What is in hand tells whether the next can be kept.
+            await InHandAsync().WaitAsync(stopping);
+        }
+
+        if (_pace.PauseMs(WallNow) is > 0 and var pause)
+        {
+            await Task.Delay(TimeSpan.FromMilliseconds(pause), clock.TimeProvider, stopping);
+        }
+
+        await slots.WaitAsync(stopping);
+        var taken = 1;
+        while (taken < _pace.Most && slots.Wait(0, CancellationToken.None))
+        {
+            taken++;
+        }
+
+        IReadOnlyList<QueueMessage> messages = [];
+        try
+        {
+            messages = await queue.ReceiveAsync(url, taken, LongPoll, settings.Visibility, stopping);
+        }
+        finally
+        {
+            if (taken > messages.Count)
+            {
+                slots.Release(taken - messages.Count);
+            }
+        }
+
+        foreach (var message in messages)
+        {
+            var task = HandleAsync(url, message, giveUp);
+            _inHand[task] = true;
+            _ = task.ContinueWith(
+                done =>
+                {
+                    _inHand.TryRemove(done, out _);
+                    slots.Release();
+                },
+                CancellationToken.None,
+                TaskContinuationOptions.ExecuteSynchronously,
+                TaskScheduler.Default);
+        }
+    }
+
+    /// <summary>Takes one message to its end. Never throws: what fails leaves it in the queue.</summary>
+    private async Task HandleAsync(string url, QueueMessage message, CancellationToken giveUp)
+    {
+        await Task.Yield();
+        using var handling = CancellationTokenSource.CreateLinkedTokenSource(giveUp);
+        handling.CancelAfter(HandledAtMost);
+        using var handled = new CancellationTokenSource();
+        var hidden = KeepHiddenAsync(url, message, handled.Token);
+        string outcome;
+        try
+        {
+            outcome = await TakeAsync(url, message, handled, hidden, handling.Token);
+        }
+        catch (Exception exception)
+        {
+            LogMessageFailed(exception, settings.Queue, message.MessageId);
+            _pace.Refused(Random.Shared.NextDouble(), WallNow);
+            outcome = "failed";
+        }
+
+        await handled.CancelAsync();
+        await hidden;
+        RouterTelemetry.Received(settings.Queue, outcome);
+    }
+
+    private async Task<string> TakeAsync(string url, QueueMessage message, CancellationTokenSource handled, Task hidden, CancellationToken cancellationToken)
+    {
+        var age = message.SentAt is { } sent && clock.TimeProvider.GetUtcNow() - sent is { Ticks: > 0 } waited ? clock.FromWall(waited) : TimeSpan.Zero;
+        var read = format.Read(message.Body, message.MessageId, age, DateTimeOffset.FromUnixTimeMilliseconds(clock.Now));
+        if (read.Problems.Count > 0)
+        {
+            return await RefuseAsync(url, message, read.Request, JobReply.Refused, new() { Code = ProblemCode.InvalidRequest, Message = string.Join(" ", read.Problems) }, cancellationToken);
+        }
+
+        if (read.IsLate)
+        {
+            return await RefuseAsync(url, message, read.Request, JobReply.Refused, new() { Code = ProblemCode.DeadlineExceeded, Message = "The message's deadline had passed when it was received." }, cancellationToken);
+        }
+
+        var outcome = await dispatcher.SubmitAsync(read.Request, cancellationToken);
+        if (outcome.Problem is not { } problem)
+        {
+            if (outcome.JobId is null)
+            {
+                // Its key has been answered in line before: there will be no job to tell the end.
+                await ReplyAsync(read.Request, nameof(JobState.Succeeded), outcome, cancellationToken);
+            }
+
+            await queue.DeleteAsync(url, message.ReceiptHandle, cancellationToken);
+            _pace.Kept();
+            return outcome.IsReplay ? "repeated" : "accepted";
+        }
+
+        if (outcome.IsReplay || !MayPass(problem, read.Request))
+        {
+            return await RefuseAsync(url, message, read.Request, outcome.IsReplay ? nameof(JobState.Failed) : JobReply.Refused, problem, cancellationToken);
+        }
+
+        // It comes again when that may help. Nothing else may hide it longer or shorter from here on.
+        _pace.Refused(Random.Shared.NextDouble(), WallNow);
+        await handled.CancelAsync();
+        await hidden;
+        var delay = DelayOf(problem, message.ReceiveCount);
+        LogPutBack(settings.Queue, message.MessageId, delay.TotalSeconds, problem.Code, problem.Message);
+        await queue.ChangeVisibilityAsync(url, message.ReceiptHandle, delay, cancellationToken);
+        return "put_back";
+    }
+
+    /// <summary>Whether the message may be taken later. A bound tenant that is not there is a mistake of the configuration, not of the message.</summary>
+    private bool MayPass(InferenceProblem problem, InferenceRequest request) => problem.Code switch
+    {
+        ProblemCode.BudgetExhausted or ProblemCode.Throttled or ProblemCode.RequestInProgress => true,
+        ProblemCode.Unavailable or ProblemCode.UpstreamUnavailable or ProblemCode.Internal or ProblemCode.Cancelled => true,
+        ProblemCode.UnknownTenant => request.Tenant == settings.Tenant,
+        _ => problem.RetryAfter is not null,
+    };
+
+    private TimeSpan DelayOf(InferenceProblem problem, int receipts)
+    {
+        var asked = problem.RetryAfter is { } after ? clock.ToWall(after) : TimeSpan.Zero;
+        var least = TimeSpan.FromMilliseconds(Backoff.DelayMs(Math.Max(1, receipts), Random.Shared.NextDouble(), firstMs: 1_000, mostMs: 300_000));
+        var delay = asked > least ? asked : least;
+        return delay < settings.RetryAtMost ? delay : settings.RetryAtMost;
+    }
+
+    private async Task<string> RefuseAsync(string url, QueueMessage message, InferenceRequest request, string state, InferenceProblem problem, CancellationToken cancellationToken)
+    {
+        _pace.Kept();
+        if (settings.DeadLetterQueue is not { } name)
+        {
+            LogLeft(settings.Queue, message.MessageId, problem.Code, problem.Message);
+            return "left";
+        }
+
+        var reason = $"{problem.Code}: {problem.Message}";
+        await queue.SendAsync(
+            await ResolveAsync(name, cancellationToken),
+            message.Body,
+            new Dictionary<string, string>
+            {
+                ["Reason"] = Printable(reason.Length <= MaxReason ? reason : reason[..MaxReason]),
+                ["MessageId"] = message.MessageId,
+                ["Queue"] = settings.Queue,
+            },
+            cancellationToken);
+        await ReplyAsync(request, state, new() { Problem = problem }, cancellationToken);
+        await queue.DeleteAsync(url, message.ReceiptHandle, cancellationToken);
+        LogRefused(settings.Queue, message.MessageId, problem.Code, problem.Message);
+        return "refused";
+    }
+
+    private Task ReplyAsync(InferenceRequest request, string state, InferenceOutcome outcome, CancellationToken cancellationToken) => request.ReplyTo is not { } to
+        ? Task.CompletedTask
+        : replies.SendAsync(
+            new()
+            {
+                IdempotencyKey = request.IdempotencyKey,
+                Tenant = request.Tenant.Value is { Length: > 0 } tenant ? tenant : null,
+                Model = request.Model.Value is { Length: > 0 } model ? model : null,
+                State = state,
+                Route = outcome.Route,
+                Problem = outcome.Problem,
+                ContentType = outcome.ContentType,
+                Result = outcome.Problem is null ? outcome.Body : null,
+            },
+            to,
+            cancellationToken);
+
+    private async Task KeepHiddenAsync(string url, QueueMessage message, CancellationToken handled)
+    {
+        using var timer = new PeriodicTimer(settings.Visibility / 2, clock.TimeProvider);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(handled))
+            {
+                await queue.ChangeVisibilityAsync(url, message.ReceiptHandle, settings.Visibility, handled);
+            }
+        }
+        catch (OperationCanceledException) when (handled.IsCancellationRequested)
+        {
+            // It is no longer in hand.
+        }
+        catch (Exception exception)
+        {
+            // Another may get it meanwhile, and finds the same job.
+            LogNotHidden(exception, settings.Queue, message.MessageId);
+        }
+    }
+
+    // What an attribute of SQS may hold: no control characters, no lone surrogates.
+    private static string Printable(string text) => string.Concat(text.EnumerateRunes().Select(static rune => System.Text.Rune.IsControl(rune) || rune.Value is 0xFFFE or 0xFFFF ? " " : rune.ToString()));
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Queue {Queue} could not be read; its messages come later.")]
+    private partial void LogQueueFailed(Exception exception, string queue);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Queue {Queue}: message {Message} could not be handled; it comes again.")]
+    private partial void LogMessageFailed(Exception exception, string queue, string message);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Queue {Queue}: message {Message} comes again in {Seconds} s ({Code}: {Problem})")]
+    private partial void LogPutBack(string queue, string message, double seconds, ProblemCode code, string problem);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Queue {Queue}: message {Message} was refused and is in the dead-letter queue ({Code}: {Problem})")]
+    private partial void LogRefused(string queue, string message, ProblemCode code, string problem);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Queue {Queue}: message {Message} is refused; no dead-letter queue is configured, so it is left to the queue's redrive policy ({Code}: {Problem})")]
+    private partial void LogLeft(string queue, string message, ProblemCode code, string problem);
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "Queue {Queue}: message {Message} could not be kept hidden.")]
+    private partial void LogNotHidden(Exception exception, string queue, string message);
+}

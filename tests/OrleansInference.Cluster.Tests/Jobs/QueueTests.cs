@@ -1,0 +1,193 @@
+using System.Text.Json;
+using Amazon.Runtime;
+using Amazon.SQS;
+using Amazon.SQS.Model;
+using OrleansInference.Jobs;
+
+namespace OrleansInference.Tests.Jobs;
+
+/// <summary>Three silos that take requests from a queue of the embedded AWS.</summary>
+public sealed class QueueTests
+{
+    private const string Requests = "requests";
+    private const string Refused = "refused";
+    private const string Answers = "answers";
+    private const string Good = """{"model":"chat","lanes":["Async"],"deadline":"2h","body":{"inputs":"hello"},"correlationId":"c-1"}""";
+
+    [Fact]
+    public async Task A_message_becomes_one_job_and_its_result_comes_back()
+    {
+        await using var world = await StartAsync();
+        using var sqs = new Sqs(world);
+        await sqs.SendAsync(Good);
+        var reply = await sqs.ReplyAsync();
+        Assert.Equal("c-1", reply.GetProperty("correlationId").GetString());
+        Assert.Equal(nameof(JobState.Succeeded), reply.GetProperty("state").GetString());
+        Assert.Equal(JsonValueKind.Object, reply.GetProperty("body").ValueKind);
+        var job = await world.EndOfAsync(reply.GetProperty("jobId").GetString()!);
+        Assert.Equal(job.Route.Charge.ToString(), reply.GetProperty("charge").GetString());
+        await sqs.UntilEmptyAsync(Requests);
+        Assert.True(await world.RequireLedgerAndAuditAgreeAsync(jobs: 1) > Money.Zero);
+        RequireOneRun(world);
+        await sqs.UntilEmptyAsync(Answers);
+    }
+
+    [Fact]
+    public async Task A_storm_of_repeated_messages_is_one_job_and_one_charge()
+    {
+        await using var world = await StartAsync();
+        using var sqs = new Sqs(world);
+        await Task.WhenAll(Enumerable.Range(0, 20).Select(_ => sqs.SendAsync(Good.Replace("{\"model\"", "{\"idempotencyKey\":\"storm\",\"model\"", StringComparison.Ordinal))));
+        var reply = await sqs.ReplyAsync();
+        Assert.Equal(JobAddress.IdOf(JobsWorld.Acme, "storm"), reply.GetProperty("jobId").GetString());
+        await sqs.UntilEmptyAsync(Requests);
+        await world.RequireLedgerAndAuditAgreeAsync(jobs: 1);
+        RequireOneRun(world);
+        await sqs.UntilEmptyAsync(Answers);
+        Assert.Equal(0, await sqs.CountAsync(Refused));
+    }
+
+    [Theory]
+    [InlineData("no json", "InvalidRequest: The message is not JSON")]
+    [InlineData("""{"model":"nobody","body":1}""", "UnknownModel")]
+    [InlineData("""{"model":"chat","lanes":["Realtime"],"body":1}""", "NoCandidate")]
+    [InlineData("""{"model":"chat","deadline":"2020-01-01T00:00:00Z","body":1}""", "DeadlineExceeded")]
+    public async Task What_can_never_be_served_goes_to_the_dead_letter_queue_with_its_reason(string text, string reason)
+    {
+        await using var world = await StartAsync();
+        using var sqs = new Sqs(world);
+        await sqs.SendAsync(text);
+        var letter = await sqs.ReceiveAsync(Refused);
+        Assert.Equal(text, letter.Body);
+        Assert.StartsWith(reason, letter.MessageAttributes["Reason"].StringValue, StringComparison.Ordinal);
+        Assert.Equal(Requests, letter.MessageAttributes["Queue"].StringValue);
+        var reply = await sqs.ReplyAsync();
+        Assert.Equal("Refused", reply.GetProperty("state").GetString());
+        await sqs.UntilEmptyAsync(Requests);
+        Assert.Equal(Money.Zero, await world.RequireLedgerAndAuditAgreeAsync(jobs: 0));
+    }
+
+    [Fact]
+    public async Task A_message_that_the_budget_does_not_allow_stays_until_there_is_money()
+    {
+        await using var world = await StartAsync(Limited(Money.FromNanos(1)));
+        using var sqs = new Sqs(world);
+        await sqs.SendAsync(Good);
+        await JobsWorld.UntilAsync(async () => (await sqs.AttributesAsync(Requests)).ApproximateNumberOfMessagesNotVisible == 1, "the message was put back");
+        await Task.Delay(TimeSpan.FromSeconds(3), TestContext.Current.CancellationToken);
+        Assert.Equal(1, await sqs.CountAsync(Requests));
+        Assert.Equal(0, await sqs.CountAsync(Refused));
+        Assert.Equal(0, await sqs.CountAsync(Answers));
+
+        var raised = await world.Cluster.GrainFactory.GetGrain<ICatalogGrain>(ICatalogGrain.Key).Apply(Limited(Money.FromDollars(1)));
+        Assert.Empty(raised.Problems);
+        Assert.Equal(nameof(JobState.Succeeded), (await sqs.ReplyAsync()).GetProperty("state").GetString());
+        await sqs.UntilEmptyAsync(Requests);
+        RequireOneRun(world);
+    }
+
+    [Fact]
+    public async Task A_silo_that_dies_between_acceptance_and_deletion_leaves_one_job()
+    {
+        await using var world = await StartAsync();
+        using var sqs = new Sqs(world);
+        world.AreDeletesHeld = true;
+        await sqs.SendAsync(Good);
+        await JobsWorld.UntilAsync(() => Task.FromResult(world.HeldDeletes > 0), "the message's job was accepted");
+        await world.RestartClusterAsync(() => world.AreDeletesHeld = false);
+        world.StartIngest();
+        Assert.Equal(nameof(JobState.Succeeded), (await sqs.ReplyAsync()).GetProperty("state").GetString());
+        await sqs.UntilEmptyAsync(Requests);
+        RequireOneRun(world);
+        await world.RequireLedgerAndAuditAgreeAsync(jobs: 1);
+    }
+
+    [Fact]
+    public async Task Nothing_is_deleted_while_jobs_cannot_be_stored()
+    {
+        await using var world = await StartAsync();
+        using var sqs = new Sqs(world);
+        world.Conflicts.OnNextWrite<StoredJob>("job", static _ => true, WriteFate.RefusedThenDown);
+        await sqs.SendAsync(Good);
+        await JobsWorld.UntilAsync(() => Task.FromResult(world.Conflicts.Conflicts > 0), "the job could not be stored");
+        await Task.Delay(TimeSpan.FromSeconds(3), TestContext.Current.CancellationToken);
+        Assert.Equal(1, await sqs.CountAsync(Requests));
+        world.Conflicts.Recover("job");
+        Assert.Equal(nameof(JobState.Succeeded), (await sqs.ReplyAsync()).GetProperty("state").GetString());
+        await sqs.UntilEmptyAsync(Requests);
+        RequireOneRun(world);
+    }
+
+    private static async Task<JobsWorld> StartAsync(CatalogDefinition? catalog = null)
+    {
+        var world = await JobsWorld.StartAsync(catalog: catalog, queues:
+        [
+            new()
+            {
+                Queue = Requests, Tenant = JobsWorld.Acme, DeadLetterQueue = Refused, ReplyQueue = Answers,
+                Visibility = TimeSpan.FromSeconds(2), RetryAtMost = TimeSpan.FromSeconds(2),
+            },
+        ]);
+        using var sqs = new Sqs(world);
+        await sqs.CreateAsync();
+        world.StartIngest();
+        return world;
+    }
+
+    private static CatalogDefinition Limited(Money limit) => JobsWorld.Catalog with
+    {
+        Tenants = [new() { Id = JobsWorld.Acme, Budgets = [new() { Kind = BudgetWindowKind.Rolling, Seconds = 86_400, Limit = limit }], LowBudget = [LowBudgetStep.Refuse] }],
+    };
+
+    private static void RequireOneRun(JobsWorld world) => Assert.Equal(1, world.Aws.InvocationCounts.Values.Sum(static count => count.Completed));
+
+    private sealed class Sqs(JobsWorld world) : IDisposable
+    {
+        private readonly AmazonSQSClient _client = new(
+            new BasicAWSCredentials("AKIDEXAMPLE", "secret"),
+            new AmazonSQSConfig { ServiceURL = world.Aws.Address.AbsoluteUri, AuthenticationRegion = "us-east-1" });
+
+        public void Dispose() => _client.Dispose();
+
+        public async Task CreateAsync()
+        {
+            foreach (var name in (string[])[Requests, Refused, Answers])
+            {
+                await _client.CreateQueueAsync(name, TestContext.Current.CancellationToken);
+            }
+        }
+
+        public async Task SendAsync(string text) => await _client.SendMessageAsync(await UrlAsync(Requests), text, TestContext.Current.CancellationToken);
+
+        public async Task<JsonElement> ReplyAsync() => JsonDocument.Parse((await ReceiveAsync(Answers)).Body).RootElement;
+
+        public async Task<Message> ReceiveAsync(string name)
+        {
+            for (var tries = 0; tries < 4; tries++)
+            {
+                var answer = await _client.ReceiveMessageAsync(
+                    new ReceiveMessageRequest { QueueUrl = await UrlAsync(name), WaitTimeSeconds = 15, VisibilityTimeout = 60, MessageAttributeNames = ["All"] },
+                    TestContext.Current.CancellationToken);
+                if (answer.Messages is [var message, ..])
+                {
+                    await _client.DeleteMessageAsync(await UrlAsync(name), message.ReceiptHandle, TestContext.Current.CancellationToken);
+                    return message;
+                }
+            }
+
+            throw new TimeoutException($"No message came to queue {name}.");
+        }
+
+        public async Task<GetQueueAttributesResponse> AttributesAsync(string name) => await _client.GetQueueAttributesAsync(await UrlAsync(name), ["All"], TestContext.Current.CancellationToken);
+
+        public async Task<int> CountAsync(string name)
+        {
+            var all = await AttributesAsync(name);
+            return all.ApproximateNumberOfMessages + all.ApproximateNumberOfMessagesNotVisible;
+        }
+
+        public Task UntilEmptyAsync(string name) => JobsWorld.UntilAsync(async () => await CountAsync(name) == 0, $"queue {name} is empty");
+
+        private async Task<string> UrlAsync(string name) => (await _client.GetQueueUrlAsync(name, TestContext.Current.CancellationToken)).QueueUrl;
+    }
+}
