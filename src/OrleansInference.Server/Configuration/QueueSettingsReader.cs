@@ -9,7 +9,7 @@ internal static class QueueSettingsReader
     public const string Key = "Queues";
 
     private const int MaxQueues = 100;
-    private const string NameRuleText = "a queue is named by its name of at most 80 letters, digits, hyphens and underscores, or by its URL";
+    private const string NameRuleText = "a standard queue is named by its name of at most 80 letters, digits, hyphens and underscores, or by its URL";
 
     private static readonly IReadOnlySet<string> Known = new HashSet<string>(
         [
@@ -103,5 +103,5 @@ internal static class QueueSettingsReader
 
     private static bool IsQueue(string text) =>
         (text.Length is >= 1 and <= 80 && text.All(static c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_'))
-        || (text.Length <= 2_048 && Uri.TryCreate(text, UriKind.Absolute, out var url) && url.Scheme is "http" or "https");
+        || (text.Length <= 2_048 && !text.EndsWith(".fifo", StringComparison.Ordinal) && Uri.TryCreate(text, UriKind.Absolute, out var url) && url.Scheme is "http" or "https");
 }

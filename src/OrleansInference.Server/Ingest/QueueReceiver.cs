@@ -17,6 +17,7 @@ internal sealed partial class QueueReceiver(
     bool createQueues,
     IMessageQueue queue,
     IDispatcher dispatcher,
+    IJobs jobs,
     JobReplies replies,
     RouterClock clock,
     ILogger<QueueReceiver> logger)
@@ -28,19 +29,24 @@ internal sealed partial class QueueReceiver(
     private static readonly TimeSpan HandledAtMost = TimeSpan.FromMinutes(5);
 
     private readonly ReceiverPace _pace = new();
+    private string _url = "";
+    private string? _deadLetters;
     private readonly ConcurrentDictionary<Task, bool> _inHand = new();
 
     /// <summary>Receives until <paramref name="stopping"/>, then lets what is in hand come to its end, at most until <paramref name="giveUp"/>.</summary>
     public async Task RunAsync(CancellationToken stopping, CancellationToken giveUp)
     {
         using var slots = new SemaphoreSlim(settings.MaxInFlight);
-        string? url = null;
         while (!stopping.IsCancellationRequested)
         {
             try
             {
-                url ??= await ResolveAsync(settings.Queue, stopping);
-                await ReceiveAsync(url, slots, stopping, giveUp);
+                if (_url.Length == 0)
+                {
+                    await FindQueuesAsync(stopping);
+                }
+
+                await ReceiveAsync(slots, stopping, giveUp);
             }
             catch (OperationCanceledException) when (stopping.IsCancellationRequested)
             {
@@ -61,10 +67,31 @@ internal sealed partial class QueueReceiver(
 
     private Task InHandAsync() => Task.WhenAll(_inHand.Keys);
 
+    /// <summary>Nothing is received before every queue that a message may need is there.</summary>
+    private async Task FindQueuesAsync(CancellationToken cancellationToken)
+    {
+        foreach (var reply in settings.ReplyQueues)
+        {
+            await ResolveAsync(reply, cancellationToken);
+        }
+
+        if (settings.ReplyQueue is { } ends)
+        {
+            await ResolveAsync(ends, cancellationToken);
+        }
+
+        if (settings.DeadLetterQueue is { } name)
+        {
+            _deadLetters = await ResolveAsync(name, cancellationToken);
+        }
+
+        _url = await ResolveAsync(settings.Queue, cancellationToken);
+    }
+
     private async Task<string> ResolveAsync(string name, CancellationToken cancellationToken) =>
         await queue.ResolveAsync(name, createQueues, cancellationToken) ?? throw new InvalidOperationException($"There is no queue '{name}': create it, or correct the configuration.");
 
-    private async Task ReceiveAsync(string url, SemaphoreSlim slots, CancellationToken stopping, CancellationToken giveUp)
+    private async Task ReceiveAsync(SemaphoreSlim slots, CancellationToken stopping, CancellationToken giveUp)
     {
         if (_pace.IsSlow)
         {
@@ -87,7 +114,7 @@ internal sealed partial class QueueReceiver(
         IReadOnlyList<QueueMessage> messages = [];
         try
         {
-            messages = await queue.ReceiveAsync(url, taken, LongPoll, settings.Visibility, stopping);
+            messages = await queue.ReceiveAsync(_url, taken, LongPoll, settings.Visibility, stopping);
         }
         finally
         {
@@ -99,32 +126,36 @@ internal sealed partial class QueueReceiver(
 
         foreach (var message in messages)
         {
-            var task = HandleAsync(url, message, giveUp);
+            var task = HoldAsync(message, slots, giveUp);
             _inHand[task] = true;
-            _ = task.ContinueWith(
-                done =>
-                {
-                    _inHand.TryRemove(done, out _);
-                    slots.Release();
-                },
-                CancellationToken.None,
-                TaskContinuationOptions.ExecuteSynchronously,
-                TaskScheduler.Default);
+            _ = task.ContinueWith(done => _inHand.TryRemove(done, out _), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+        }
+    }
+
+    private async Task HoldAsync(QueueMessage message, SemaphoreSlim slots, CancellationToken giveUp)
+    {
+        await Task.Yield();
+        try
+        {
+            await HandleAsync(message, giveUp);
+        }
+        finally
+        {
+            slots.Release();
         }
     }
 
     /// <summary>Takes one message to its end. Never throws: what fails leaves it in the queue.</summary>
-    private async Task HandleAsync(string url, QueueMessage message, CancellationToken giveUp)
+    private async Task HandleAsync(QueueMessage message, CancellationToken giveUp)
     {
-        await Task.Yield();
         using var handling = CancellationTokenSource.CreateLinkedTokenSource(giveUp);
         handling.CancelAfter(HandledAtMost);
         using var handled = new CancellationTokenSource();
-        var hidden = KeepHiddenAsync(url, message, handled.Token);
+        var hidden = KeepHiddenAsync(message, handled.Token);
         string outcome;
         try
         {
-            outcome = await TakeAsync(url, message, handled, hidden, handling.Token);
+            outcome = await TakeAsync(message, handled, hidden, handling.Token);
         }
         catch (Exception exception)
         {
@@ -138,18 +169,26 @@ internal sealed partial class QueueReceiver(
         RouterTelemetry.Received(settings.Queue, outcome);
     }
 
-    private async Task<string> TakeAsync(string url, QueueMessage message, CancellationTokenSource handled, Task hidden, CancellationToken cancellationToken)
+    private async Task<string> TakeAsync(QueueMessage message, CancellationTokenSource handled, Task hidden, CancellationToken cancellationToken)
     {
         var age = message.SentAt is { } sent && clock.TimeProvider.GetUtcNow() - sent is { Ticks: > 0 } waited ? clock.FromWall(waited) : TimeSpan.Zero;
         var read = format.Read(message.Body, message.MessageId, age, DateTimeOffset.FromUnixTimeMilliseconds(clock.Now));
         if (read.Problems.Count > 0)
         {
-            return await RefuseAsync(url, message, read.Request, JobReply.Refused, new() { Code = ProblemCode.InvalidRequest, Message = string.Join(" ", read.Problems) }, cancellationToken);
+            return await RefuseAsync(message, read.Request, JobReply.Refused, new() { Code = ProblemCode.InvalidRequest, Message = string.Join(" ", read.Problems) }, cancellationToken);
         }
 
         if (read.IsLate)
         {
-            return await RefuseAsync(url, message, read.Request, JobReply.Refused, new() { Code = ProblemCode.DeadlineExceeded, Message = "The message's deadline had passed when it was received." }, cancellationToken);
+            if (await jobs.GetAsync(read.Request.Tenant, JobAddress.IdOf(read.Request.Tenant, read.Request.IdempotencyKey!), TimeSpan.Zero, cancellationToken) is not null)
+            {
+                // It was accepted in time, by a silo that did not come to delete it.
+                await queue.DeleteAsync(_url, message.ReceiptHandle, cancellationToken);
+                _pace.Kept();
+                return "repeated";
+            }
+
+            return await RefuseAsync(message, read.Request, JobReply.Refused, new() { Code = ProblemCode.DeadlineExceeded, Message = "The message's deadline had passed when it was received." }, cancellationToken);
         }
 
         var outcome = await dispatcher.SubmitAsync(read.Request, cancellationToken);
@@ -161,14 +200,14 @@ internal sealed partial class QueueReceiver(
                 await ReplyAsync(read.Request, nameof(JobState.Succeeded), outcome, cancellationToken);
             }
 
-            await queue.DeleteAsync(url, message.ReceiptHandle, cancellationToken);
+            await queue.DeleteAsync(_url, message.ReceiptHandle, cancellationToken);
             _pace.Kept();
             return outcome.IsReplay ? "repeated" : "accepted";
         }
 
         if (outcome.IsReplay || !MayPass(problem, read.Request))
         {
-            return await RefuseAsync(url, message, read.Request, outcome.IsReplay ? nameof(JobState.Failed) : JobReply.Refused, problem, cancellationToken);
+            return await RefuseAsync(message, read.Request, outcome.IsReplay ? nameof(JobState.Failed) : JobReply.Refused, problem, cancellationToken);
         }
 
         // It comes again when that may help. Nothing else may hide it longer or shorter from here on.
@@ -177,7 +216,7 @@ internal sealed partial class QueueReceiver(
         await hidden;
         var delay = DelayOf(problem, message.ReceiveCount);
         LogPutBack(settings.Queue, message.MessageId, delay.TotalSeconds, problem.Code, problem.Message);
-        await queue.ChangeVisibilityAsync(url, message.ReceiptHandle, delay, cancellationToken);
+        await queue.ChangeVisibilityAsync(_url, message.ReceiptHandle, delay, cancellationToken);
         return "put_back";
     }
 
@@ -198,18 +237,19 @@ internal sealed partial class QueueReceiver(
         return delay < settings.RetryAtMost ? delay : settings.RetryAtMost;
     }
 
-    private async Task<string> RefuseAsync(string url, QueueMessage message, InferenceRequest request, string state, InferenceProblem problem, CancellationToken cancellationToken)
+    private async Task<string> RefuseAsync(QueueMessage message, InferenceRequest request, string state, InferenceProblem problem, CancellationToken cancellationToken)
     {
         _pace.Kept();
-        if (settings.DeadLetterQueue is not { } name)
+        if (_deadLetters is not { } deadLetters)
         {
             LogLeft(settings.Queue, message.MessageId, problem.Code, problem.Message);
             return "left";
         }
 
+        await ReplyAsync(request, state, new() { Problem = problem }, cancellationToken);
         var reason = $"{problem.Code}: {problem.Message}";
         await queue.SendAsync(
-            await ResolveAsync(name, cancellationToken),
+            deadLetters,
             message.Body,
             new Dictionary<string, string>
             {
@@ -218,8 +258,7 @@ internal sealed partial class QueueReceiver(
                 ["Queue"] = settings.Queue,
             },
             cancellationToken);
-        await ReplyAsync(request, state, new() { Problem = problem }, cancellationToken);
-        await queue.DeleteAsync(url, message.ReceiptHandle, cancellationToken);
+        await queue.DeleteAsync(_url, message.ReceiptHandle, cancellationToken);
         LogRefused(settings.Queue, message.MessageId, problem.Code, problem.Message);
         return "refused";
     }
@@ -241,14 +280,14 @@ internal sealed partial class QueueReceiver(
             to,
             cancellationToken);
 
-    private async Task KeepHiddenAsync(string url, QueueMessage message, CancellationToken handled)
+    private async Task KeepHiddenAsync(QueueMessage message, CancellationToken handled)
     {
         using var timer = new PeriodicTimer(settings.Visibility / 2, clock.TimeProvider);
         try
         {
             while (await timer.WaitForNextTickAsync(handled))
             {
-                await queue.ChangeVisibilityAsync(url, message.ReceiptHandle, settings.Visibility, handled);
+                await queue.ChangeVisibilityAsync(_url, message.ReceiptHandle, settings.Visibility, handled);
             }
         }
         catch (OperationCanceledException) when (handled.IsCancellationRequested)

@@ -86,20 +86,42 @@ public sealed class QueueTests
         RequireOneRun(world);
     }
 
-    [Fact]
-    public async Task A_silo_that_dies_between_acceptance_and_deletion_leaves_one_job()
+    [Theory]
+    [InlineData("2h", false)]
+    [InlineData("10m", true)]
+    public async Task A_silo_that_dies_between_acceptance_and_deletion_leaves_one_job(string deadline, bool isOver)
     {
         await using var world = await StartAsync();
         using var sqs = new Sqs(world);
         world.AreDeletesHeld = true;
-        await sqs.SendAsync(Good);
+        await sqs.SendAsync(Good.Replace("2h", deadline, StringComparison.Ordinal));
         await JobsWorld.UntilAsync(() => Task.FromResult(world.HeldDeletes > 0), "the message's job was accepted");
+        var end = isOver ? world.Clock.Now + 600_000 : 0;
         await world.RestartClusterAsync(() => world.AreDeletesHeld = false);
+        await JobsWorld.UntilAsync(() => Task.FromResult(world.Clock.Now > end), "the deadline is over");
         world.StartIngest();
-        Assert.Equal(nameof(JobState.Succeeded), (await sqs.ReplyAsync()).GetProperty("state").GetString());
+        var state = (await sqs.ReplyAsync()).GetProperty("state").GetString();
+        Assert.True(state is nameof(JobState.Succeeded) || (isOver && state is nameof(JobState.Expired)), state);
         await sqs.UntilEmptyAsync(Requests);
+        Assert.Equal(0, await sqs.CountAsync(Refused));
+        Assert.Equal(0, await sqs.CountAsync(Answers));
         RequireOneRun(world);
         await world.RequireLedgerAndAuditAgreeAsync(jobs: 1);
+    }
+
+    [Fact]
+    public async Task A_reply_that_could_not_be_sent_outlives_every_silo()
+    {
+        await using var world = await StartAsync();
+        using var sqs = new Sqs(world);
+        await sqs.DeleteAsync(Answers);
+        await sqs.SendAsync(Good.Replace("{\"model\"", "{\"idempotencyKey\":\"late\",\"model\"", StringComparison.Ordinal));
+        var id = JobAddress.IdOf(JobsWorld.Acme, "late");
+        await JobsWorld.UntilAsync(async () => await world.Jobs.GetAsync(JobsWorld.Acme, id, TimeSpan.Zero, TestContext.Current.CancellationToken) is { EndedAt: not null }, "the job has ended");
+        await world.RestartClusterAsync();
+        await sqs.CreateAsync();
+        Assert.Equal(id, (await sqs.ReplyAsync()).GetProperty("jobId").GetString());
+        RequireOneRun(world);
     }
 
     [Fact]
@@ -156,6 +178,8 @@ public sealed class QueueTests
                 await _client.CreateQueueAsync(name, TestContext.Current.CancellationToken);
             }
         }
+
+        public async Task DeleteAsync(string name) => await _client.DeleteQueueAsync(await UrlAsync(name), TestContext.Current.CancellationToken);
 
         public async Task SendAsync(string text) => await _client.SendMessageAsync(await UrlAsync(Requests), text, TestContext.Current.CancellationToken);
 

@@ -31,6 +31,30 @@ public sealed class JobMachineTests
     }
 
     [Fact]
+    public void An_end_is_told_after_it_is_settled_and_tried_as_long_as_the_job_is_kept()
+    {
+        var plain = New(Lane.Async).Record;
+        var job = new JobMachine(plain with { Specification = plain.Specification with { Request = plain.Specification.Request with { ReplyTo = new() { Queue = "answers" } } } }, new());
+        job.Cancel(Start);
+        Assert.Equal(JobAction.Settle, job.Next().Action);
+        job.SettlementTaken();
+        Assert.Equal(new(JobAction.Reply, 0), job.Next());
+        var tries = 0;
+        for (var now = Start; job.Next().Action == JobAction.Reply; now = Math.Max(now, job.Next().At))
+        {
+            job.ReplyFailed(chance: 1, now);
+            Assert.InRange(job.Next().At - now, 1, Math.Max(300_000, job.KeptUntil - now));
+            tries++;
+        }
+
+        Assert.InRange(tries, 200, 400);
+        Assert.Equal(new(JobAction.Purge, Start + 86_400_000), job.Next());
+        job.ReplySent();
+        Assert.False(job.OwesReply);
+        Assert.Equal(new(JobAction.Purge, Start + 86_400_000), job.Next());
+    }
+
+    [Fact]
     public void The_last_look_is_at_the_deadline_and_then_it_expires_without_a_charge()
     {
         var job = New(Lane.Async);
