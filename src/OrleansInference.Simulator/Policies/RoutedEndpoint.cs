@@ -15,7 +15,7 @@ internal sealed class RoutedEndpoint
 
     private readonly World _world;
     private readonly CapacityPlan _plan;
-    private readonly bool _putsOff;
+    private readonly RoutedOptions _options;
     private readonly SlotDemand _demand = new();
     private readonly List<Ticket<int>> _expired = [];
     private readonly LatencySeries _latency;
@@ -34,13 +34,14 @@ internal sealed class RoutedEndpoint
     private double _urgentWaitMs;
     private double _patientWaitMs;
     private int _deferredInUse;
+    private int _inUseAtPoll;
 
     public RoutedEndpoint(World world, EndpointDefinition definition, Pool pool, LatencyRecorder recorder, RoutedOptions options)
     {
         _plan = new(null, options.Plan);
-        _putsOff = options.DeadlineBatching;
-        (_world, _definition, Pool) = (world, definition, pool);
+        (_world, _definition, Pool, _options) = (world, definition, pool, options);
         _latency = recorder.SeriesOf(definition.Name);
+        Silos = options.Silos > 0 ? new(options.Silos) : null;
         _serviceMs = definition.Prior.ServiceP50Seconds * 1000;
         _plan.Begin(pool.InService);
     }
@@ -54,6 +55,9 @@ internal sealed class RoutedEndpoint
 
     /// <summary>Those who wait for a slot that is free anyway.</summary>
     public DeferredWork<int> Deferred { get; } = new();
+
+    /// <summary>What each silo knows; null where one knows everything.</summary>
+    public SiloViews? Silos { get; }
 
     public int Waiting => Queue.Count + Deferred.Count;
 
@@ -162,6 +166,7 @@ internal sealed class RoutedEndpoint
     /// <summary>Looks at what is going on, and changes the instances if that is due.</summary>
     public void Poll(bool isClosing)
     {
+        _inUseAtPoll = Pool.InUse;
         if (_definition.Lane is not (Lane.Realtime or Lane.Async))
         {
             return;
@@ -170,18 +175,24 @@ internal sealed class RoutedEndpoint
         var now = _world.NowMs;
         _demand.InFlight(Pool.InUseBy(TrafficClass.High), Pool.InUseBy(TrafficClass.Medium), Queue.CountOf(TrafficClass.High), now);
         HeadroomSlots = _demand.Headroom(Pool.Slots, _serviceMs, _urgentWaitMs / 2);
+        var observed = new CapacityObservation
+        {
+            Now = now,
+            InService = Math.Min(Pool.InService, Pool.Wanted),
+            Reported = Pool.Wanted,
+            InFlight = Pool.InUse - _deferredInUse,
+            Waiting = Queue.Count,
+            Arrivals = _arrivals,
+            Completions = _completions,
+            BusyMs = (long)_busyMs,
+            DeferredSlots = _options.DeadlineBatching ? Deferred.SlotsNeeded(now, MarginMs) : (double)Deferred.WorkMs / SoonMs,
+            DeferredIsDue = _options.DeadlineBatching ? Deferred.EarliestDeadline - MarginMs <= now : Deferred.Count > 0,
+            Hold = _options.OneChangeAtATime && Pool.Coming > 0 ? "instances are coming" : null,
+        };
         var decision = _plan.Observe(
             isClosing ? _definition with { MinInstances = 0 } : _definition,
-            new()
+            !_options.TellsApart ? observed with { Deferrable = Queue.CountOf(TrafficClass.Low) } : observed with
             {
-                Now = now,
-                InService = Math.Min(Pool.InService, Pool.Wanted),
-                Reported = Pool.Wanted,
-                InFlight = Pool.InUse - _deferredInUse,
-                Waiting = Queue.Count,
-                Arrivals = _arrivals,
-                Completions = _completions,
-                BusyMs = (long)_busyMs,
                 ArrivedWorkMs = _arrivedMs,
                 WaitingWorkMs = WaitingWorkMs(TrafficClass.Low),
                 UrgentArrivals = _urgentArrivals,
@@ -189,8 +200,6 @@ internal sealed class RoutedEndpoint
                 UrgentBusyMs = (long)_urgentBusyMs,
                 UrgentWaitMs = _urgentWaitMs,
                 PatientWaitMs = _patientWaitMs,
-                DeferredSlots = _putsOff ? Deferred.SlotsNeeded(now, MarginMs) : (double)Deferred.WorkMs / SoonMs,
-                DeferredIsDue = _putsOff ? Deferred.EarliestDeadline - MarginMs <= now : Deferred.Count > 0,
                 SpillRatio = SpillRatio,
             });
         (_arrivals, _urgentArrivals, _completions, _urgentCompletions, _busyMs, _urgentBusyMs, _arrivedMs) = (0, 0, 0, 0, 0, 0, 0);
@@ -203,7 +212,7 @@ internal sealed class RoutedEndpoint
         InService = Math.Min(Pool.InService, Pool.Wanted),
         Desired = Pool.Wanted,
         Slots = Pool.Slots,
-        InFlight = 0,
+        InFlight = Silos is null ? 0 : _inUseAtPoll,
         Backlog = 0,
         MoreAt = Pool.NextAtUs == long.MaxValue ? 0 : World.ToMs(Pool.NextAtUs),
         Version = version,

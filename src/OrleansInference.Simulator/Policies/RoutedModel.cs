@@ -24,6 +24,7 @@ internal sealed class RoutedModel
     private readonly TenantId[] _tenantIds;
     private readonly double[] _minQuality;
     private readonly bool _defers;
+    private readonly bool _tellsApart;
     private RoutingTable _table;
     private long _sequence;
     private long _version;
@@ -33,7 +34,7 @@ internal sealed class RoutedModel
 
     public RoutedModel(World world, int index, RoutedOptions options, FirstRequests first)
     {
-        (_world, _defers) = (world, options.ValleyFilling);
+        (_world, _defers, _tellsApart) = (world, options.ValleyFilling, options.TellsApart);
         var model = world.Scenario.Models[index];
         _configuration = ScenarioCatalog.ConfigurationOf(model, variant => first.SecondsOn(index, variant), (variant, lane) => lane != Lane.Batch && (!options.FullOnly || variant == model.Full));
         var endpoints = new List<RoutedEndpoint>();
@@ -47,7 +48,7 @@ internal sealed class RoutedModel
                 endpoints.Add(new(world, endpoint, pool, _recorder, options)
                 {
                     SlotMsCost = build.PricePerHour.Nanos / 3_600_000.0 / build.Concurrency,
-                    SpillRatio = endpoint.Lane != Lane.Realtime ? 0 : SpillRatio(model, at, options.FullOnly, variant => first.SecondsOn(index, variant).P50),
+                    SpillRatio = endpoint.Lane != Lane.Realtime || !options.TellsApart ? 0 : SpillRatio(model, at, options.FullOnly, variant => first.SecondsOn(index, variant).P50),
                 });
             }
         }
@@ -87,7 +88,7 @@ internal sealed class RoutedModel
         };
         for (var attempt = 0; attempt < 2; attempt++)
         {
-            Load(request.Class);
+            Load(request);
             var decision = Router.Decide(_table, route, _tenants[request.Tenant], _loads, _quotes);
             if (_world.Log is { } log)
             {
@@ -113,6 +114,7 @@ internal sealed class RoutedModel
     /// <summary>A call ended: its slot goes to who is next.</summary>
     public void Ended(in Request request, RoutedEndpoint endpoint)
     {
+        endpoint.Silos?.End(request, _world.NowMs);
         endpoint.Ended(request, request.Mark & (DeferredBit - 1), (request.Mark & DeferredBit) != 0);
         HandOut(endpoint);
     }
@@ -167,7 +169,7 @@ internal sealed class RoutedModel
         TellWanted(decision.Chosen, request.Class);
         if (endpoint.HasSlot(request.Class))
         {
-            _world.Start(index, endpoint.Pool);
+            Start(index, endpoint);
             return true;
         }
 
@@ -191,6 +193,12 @@ internal sealed class RoutedModel
         }
     }
 
+    private void Start(int index, RoutedEndpoint endpoint)
+    {
+        endpoint.Silos?.Begin(_world.Requests[index], _world.NowMs);
+        _world.Start(index, endpoint.Pool);
+    }
+
     private void HandOut(RoutedEndpoint endpoint)
     {
         var pool = endpoint.Pool;
@@ -198,7 +206,7 @@ internal sealed class RoutedModel
         {
             if (endpoint.TryNext(out var next))
             {
-                _world.Start(next, pool);
+                Start(next, endpoint);
             }
             else if (endpoint.Queue.Count > 0 || !endpoint.HasSlot(TrafficClass.Low) || !TryDeferred(endpoint))
             {
@@ -231,15 +239,16 @@ internal sealed class RoutedModel
             }
 
             endpoint.DeferredBegins();
-            _world.Start(request, endpoint.Pool);
+            Start(request, endpoint);
             return true;
         }
 
         return false;
     }
 
-    private void Load(TrafficClass trafficClass)
+    private void Load(in Request request)
     {
+        var trafficClass = request.Class;
         for (var i = 0; i < Endpoints.Length; i++)
         {
             var endpoint = Endpoints[i];
@@ -251,12 +260,18 @@ internal sealed class RoutedModel
                 urgent += other < (int)trafficClass ? pool.InUseBy((TrafficClass)other) : 0;
             }
 
+            if (endpoint.Silos is { } silos)
+            {
+                _loads[i] = silos.Load(request, endpoint.Definition.Lane == Lane.Serverless, pool.Slots - pool.InUse, waiting, _world.NowMs);
+                continue;
+            }
+
             _loads[i] = new()
             {
                 InFlight = pool.InUse,
                 InFlightUrgent = urgent,
                 Waiting = waiting,
-                WaitingWorkMs = waiting > 0 ? endpoint.WaitingWorkMs(trafficClass) : 0,
+                WaitingWorkMs = waiting > 0 && _tellsApart ? endpoint.WaitingWorkMs(trafficClass) : 0,
                 WarmEnvironments = endpoint.Definition.Lane == Lane.Serverless ? pool.WarmIdle(_world.NowUs) : 0,
                 DeferredWorkMs = _defers && endpoint.Definition.Lane == Lane.Realtime ? endpoint.Deferred.WorkMs : null,
             };
