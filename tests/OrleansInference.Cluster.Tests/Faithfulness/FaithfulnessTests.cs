@@ -1,0 +1,48 @@
+using OrleansInference.Simulator.Fleet;
+using OrleansInference.Simulator.Policies;
+
+namespace OrleansInference.Tests;
+
+/// <summary>What the simulator says of a scenario is what a cluster does with it.</summary>
+public sealed class FaithfulnessTests
+{
+    private const double Speed = 15;
+    private const short Silos = 3;
+    private const double MostCostDifference = 0.05;
+    private const double MostAttainmentDifference = 0.01;
+    private const double MostShareDifference = 0.03;
+
+    [Fact]
+    public async Task A_cluster_costs_attains_and_routes_as_the_simulator_says()
+    {
+        var folder = Directory.CreateTempSubdirectory("oi-faithful-");
+        try
+        {
+            var scenario = RisingAndFalling.Write(Path.Combine(folder.FullName, "counts.txt"));
+            var catalog = RisingAndFalling.CatalogOf(scenario);
+            var simulated = RunFigures.Of(World.Measure(scenario, new RoutedPolicy(RoutedOptions.Cluster(Silos)), cancellationToken: TestContext.Current.CancellationToken), [.. scenario.Models.Select(static model => model.Model)]);
+            TestContext.Current.TestOutputHelper!.WriteLine($"simulated: {simulated}");
+
+            // A day begins as the simulator's does, for the forecast knows the time of day.
+            var midnight = (DateTimeOffset.UtcNow.Date - DateTimeOffset.UnixEpoch.UtcDateTime).TotalMilliseconds + TimeSpan.FromDays(2).TotalMilliseconds;
+            await using var cluster = await RouterCluster.StartAsync(Silos, clock: new(TimeProvider.System, Speed, (long)midnight), localModels: true);
+            await cluster.ApplyAsync(catalog);
+            var replay = new ClusterReplay(cluster, scenario, catalog);
+            var real = await replay.RunAsync(RisingAndFalling.ArrivalsOf(scenario), RisingAndFalling.Length, TestContext.Current.CancellationToken);
+            TestContext.Current.TestOutputHelper.WriteLine($"in a cluster: {real}, {replay.Failed} not answered");
+
+            var figures = $"simulated: {simulated}; in a cluster: {real}";
+            Assert.Empty(cluster.Errors);
+            Assert.True(Math.Abs((double)real.Cost.Nanos / simulated.Cost.Nanos - 1) <= MostCostDifference, $"The costs differ: {figures}");
+            Assert.True(Math.Abs(real.Attainment - simulated.Attainment) <= MostAttainmentDifference, $"The attainments differ: {figures}");
+            foreach (var lane in Enum.GetValues<Lane>())
+            {
+                Assert.True(Math.Abs(real.ShareOf(lane) - simulated.ShareOf(lane)) <= MostShareDifference, $"The shares of lane {lane} differ: {figures}");
+            }
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
+    }
+}

@@ -1,0 +1,125 @@
+using System.Collections.Immutable;
+using OrleansInference.Simulator.Scenarios;
+using OrleansInference.Simulator.Traces;
+
+namespace OrleansInference.Tests;
+
+/// <summary>Half an hour of two models, in real time and serverless, whose traffic rises and falls twice: a scenario, and the same as a cluster's catalog.</summary>
+internal static class RisingAndFalling
+{
+    private const int Minutes = 30;
+    private const int QuietMinutes = 2;
+    private const double PeriodMinutes = 13;
+    private const long MaxPayloadBytes = 4 << 20;
+    private const double MaxServiceSeconds = 60;
+    private static readonly Money PerGigabyteSecond = Money.FromNanos(20_000);
+
+    /// <summary>How long it lasts.</summary>
+    public static TimeSpan Length => TimeSpan.FromMinutes(Minutes);
+
+    /// <summary>The scenario, its trace written to a file.</summary>
+    public static Scenario Write(string traceFile)
+    {
+        File.WriteAllLines(traceFile, Enumerable.Range(0, Minutes).Select(static minute => FormattableString.Invariant($"{RequestsIn(minute)}")));
+        return new()
+        {
+            Name = "rising-and-falling",
+            Seed = 11,
+            Days = Length.TotalDays,
+            IsBilledToTheEnd = true,
+            Trace = new()
+            {
+                Format = TraceFormat.Counts,
+                File = traceFile,
+                StepSeconds = 60,
+                InputTokens = new([(0, 200), (0.5, 600), (1, 2_500)]),
+                OutputTokens = new([(0, 40), (0.5, 160), (1, 400)]),
+            },
+            Classes = [new(15, 0.99), new(300, 0.99), new(3_600, 0.99)],
+            Models =
+            [
+                Model("chat", "ml.g4dn.xlarge", 0.7364m, concurrency: 2, decode: 15, memoryMb: 6_144),
+                Model("notes", "ml.c5.2xlarge", 0.408m, concurrency: 1, decode: 30, memoryMb: 6_144),
+            ],
+            Tenants =
+            [
+                new() { Tenant = "desk", Model = "chat", Class = TrafficClass.High, Share = 0.7 },
+                new() { Tenant = "scribe", Model = "notes", Class = TrafficClass.High, Share = 0.3 },
+            ],
+        };
+    }
+
+    /// <summary>Its requests.</summary>
+    public static ImmutableArray<Arrival> ArrivalsOf(Scenario scenario)
+    {
+        var all = ImmutableArray.CreateBuilder<Arrival>();
+        using var arrivals = TraceReader.Open(scenario);
+        while (arrivals.TryNext(out var arrival))
+        {
+            all.Add(arrival);
+        }
+
+        return all.ToImmutable();
+    }
+
+    /// <summary>The catalog under which a cluster is what the scenario describes.</summary>
+    public static CatalogDefinition CatalogOf(Scenario scenario)
+    {
+        var first = FirstRequests.Of(scenario);
+        return new()
+        {
+            Models = [.. scenario.Models.Select((model, index) => ModelOf(model, ScenarioCatalog.ConfigurationOf(model, variant => first.SecondsOn(index, variant), static (_, _) => true).Model!))],
+            InstancePrices = scenario.Models.SelectMany(static model => model.Variants).ToImmutableDictionary(static variant => variant.InstanceType, static variant => variant.PricePerHour),
+            ServerlessPerGigabyteSecond = PerGigabyteSecond,
+            ServerlessPerGigabyteTransferred = Money.Zero,
+            Tenants = [.. scenario.Tenants.Select(static tenant => new TenantDefinition { Id = new(tenant.Tenant), MinQuality = tenant.MinQuality, BestEffort = tenant.Class == TrafficClass.High, LowBudget = [] })],
+        };
+    }
+
+    private static int RequestsIn(int minute) =>
+        minute < QuietMinutes || minute >= Minutes - QuietMinutes ? 0 : (int)Math.Round(50 - (34 * Math.Cos(2 * Math.PI * (minute - QuietMinutes) / PeriodMinutes)));
+
+    private static ScenarioModel Model(string name, string instanceType, decimal perHour, int concurrency, double decode, int memoryMb) => new()
+    {
+        Model = name,
+        Variants = [new() { Name = "full", InstanceType = instanceType, PricePerHour = Money.FromDollars(perHour), Concurrency = concurrency, PrefillTokensPerSecond = 3_000, DecodeTokensPerSecond = decode }],
+        Lanes =
+        [
+            new() { Lane = Lane.Realtime, MinInstances = 1, MaxInstances = 24, ProvisionSeconds = 90, MaxPayloadBytes = MaxPayloadBytes, MaxServiceSeconds = MaxServiceSeconds },
+            new()
+            {
+                Lane = Lane.Serverless,
+                MemoryMb = memoryMb,
+                PricePerGbSecond = PerGigabyteSecond,
+                MaxConcurrency = 40,
+                ColdStartSeconds = 6,
+                KeepWarmSeconds = 300,
+                SpeedFactor = 0.6,
+                MaxPayloadBytes = MaxPayloadBytes,
+                MaxServiceSeconds = MaxServiceSeconds,
+            },
+        ],
+    };
+
+    private static ModelDefinition ModelOf(ScenarioModel model, ModelDefinition definition) => definition with
+    {
+        Variants = [.. definition.Variants.Select((variant, index) => variant with { Endpoints = [.. variant.Endpoints.Select(endpoint => Simulated(endpoint, model.Variants[index], model.LaneOf(endpoint.Lane)!))] })],
+    };
+
+    private static EndpointDefinition Simulated(EndpointDefinition endpoint, ScenarioVariant variant, ScenarioLane lane)
+    {
+        var speed = lane.Lane == Lane.Serverless ? lane.SpeedFactor : 1;
+        return endpoint with
+        {
+            Simulation = new()
+            {
+                BaseSeconds = variant.BaseSeconds / speed,
+                PrefillTokensPerSecond = variant.PrefillTokensPerSecond * speed,
+                DecodeTokensPerSecond = (variant.DecodeTokensPerSecond ?? 0) * speed,
+                Jitter = 0,
+                StartSeconds = lane.Lane == Lane.Serverless ? lane.ColdStartSeconds : lane.ProvisionSeconds,
+                KeepWarmSeconds = lane.KeepWarmSeconds,
+            },
+        };
+    }
+}
