@@ -37,5 +37,5 @@ public sealed record RoutedOptions
 
     /// <summary>What a cluster does: its grains put nothing off, and plan from what silos report to them.</summary>
     /// <param name="silos">How many silos it has.</param>
-    public static RoutedOptions Cluster(int silos) => new() { Name = "cluster", ValleyFilling = false, TellsApart = false, OneChangeAtATime = true, Silos = silos };
+    public static RoutedOptions Cluster(int silos) => new() { Name = "ours-cluster", ValleyFilling = false, TellsApart = false, OneChangeAtATime = true, Silos = silos };
 }
