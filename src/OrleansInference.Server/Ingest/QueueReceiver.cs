@@ -29,9 +29,9 @@ internal sealed partial class QueueReceiver(
     private static readonly TimeSpan HandledAtMost = TimeSpan.FromMinutes(5);
 
     private readonly ReceiverPace _pace = new();
+    private readonly ConcurrentDictionary<Task, bool> _inHand = new();
     private string _url = "";
     private string? _deadLetters;
-    private readonly ConcurrentDictionary<Task, bool> _inHand = new();
 
     /// <summary>Receives until <paramref name="stopping"/>, then lets what is in hand come to its end, at most until <paramref name="giveUp"/>.</summary>
     public async Task RunAsync(CancellationToken stopping, CancellationToken giveUp)

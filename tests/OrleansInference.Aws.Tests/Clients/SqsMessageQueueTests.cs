@@ -43,17 +43,17 @@ public sealed class SqsMessageQueueTests
     public async Task Messages_are_received_with_how_often_they_were_before()
     {
         await using var aws = await ScriptedAws.StartAsync((_, context) => AnswerAsync(context,
-            $$$"""{"Messages":[{"MessageId":"m","ReceiptHandle":"r","Body":"hello","MD5OfBody":"{{{Md5("hello")}}}","Attributes":{"ApproximateReceiveCount":"3"}}]}"""));
+            $$$"""{"Messages":[{"MessageId":"m","ReceiptHandle":"r","Body":"hello","MD5OfBody":"{{{Md5("hello")}}}","Attributes":{"ApproximateReceiveCount":"3","SentTimestamp":"1700000000000"}}]}"""));
 
         var messages = await aws.Client<IMessageQueue>().ReceiveAsync(Url(aws), 10, TimeSpan.FromSeconds(20), TimeSpan.FromSeconds(29.5), None);
 
-        Assert.Equal([new("m", "r", "hello", 3)], messages);
+        Assert.Equal([new("m", "r", "hello", 3, DateTimeOffset.FromUnixTimeMilliseconds(1_700_000_000_000))], messages);
         var request = aws.SingleRequest("sqs");
         Assert.Equal("AmazonSQS.ReceiveMessage", request.Header("X-Amz-Target"));
         Assert.Equal(10, Member(request, "MaxNumberOfMessages").GetInt32());
         Assert.Equal(20, Member(request, "WaitTimeSeconds").GetInt32());
         Assert.Equal(30, Member(request, "VisibilityTimeout").GetInt32());
-        Assert.Equal("ApproximateReceiveCount", Assert.Single(Member(request, "MessageSystemAttributeNames").EnumerateArray()).GetString());
+        Assert.Equal(["ApproximateReceiveCount", "SentTimestamp"], Member(request, "MessageSystemAttributeNames").EnumerateArray().Select(static name => name.GetString()));
     }
 
     [Fact]
@@ -87,7 +87,7 @@ public sealed class SqsMessageQueueTests
             : "{}"));
         var queue = aws.Client<IMessageQueue>();
 
-        await queue.SendAsync(Url(aws), "body", None);
+        await queue.SendAsync(Url(aws), "body", new Dictionary<string, string>(), None);
         await queue.ChangeVisibilityAsync(Url(aws), "r", TimeSpan.FromMinutes(2), None);
         await queue.DeleteAsync(Url(aws), "r", None);
 
