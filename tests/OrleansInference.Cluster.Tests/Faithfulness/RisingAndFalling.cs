@@ -4,12 +4,12 @@ using OrleansInference.Simulator.Traces;
 
 namespace OrleansInference.Tests;
 
-/// <summary>Half an hour of two models, in real time and serverless, whose traffic rises and falls twice: a scenario, and the same as a cluster's catalog.</summary>
+/// <summary>Twenty-four minutes of two models, in real time and serverless, whose traffic rises and falls twice: a scenario, and the same as a cluster's catalog.</summary>
 internal static class RisingAndFalling
 {
-    private const int Minutes = 30;
+    private const int Minutes = 24;
     private const int QuietMinutes = 2;
-    private const double PeriodMinutes = 13;
+    private const double PeriodMinutes = 10;
     private const long MaxPayloadBytes = 4 << 20;
     private const double MaxServiceSeconds = 60;
     private static readonly Money PerGigabyteSecond = Money.FromNanos(20_000);
@@ -33,13 +33,13 @@ internal static class RisingAndFalling
                 File = traceFile,
                 StepSeconds = 60,
                 InputTokens = new([(0, 200), (0.5, 600), (1, 2_500)]),
-                OutputTokens = new([(0, 40), (0.5, 160), (1, 400)]),
+                OutputTokens = new([(0, 100), (0.5, 200), (1, 300)]),
             },
             Classes = [new(15, 0.99), new(300, 0.99), new(3_600, 0.99)],
             Models =
             [
-                Model("chat", "ml.g4dn.xlarge", 0.7364m, concurrency: 2, decode: 15, memoryMb: 6_144),
-                Model("notes", "ml.c5.2xlarge", 0.408m, concurrency: 1, decode: 30, memoryMb: 6_144),
+                Model("chat", "ml.g4dn.xlarge", 0.7364m, concurrency: 2, decode: 10, memoryMb: 6_144),
+                Model("notes", "ml.c5.2xlarge", 0.408m, concurrency: 1, decode: 15, memoryMb: 6_144),
             ],
             Tenants =
             [
@@ -77,7 +77,7 @@ internal static class RisingAndFalling
     }
 
     private static int RequestsIn(int minute) =>
-        minute < QuietMinutes || minute >= Minutes - QuietMinutes ? 0 : (int)Math.Round(50 - (34 * Math.Cos(2 * Math.PI * (minute - QuietMinutes) / PeriodMinutes)));
+        minute < QuietMinutes || minute >= Minutes - QuietMinutes ? 0 : (int)Math.Round(30 - (20 * Math.Cos(2 * Math.PI * (minute - QuietMinutes) / PeriodMinutes)));
 
     private static ScenarioModel Model(string name, string instanceType, decimal perHour, int concurrency, double decode, int memoryMb) => new()
     {
@@ -94,7 +94,7 @@ internal static class RisingAndFalling
                 MaxConcurrency = 40,
                 ColdStartSeconds = 6,
                 KeepWarmSeconds = 300,
-                SpeedFactor = 0.6,
+                SpeedFactor = 0.8,
                 MaxPayloadBytes = MaxPayloadBytes,
                 MaxServiceSeconds = MaxServiceSeconds,
             },
