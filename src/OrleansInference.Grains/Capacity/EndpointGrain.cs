@@ -75,7 +75,7 @@ internal sealed partial class EndpointGrain(
             _slots = NewSlots(LeaseTimes.ForSlots(Clock, configuration.Endpoint.MaxServiceSeconds), Stored);
             _keeper = new(control, Clock, logger, Stored.Keeper ?? new() { Plan = Stored.Plan, LastChange = Stored.LastChange });
             (_cost, _backlog) = (Stored.Cost, Stored.Backlog);
-            Begin(TimeSpan.FromMilliseconds(1));
+            Begin();
         }
 
         return Task.CompletedTask;
@@ -105,8 +105,7 @@ internal sealed partial class EndpointGrain(
             await this.RegisterOrUpdateReminder(Keep, RevivePeriod, RevivePeriod);
         }
 
-        // Looked at now, and then after the usual time: a rate that was seen for an instant only may be any.
-        Begin(ToTimer(PollPeriod));
+        Begin();
         await PollAsync();
     }
 
@@ -275,14 +274,14 @@ internal sealed partial class EndpointGrain(
         }
     }
 
-    private void Begin(TimeSpan first)
+    private void Begin()
     {
         if (!_hasTimer && _configuration is not null)
         {
             _hasTimer = true;
             this.RegisterGrainTimer(
                 _ => PollAsync(),
-                new GrainTimerCreationOptions(first, ToTimer(PollPeriod)) { Interleave = true, KeepAlive = IsManaged });
+                new GrainTimerCreationOptions(TimeSpan.FromMilliseconds(1), ToTimer(PollPeriod)) { Interleave = true, KeepAlive = IsManaged });
         }
     }
 
