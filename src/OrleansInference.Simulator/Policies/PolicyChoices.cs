@@ -10,7 +10,7 @@ public static class PolicyChoices
     public static IReadOnlyList<PolicyChoice> All { get; } =
     [
         .. BaselineChoices.All,
-        Ours("The router.", new()),
+        Ours("The router's policy with all its ideas.", new()),
         Ours("The router with full variants only.", new() { Name = "ours-full", FullOnly = true }),
         Ours("The router without valley filling: work that could wait takes the lane that is cheapest now.", new() { Name = "ours-no-valleys", ValleyFilling = false }),
         Ours("The router without deadline batching: deferred work is worked off within minutes.", new() { Name = "ours-no-batching", DeadlineBatching = false }),
