@@ -9,6 +9,7 @@ namespace OrleansInference.Hosting;
 public sealed class RouterClock
 {
     private static readonly TimeSpan MaxDelay = TimeSpan.FromDays(24);
+    private static readonly TimeSpan LeastDelay = TimeSpan.FromMilliseconds(1);
     private readonly long _start;
     private readonly long _origin;
     private readonly long _ahead;
@@ -59,6 +60,20 @@ public sealed class RouterClock
 
     /// <summary>How long a span on the wall lasts on this clock.</summary>
     public TimeSpan FromWall(TimeSpan wall) => Speed == 1 ? wall : wall * Speed;
+
+    /// <summary>
+    /// Waits for a span of this clock, and never less: timers go by a coarse clock, and a few milliseconds that one of them
+    /// comes early are many on a fast clock.
+    /// </summary>
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public async Task DelayAsync(TimeSpan span, CancellationToken cancellationToken)
+    {
+        var (began, wall) = (TimeProvider.GetTimestamp(), Speed == 1 ? span : span / Speed);
+        while (wall - TimeProvider.GetElapsedTime(began) is var left && left > TimeSpan.Zero)
+        {
+            await Task.Delay(left < LeastDelay ? LeastDelay : left > MaxDelay ? MaxDelay : left, TimeProvider, cancellationToken);
+        }
+    }
 
     /// <summary>Sets the moment, in Unix ms, that the clock does not pass until a later one is set.</summary>
     internal void StandStillAt(long ceiling) => Volatile.Write(ref _ceiling, ceiling);

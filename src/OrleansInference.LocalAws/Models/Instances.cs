@@ -84,7 +84,7 @@ internal sealed class Instances
     {
         try
         {
-            await Task.Delay(_clock.ToWall(after), _clock.TimeProvider, stopping);
+            await _clock.DelayAsync(after, stopping);
         }
         catch (OperationCanceledException)
         {

@@ -119,8 +119,7 @@ internal sealed class SimulatedEndpoint
         }
     }
 
-    public Task DelayAsync(TimeSpan span, CancellationToken cancellationToken) =>
-        span <= TimeSpan.Zero ? Task.CompletedTask : Task.Delay(_clock.ToWall(span), _clock.TimeProvider, cancellationToken);
+    public Task DelayAsync(TimeSpan span, CancellationToken cancellationToken) => _clock.DelayAsync(span, cancellationToken);
 
     private async Task EnterEnvironmentAsync(InvocationLog.Entry entry, CancellationToken cancellationToken)
     {

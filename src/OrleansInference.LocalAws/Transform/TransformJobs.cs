@@ -98,7 +98,7 @@ internal sealed class TransformJobs(LocalDatabase database, SimulatedModels mode
                 return;
             }
 
-            await Task.Delay(clock.ToWall(TimeSpan.FromSeconds(model.Definition.Simulation.StartSeconds)), clock.TimeProvider, cancel.Token);
+            await clock.DelayAsync(TimeSpan.FromSeconds(model.Definition.Simulation.StartSeconds), cancel.Token);
             database.Execute("UPDATE transform_job SET started = ?2 WHERE name = ?1", spec.Name, clock.Now);
             var failure = await new TransformRun(spec, model, objects, log, clock).RunAsync(cancel.Token);
             End(spec.Name, failure is null ? TransformJob.Completed : TransformJob.Failed, failure);

@@ -178,7 +178,7 @@ internal sealed class TransformRun(TransformJobSpec spec, BatchModel model, Obje
             var run = model.Simulation.Begin(record);
             entry.Ran(run);
             var limit = TimeSpan.FromSeconds(spec.TimeoutSeconds);
-            await Task.Delay(clock.ToWall(run.Duration < limit ? run.Duration : limit), clock.TimeProvider, cancellationToken);
+            await clock.DelayAsync(run.Duration < limit ? run.Duration : limit, cancellationToken);
             if (run.Duration > limit)
             {
                 throw ContainerFault.TimedOut();

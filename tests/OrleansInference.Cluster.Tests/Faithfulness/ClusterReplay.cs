@@ -77,13 +77,8 @@ internal sealed class ClusterReplay(RouterCluster cluster, Scenario scenario, Ca
             $"{{\"inputs\":\"x\",\"input_tokens\":{(int)Math.Round(arrival.InputTokens * arrival.Jitter)},\"output_tokens\":{(int)Math.Round(arrival.OutputTokens * arrival.Jitter)}}}")),
     };
 
-    private async Task UntilAsync(long at, CancellationToken cancellationToken)
-    {
-        while (at - cluster.Clock.Now is > 0 and var left)
-        {
-            await Task.Delay(cluster.Clock.ToWall(TimeSpan.FromMilliseconds(left)), cancellationToken);
-        }
-    }
+    private Task UntilAsync(long at, CancellationToken cancellationToken) =>
+        cluster.Clock.DelayAsync(TimeSpan.FromMilliseconds(at - cluster.Clock.Now), cancellationToken);
 
     private RunFigures Figures(IReadOnlyDictionary<string, double> before, int requests)
     {
