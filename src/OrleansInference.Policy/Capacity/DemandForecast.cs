@@ -131,7 +131,10 @@ public sealed class DemandForecast
         var dispersion = Dispersion;
         var seenSeconds = SeenSeconds(FastMs, _state.FastWeight);
         var relative = _state.Tried >= ErrorsNeeded ? DeviationOfMeanError * _state.Errors / _state.Tried : 0;
-        var variance = seenSeconds <= 0 ? 0 : Math.Max(dispersion * (RecentRate + (1 / seenSeconds)) / seenSeconds, Square(relative * Math.Max(Mean, 1000 / FastMs)));
+
+        // Where nothing ever came, nothing says that anything will: what does come first is served by what the operator keeps at least.
+        var next = Mean > 0 ? 1 / seenSeconds : 0;
+        var variance = seenSeconds <= 0 ? 0 : Math.Max(dispersion * (RecentRate + next) / seenSeconds, Square(relative * Math.Max(Mean, 1000 / FastMs)));
         return new(rate, rate + (Deviations * Math.Sqrt(variance)), dispersion);
     }
 

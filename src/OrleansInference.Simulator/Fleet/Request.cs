@@ -12,6 +12,9 @@ public struct Request
     /// <summary>Microseconds at which its service began; of one that waits of no meaning.</summary>
     public long StartedUs { get; set; }
 
+    /// <summary>Microseconds that an environment needed to start before; 0: it was warm, or an instance.</summary>
+    public long ColdUs { get; set; }
+
     /// <summary>Counts arrivals up from 0.</summary>
     public long Number { get; set; }
 

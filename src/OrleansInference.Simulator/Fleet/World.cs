@@ -161,6 +161,7 @@ public sealed class World
         service = Math.Min(service, pool.LimitUs);
         var start = pool.Enter(request.Class, service, NowUs);
         request.StartedUs = NowUs + start;
+        request.ColdUs = start;
         request.Pool = pool.Index;
         _ends.Add(NowUs + start + service, index);
     }

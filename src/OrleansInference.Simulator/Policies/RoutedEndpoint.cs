@@ -35,6 +35,7 @@ internal sealed class RoutedEndpoint
     private double _patientWaitMs;
     private int _deferredInUse;
     private int _inUseAtPoll;
+    private int _seen;
 
     public RoutedEndpoint(World world, EndpointDefinition definition, Pool pool, LatencyRecorder recorder, RoutedOptions options)
     {
@@ -43,6 +44,7 @@ internal sealed class RoutedEndpoint
         _latency = recorder.SeriesOf(definition.Name);
         Silos = options.Silos > 0 ? new(options.Silos) : null;
         _serviceMs = definition.Prior.ServiceP50Seconds * 1000;
+        _seen = pool.InService;
         _plan.Begin(pool.InService);
     }
 
@@ -58,6 +60,9 @@ internal sealed class RoutedEndpoint
 
     /// <summary>What each silo knows; null where one knows everything.</summary>
     public SiloViews? Silos { get; }
+
+    /// <summary>Slots that may be given out.</summary>
+    public int Slots => Silos is null || _definition.Lane == Lane.Serverless ? Pool.Slots : Math.Min(Pool.Slots, _seen * Pool.Concurrency);
 
     public int Waiting => Queue.Count + Deferred.Count;
 
@@ -102,7 +107,7 @@ internal sealed class RoutedEndpoint
 
     /// <summary>Whether a request of a class may begin at once.</summary>
     public bool HasSlot(TrafficClass trafficClass) =>
-        Pool.InUse < (trafficClass == TrafficClass.High ? Pool.Slots : Math.Min(Pool.Slots, Math.Max(1, Pool.Slots - HeadroomSlots)))
+        Pool.InUse < (trafficClass == TrafficClass.High ? Slots : Math.Min(Slots, Math.Max(1, Slots - HeadroomSlots)))
         && !WaitsUpTo(trafficClass);
 
     /// <summary>Lets a request wait in line; false if it could not be in time.</summary>
@@ -142,10 +147,23 @@ internal sealed class RoutedEndpoint
     public void DeferredBegins() => _deferredInUse++;
 
     /// <summary>A call ended.</summary>
-    public void Ended(in Request request, int sizeClass, bool wasDeferred)
+    /// <param name="request">Whose it was.</param>
+    /// <param name="sizeClass">Its size class.</param>
+    /// <param name="expectedMs">How long a call of that size was expected to take.</param>
+    /// <param name="wasDeferred">Whether it was deferred.</param>
+    public void Ended(in Request request, int sizeClass, double expectedMs, bool wasDeferred)
     {
         var took = (_world.NowUs - request.StartedUs) / 1000.0;
-        _latency.Record(LatencyPhase.Service, sizeClass, took);
+        if (request.ColdUs > 0)
+        {
+            // From outside only the whole is seen: what is beyond the usual was the start.
+            _latency.Record(LatencyPhase.ColdStart, 0, Math.Max(0, took + (request.ColdUs / 1000.0) - expectedMs));
+        }
+        else
+        {
+            _latency.Record(LatencyPhase.Service, sizeClass, took);
+        }
+
         HasNews |= ++_new[sizeClass] >= NewSamples && _known[sizeClass] < KnownSamples;
         _serviceMs += 0.01 * (took - _serviceMs);
         if (wasDeferred)
@@ -167,6 +185,7 @@ internal sealed class RoutedEndpoint
     public void Poll(bool isClosing)
     {
         _inUseAtPoll = Pool.InUse;
+        _seen = Pool.InService;
         if (_definition.Lane is not (Lane.Realtime or Lane.Async))
         {
             return;
@@ -174,11 +193,11 @@ internal sealed class RoutedEndpoint
 
         var now = _world.NowMs;
         _demand.InFlight(Pool.InUseBy(TrafficClass.High), Pool.InUseBy(TrafficClass.Medium), Queue.CountOf(TrafficClass.High), now);
-        HeadroomSlots = _demand.Headroom(Pool.Slots, _serviceMs, _urgentWaitMs / 2);
+        HeadroomSlots = _demand.Headroom(Slots, _serviceMs, _urgentWaitMs / 2);
         var observed = new CapacityObservation
         {
             Now = now,
-            InService = Math.Min(Pool.InService, Pool.Wanted),
+            InService = InService,
             Reported = Pool.Wanted,
             InFlight = Pool.InUse - _deferredInUse,
             Waiting = Queue.Count,
@@ -209,9 +228,9 @@ internal sealed class RoutedEndpoint
     public EndpointStatus Status(long version) => new()
     {
         Endpoint = _definition.Name,
-        InService = Math.Min(Pool.InService, Pool.Wanted),
+        InService = InService,
         Desired = Pool.Wanted,
-        Slots = Pool.Slots,
+        Slots = Slots,
         InFlight = Silos is null ? 0 : _inUseAtPoll,
         Backlog = 0,
         MoreAt = Pool.NextAtUs == long.MaxValue ? 0 : World.ToMs(Pool.NextAtUs),
@@ -248,13 +267,16 @@ internal sealed class RoutedEndpoint
         }
     }
 
+    // A cluster hears of new instances when it looks; those that are on their way out are no longer counted on.
+    private int InService => Math.Min(Silos is null ? Pool.InService : Math.Min(Pool.InService, _seen), Pool.Wanted);
+
     // Two starts: the first may come too late for some, and the second has to come in time.
     private long MarginMs => (long)((2000 * _definition.Prior.ColdStartSeconds) + 60_000);
 
     private void SetCapacity()
     {
         var more = Pool.Coming * Pool.Concurrency;
-        Queue.SetCapacity(Pool.Slots, HeadroomSlots, _serviceMs, more, more == 0 ? 0 : Math.Max(0, (Pool.NextAtUs - _world.NowUs) / 1000));
+        Queue.SetCapacity(Slots, HeadroomSlots, _serviceMs, more, more == 0 ? 0 : Math.Max(0, (Pool.NextAtUs - _world.NowUs) / 1000));
     }
 
     private void GiveUpExpired()

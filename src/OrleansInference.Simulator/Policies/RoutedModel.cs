@@ -25,6 +25,7 @@ internal sealed class RoutedModel
     private readonly double[] _minQuality;
     private readonly bool _defers;
     private readonly bool _tellsApart;
+    private readonly long _publishMs;
     private RoutingTable _table;
     private long _sequence;
     private long _version;
@@ -35,6 +36,9 @@ internal sealed class RoutedModel
     public RoutedModel(World world, int index, RoutedOptions options, FirstRequests first)
     {
         (_world, _defers, _tellsApart) = (world, options.ValleyFilling, options.TellsApart);
+
+        // A cluster's silos are told at once what was measured; the many that a trace has make that dear, and little different.
+        _publishMs = options.Silos > 0 ? 0 : MostPublishMs;
         var model = world.Scenario.Models[index];
         _configuration = ScenarioCatalog.ConfigurationOf(model, variant => first.SecondsOn(index, variant), (variant, lane) => lane != Lane.Batch && (!options.FullOnly || variant == model.Full));
         var endpoints = new List<RoutedEndpoint>();
@@ -115,7 +119,8 @@ internal sealed class RoutedModel
     public void Ended(in Request request, RoutedEndpoint endpoint)
     {
         endpoint.Silos?.End(request, _world.NowMs);
-        endpoint.Ended(request, request.Mark & (DeferredBit - 1), (request.Mark & DeferredBit) != 0);
+        var sizeClass = request.Mark & (DeferredBit - 1);
+        endpoint.Ended(request, sizeClass, _table.Candidates[Endpoints.IndexOf(endpoint)].Service(sizeClass).Mean, (request.Mark & DeferredBit) != 0);
         HandOut(endpoint);
     }
 
@@ -139,7 +144,7 @@ internal sealed class RoutedModel
         if (now >= _publishAt || Endpoints.Any(static endpoint => endpoint.HasNews))
         {
             var isRegular = now >= _publishAt;
-            _publishAt = isRegular ? now + MostPublishMs : _publishAt;
+            _publishAt = isRegular ? now + _publishMs : _publishAt;
             foreach (var endpoint in Endpoints)
             {
                 endpoint.Told(isRegular);
@@ -202,7 +207,7 @@ internal sealed class RoutedModel
     private void HandOut(RoutedEndpoint endpoint)
     {
         var pool = endpoint.Pool;
-        while (pool.InUse < pool.Slots)
+        while (pool.InUse < endpoint.Slots)
         {
             if (endpoint.TryNext(out var next))
             {
@@ -262,7 +267,7 @@ internal sealed class RoutedModel
 
             if (endpoint.Silos is { } silos)
             {
-                _loads[i] = silos.Load(request, endpoint.Definition.Lane == Lane.Serverless, pool.Slots - pool.InUse, waiting, _world.NowMs);
+                _loads[i] = silos.Load(request, endpoint.Definition.Lane == Lane.Serverless, endpoint.Slots - pool.InUse, waiting, _world.NowMs);
                 continue;
             }
 

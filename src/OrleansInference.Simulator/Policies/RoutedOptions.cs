@@ -32,6 +32,12 @@ public sealed record RoutedOptions
     /// </summary>
     public int Silos { get; init; }
 
+    /// <summary>
+    /// By how many seconds endpoints are first looked at later than they would be, 0..5: a cluster's grains look whenever they happened to begin, and what a plan makes
+    /// of a sudden change depends on how its looks fall about it.
+    /// </summary>
+    public double FirstLookSeconds { get; init; }
+
     /// <summary>What the capacity plans use.</summary>
     public CapacityPlanOptions Plan { get; init; } = CapacityPlanOptions.Default;
 

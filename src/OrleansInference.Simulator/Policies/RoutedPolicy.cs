@@ -36,7 +36,7 @@ public sealed class RoutedPolicy(RoutedOptions options) : IFleetPolicy
             _byPool[endpoint.Pool.Index] = endpoint;
         }
 
-        world.At(PollUs, 0);
+        world.At(PollUs + (long)(options.FirstLookSeconds * 1e6), 0);
     }
 
     /// <inheritdoc/>

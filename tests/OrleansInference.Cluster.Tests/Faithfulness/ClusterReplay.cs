@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Text;
+using OrleansInference.Audit;
 using OrleansInference.Dispatch;
 using OrleansInference.LocalAws.Models;
 using OrleansInference.Simulator.Scenarios;
@@ -13,9 +14,20 @@ internal sealed class ClusterReplay(RouterCluster cluster, Scenario scenario, Ca
     private readonly IReadOnlyList<IDispatcher> _silos = cluster.Dispatchers();
     private int _attained;
     private int _failed;
+    private double _modelSeconds;
 
     /// <summary>Requests that were not answered.</summary>
     public int Failed => Volatile.Read(ref _failed);
+
+    /// <summary>Seconds of the cluster's clock that a call took on average on its way to a model in real time and back, beside the model's own time.</summary>
+    public double WaySeconds
+    {
+        get
+        {
+            var seconds = cluster.Audit.Records.Where(static record => record is { Kind: AuditKind.Settle, Lane: Lane.Realtime }).Select(static record => record.ServiceMs / 1000).ToArray();
+            return (seconds.Sum() - Volatile.Read(ref _modelSeconds)) / seconds.Length;
+        }
+    }
 
     /// <summary>Replays the requests and waits for the end of the time.</summary>
     public async Task<RunFigures> RunAsync(ImmutableArray<Arrival> arrivals, TimeSpan length, CancellationToken cancellationToken)
@@ -60,6 +72,14 @@ internal sealed class ClusterReplay(RouterCluster cluster, Scenario scenario, Ca
         else if (cluster.Clock.Now <= deadline)
         {
             Interlocked.Increment(ref _attained);
+        }
+
+        if (outcome is { IsAnswer: true, Route.Lane: Lane.Realtime })
+        {
+            lock (_silos)
+            {
+                _modelSeconds += unloaded * arrival.Jitter;
+            }
         }
     }
 

@@ -4,9 +4,12 @@ using OrleansInference.Simulator.Traces;
 
 namespace OrleansInference.Tests;
 
-/// <summary>Twenty-four minutes of two models, in real time and serverless, whose traffic rises and falls twice: a scenario, and the same as a cluster's catalog.</summary>
+/// <summary>Twenty-four minutes of eight models, in real time and serverless, whose traffic rises and falls twice: a scenario, and the same as a cluster's catalog.</summary>
 internal static class RisingAndFalling
 {
+    // Enough of them that an instance sooner or later of one is little in the sum.
+    private const int Pairs = 4;
+
     private const int Minutes = 24;
     private const int QuietMinutes = 2;
     private const double PeriodMinutes = 10;
@@ -18,7 +21,9 @@ internal static class RisingAndFalling
     public static TimeSpan Length => TimeSpan.FromMinutes(Minutes);
 
     /// <summary>The scenario, its trace written to a file.</summary>
-    public static Scenario Write(string traceFile)
+    /// <param name="traceFile">Where the trace is written.</param>
+    /// <param name="waySeconds">What a call takes on its way to a model and back, beside the model's own time: the simulator takes none for it.</param>
+    public static Scenario Write(string traceFile, double waySeconds = 0)
     {
         File.WriteAllLines(traceFile, Enumerable.Range(0, Minutes).Select(static minute => FormattableString.Invariant($"{RequestsIn(minute)}")));
         return new()
@@ -38,13 +43,13 @@ internal static class RisingAndFalling
             Classes = [new(15, 0.99), new(300, 0.99), new(3_600, 0.99)],
             Models =
             [
-                Model("chat", "ml.g4dn.xlarge", 0.7364m, concurrency: 2, decode: 10, memoryMb: 6_144),
-                Model("notes", "ml.c5.2xlarge", 0.408m, concurrency: 1, decode: 15, memoryMb: 6_144),
+                .. Enumerable.Range(0, Pairs).Select(each => Model($"chat-{each}", "ml.g4dn.xlarge", 0.7364m, concurrency: 2, decode: 10 + each, waySeconds)),
+                .. Enumerable.Range(0, Pairs).Select(each => Model($"notes-{each}", "ml.c5.2xlarge", 0.408m, concurrency: 1, decode: 15 + each, waySeconds)),
             ],
             Tenants =
             [
-                new() { Tenant = "desk", Model = "chat", Class = TrafficClass.High, Share = 0.7 },
-                new() { Tenant = "scribe", Model = "notes", Class = TrafficClass.High, Share = 0.3 },
+                .. Enumerable.Range(0, Pairs).Select(static each => new ScenarioTenant { Tenant = $"desk-{each}", Model = $"chat-{each}", Class = TrafficClass.High, Share = 0.7 / Pairs }),
+                .. Enumerable.Range(0, Pairs).Select(static each => new ScenarioTenant { Tenant = $"scribe-{each}", Model = $"notes-{each}", Class = TrafficClass.High, Share = 0.3 / Pairs }),
             ],
         };
     }
@@ -77,19 +82,19 @@ internal static class RisingAndFalling
     }
 
     private static int RequestsIn(int minute) =>
-        minute < QuietMinutes || minute >= Minutes - QuietMinutes ? 0 : (int)Math.Round(30 - (20 * Math.Cos(2 * Math.PI * (minute - QuietMinutes) / PeriodMinutes)));
+        minute < QuietMinutes || minute >= Minutes - QuietMinutes ? 0 : (int)Math.Round(Pairs * (30 - (20 * Math.Cos(2 * Math.PI * (minute - QuietMinutes) / PeriodMinutes))));
 
-    private static ScenarioModel Model(string name, string instanceType, decimal perHour, int concurrency, double decode, int memoryMb) => new()
+    private static ScenarioModel Model(string name, string instanceType, decimal perHour, int concurrency, double decode, double waySeconds) => new()
     {
         Model = name,
-        Variants = [new() { Name = "full", InstanceType = instanceType, PricePerHour = Money.FromDollars(perHour), Concurrency = concurrency, PrefillTokensPerSecond = 3_000, DecodeTokensPerSecond = decode }],
+        Variants = [new() { Name = "full", InstanceType = instanceType, PricePerHour = Money.FromDollars(perHour), Concurrency = concurrency, PrefillTokensPerSecond = 3_000, DecodeTokensPerSecond = decode, BaseSeconds = waySeconds }],
         Lanes =
         [
             new() { Lane = Lane.Realtime, MinInstances = 1, MaxInstances = 24, ProvisionSeconds = 90, MaxPayloadBytes = MaxPayloadBytes, MaxServiceSeconds = MaxServiceSeconds },
             new()
             {
                 Lane = Lane.Serverless,
-                MemoryMb = memoryMb,
+                MemoryMb = 6_144,
                 PricePerGbSecond = PerGigabyteSecond,
                 MaxConcurrency = 40,
                 ColdStartSeconds = 6,

@@ -30,11 +30,21 @@ internal sealed record RunFigures
         Attainment = (double)result.Classes.Sum(static tally => tally.Attained) / result.Requests,
     };
 
+    /// <summary>The mean of several runs.</summary>
+    public static RunFigures MeanOf(IReadOnlyCollection<RunFigures> runs) => new()
+    {
+        Bill = runs.SelectMany(static run => run.Bill).GroupBy(static line => line.Key).ToImmutableSortedDictionary(
+            static lines => lines.Key,
+            lines => Money.FromNanos(lines.Sum(static line => line.Value.Nanos) / runs.Count)),
+        Served = [.. Enumerable.Range(0, runs.First().Served.Length).Select(lane => (long)Math.Round(runs.Average(run => run.Served[lane])))],
+        Attainment = runs.Average(static run => run.Attainment),
+    };
+
     /// <summary>The name of a bill's line.</summary>
     public static string NameOf(string model, Lane lane) => $"{model}/{lane}";
 
     /// <inheritdoc/>
     public override string ToString() => string.Create(
         CultureInfo.InvariantCulture,
-        $"cost {Cost} $ ({string.Join(", ", Bill.Select(static line => $"{line.Key} {line.Value}"))}), attainment {Attainment:P2}, served {string.Join(", ", Enum.GetValues<Lane>().Where(lane => Served[(int)lane] > 0).Select(lane => $"{lane} {ShareOf(lane).ToString("P2", CultureInfo.InvariantCulture)}"))}");
+        $"cost {Cost} $ ({string.Join(", ", Bill.Select(static line => $"{line.Key} {line.Value}"))}), attainment {Attainment:P2}, served {Served.Sum()}: {string.Join(", ", Enum.GetValues<Lane>().Where(lane => Served[(int)lane] > 0).Select(lane => $"{lane} {ShareOf(lane).ToString("P2", CultureInfo.InvariantCulture)}"))}");
 }
