@@ -108,6 +108,40 @@ public sealed record JobView
     /// needs is expected to be free. Nothing is reserved for it yet.
     /// </summary>
     [Id(13)] public DateTimeOffset? HeldUntil { get; init; }
+
+    /// <summary>How telling its end to the queue or the webhook of the request stands; null if it named none.</summary>
+    [Id(14)] public JobReplyView? Reply { get; init; }
+}
+
+/// <summary>How telling a job's end stands.</summary>
+[JsonConverter(typeof(NamedEnumConverter<ReplyState>))]
+public enum ReplyState
+{
+    /// <summary>It is told once the job has ended, or is being tried.</summary>
+    Pending = 0,
+
+    /// <summary>The receiver has taken it.</summary>
+    Sent = 1,
+
+    /// <summary>It was tried as long as is stated, or the receiver wants it never.</summary>
+    GivenUp = 2,
+}
+
+/// <summary>How telling a job's end to a queue or a webhook stands.</summary>
+[GenerateSerializer, Immutable, Alias("oi.JobReplyView")]
+public sealed record JobReplyView
+{
+    /// <summary>Where it stands.</summary>
+    [Id(0)] public required ReplyState State { get; init; }
+
+    /// <summary>Tries so far.</summary>
+    [Id(1)] public int Tries { get; init; }
+
+    /// <summary>Why the last try failed.</summary>
+    [Id(2)] public string? Problem { get; init; }
+
+    /// <summary>When it is tried again.</summary>
+    [Id(3)] public DateTimeOffset? NextTryAt { get; init; }
 }
 
 /// <summary>What a batch window tells a member when its transform job has ended.</summary>

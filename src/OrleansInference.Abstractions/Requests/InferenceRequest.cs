@@ -78,13 +78,16 @@ public sealed record InferenceRequest
     [Id(19)] public ReplyTo? ReplyTo { get; init; }
 }
 
-/// <summary>A queue that is told how a job ended, at least once.</summary>
+/// <summary>Who is told how a job ended, at least once: a queue or a webhook.</summary>
 [GenerateSerializer, Immutable, Alias("oi.ReplyTo")]
 public sealed record ReplyTo
 {
-    /// <summary>Name or URL of the SQS queue.</summary>
-    [Id(0)] public required string Queue { get; init; }
+    /// <summary>Name or URL of the SQS queue; null for a webhook.</summary>
+    [Id(0)] public string? Queue { get; init; }
 
     /// <summary>What the caller calls the request; comes back with the reply.</summary>
     [Id(1)] public string? CorrelationId { get; init; }
+
+    /// <summary>URL of the webhook, at most 2048 characters; null for a queue. The tenant must have a webhook secret.</summary>
+    [Id(2)] public string? Webhook { get; init; }
 }

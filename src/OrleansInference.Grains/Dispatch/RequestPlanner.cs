@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Options;
 using OrleansInference.Hosting;
+using OrleansInference.Jobs;
 using OrleansInference.Leases;
 using OrleansInference.Routing;
 
@@ -25,7 +26,8 @@ internal sealed class RequestPlanner(
     DecisionLog log,
     RouteOutcomes outcomes,
     RouterClock clock,
-    IOptions<OrleansInferenceOptions> options)
+    IOptions<OrleansInferenceOptions> options,
+    IWebhooks? webhooks = null)
 {
     private const int JobLanes = (1 << (int)Lane.Async) | (1 << (int)Lane.Batch);
     private const int AllLanes = 0b1111;
@@ -61,6 +63,11 @@ internal sealed class RequestPlanner(
         if (!isAllowed || await directory.GetAsync(request.Model, now) is not { } routes)
         {
             return Refuse(request, Problem(ProblemCode.UnknownModel, $"There is no model '{request.Model}' for tenant '{request.Tenant}'."));
+        }
+
+        if (request.ReplyTo?.Webhook is { } webhook && await ProblemOfWebhookAsync(request.Tenant, webhook) is { } unreachable)
+        {
+            return Refuse(request, Problem(ProblemCode.InvalidRequest, unreachable));
         }
 
         var table = routes.Table;
@@ -238,6 +245,9 @@ internal sealed class RequestPlanner(
 
     private static bool NeedsJob(InferenceRequest request, Manner manner) =>
         manner == Manner.Job || request.InputLocation is not null;
+
+    private ValueTask<string?> ProblemOfWebhookAsync(TenantId tenant, string url) =>
+        webhooks?.FindProblemAsync(tenant, url) ?? new("This deployment posts no webhooks.");
 
     private (RequestPlan?, InferenceProblem?) Refuse(InferenceRequest request, InferenceProblem problem)
     {

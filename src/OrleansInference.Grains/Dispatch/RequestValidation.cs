@@ -96,9 +96,14 @@ internal static class RequestValidation
             return $"Lane set {request.LaneMask} names lanes that do not exist; use Realtime, Serverless, Async and Batch.";
         }
 
-        if (request.ReplyTo is { } reply && (reply.Queue.Length is 0 or > MaxHeader || reply.CorrelationId is { Length: 0 or > MaxIdempotencyKey }))
+        if (request.ReplyTo is { } reply && ((reply.Queue ?? reply.Webhook)?.Length is null or 0 or > MaxHeader || reply.CorrelationId is { Length: 0 or > MaxIdempotencyKey }))
         {
-            return $"A reply's queue must have 1 to {MaxHeader} characters, and its correlation id 1 to {MaxIdempotencyKey}.";
+            return $"A reply's queue or webhook must have 1 to {MaxHeader} characters, and its correlation id 1 to {MaxIdempotencyKey}.";
+        }
+
+        if (request.ReplyTo is { Queue: not null, Webhook: not null })
+        {
+            return "A request's end is told to a queue or to a webhook, not to both.";
         }
 
         return request.InputLocation is { } location && (!location.StartsWith("s3://", StringComparison.Ordinal) || !request.Body.IsEmpty)

@@ -30,6 +30,9 @@ public sealed class OrleansInferenceOptions
     /// <summary>How long an ended job and its objects, and the outcome under an idempotency key, are kept.</summary>
     public TimeSpan JobRetention { get; set; } = TimeSpan.FromHours(24);
 
+    /// <summary>How long after its end a job's webhook is tried, as long as the job is kept.</summary>
+    public TimeSpan WebhookRetryFor { get; set; } = TimeSpan.FromHours(12);
+
     /// <summary>Largest request body in bytes that is taken at all.</summary>
     public long MaxBodyBytes { get; set; } = 104_857_600;
 

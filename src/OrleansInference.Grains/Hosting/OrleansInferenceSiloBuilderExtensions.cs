@@ -18,7 +18,7 @@ public static class OrleansInferenceSiloBuilderExtensions
     /// Adds the dispatcher, its leases and directories, and what the grains need. The host brings <see cref="Invocation.IModelRuntime"/>,
     /// <see cref="Capacity.IEndpointControl"/>, <see cref="Batch.ITransformJobs"/>, <see cref="Payloads.IObjectStore"/>,
     /// <see cref="Payloads.IMessageQueue"/>, a grain storage called <see cref="OrleansInferenceOptions.StorageName"/> and reminders;
-    /// it may bring an <see cref="IAuditLog"/> and a <see cref="RouterClock"/>.
+    /// it may bring an <see cref="IAuditLog"/>, a <see cref="RouterClock"/> and <see cref="IWebhooks"/>.
     /// </summary>
     public static ISiloBuilder AddOrleansInference(this ISiloBuilder builder, Action<OrleansInferenceOptions>? configure = null)
     {
@@ -36,6 +36,7 @@ public static class OrleansInferenceSiloBuilderExtensions
                 .Validate(options => options.MaxHeldJobs is >= 0 and <= 100_000, "MaxHeldJobs must be 0 to 100,000.")
                 .Validate(options => options.LimitChange >= TimeSpan.FromSeconds(3) && options.LimitChange <= TimeSpan.FromSeconds(20), "LimitChange must be 3 to 20 seconds.")
                 .Validate(options => options.InlineWait >= TimeSpan.Zero, "InlineWait must not be negative.")
+                .Validate(options => options.WebhookRetryFor > TimeSpan.Zero, "WebhookRetryFor must be positive.")
                 .Validate(options => options.MinPollInterval >= TimeSpan.FromMilliseconds(1), "MinPollInterval must be at least 1 ms.")
                 .Validate(options => options.MaxPollInterval >= options.MinPollInterval, "MaxPollInterval must be at least MinPollInterval.")
                 .Validate(options => options.WindowPollInterval >= TimeSpan.FromMilliseconds(1), "WindowPollInterval must be at least 1 ms.")

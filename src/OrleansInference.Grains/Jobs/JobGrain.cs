@@ -4,6 +4,7 @@ using Orleans.Concurrency;
 using Orleans.Serialization.Invocation;
 using OrleansInference.Hosting;
 using OrleansInference.Persistence;
+using OrleansInference.Telemetry;
 
 namespace OrleansInference.Jobs;
 
@@ -34,6 +35,7 @@ internal sealed partial class JobGrain(
         CheckEveryMs = (long)options.Value.MinPollInterval.TotalMilliseconds,
         CheckAtMostEveryMs = (long)options.Value.MaxPollInterval.TotalMilliseconds,
         WindowCheckEveryMs = (long)options.Value.WindowPollInterval.TotalMilliseconds,
+        WebhookRetryForMs = (long)options.Value.WebhookRetryFor.TotalMilliseconds,
     };
 
     private JobAddress _address;
@@ -339,23 +341,31 @@ internal sealed partial class JobGrain(
         }
     }
 
-    /// <summary>Sends the reply, then stores that it was sent: a crash in between sends it again. Until then the reminder stays a short one.</summary>
+    /// <summary>Tells the end, then stores what became of that: a crash in between tells it again. As long as it is owed the reminder stays a short one.</summary>
     private async Task ReplyAsync(JobMachine machine)
     {
+        ReplyOutcome outcome;
         try
         {
-            await world.ReplyAsync(machine);
+            outcome = await world.ReplyAsync(machine);
         }
         catch (Exception exception)
         {
             LogFault(exception, _address.Key, machine.Record.State);
-            machine.ReplyFailed(Random.Shared.NextDouble(), Clock.Now);
-            return;
+            outcome = new(ReplyFate.Failed, "The reply queue, or the store of the result, could not be reached.");
         }
 
-        machine.ReplySent();
+        machine.ReplyTried(outcome, Random.Shared.NextDouble(), Clock.Now);
         await SaveAsync();
-        await RemindToPurgeAsync(machine);
+        if (!machine.OwesReply)
+        {
+            if (machine.Record.ReplyGivenUp)
+            {
+                RouterTelemetry.ReplyGivenUp();
+            }
+
+            await RemindToPurgeAsync(machine);
+        }
     }
 
     private Task RemindToPurgeAsync(JobMachine machine) =>

@@ -4,7 +4,7 @@ using System.Text.Json;
 
 namespace OrleansInference.Jobs;
 
-/// <summary>What a reply queue is told of a request. See docs/queues.md.</summary>
+/// <summary>What a reply queue or a webhook is told of a request. See docs/queues.md.</summary>
 public sealed record JobReply
 {
     /// <summary>State of a request that never became a job.</summary>

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Globalization;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
 using OrleansInference.Audit;
@@ -121,9 +122,15 @@ internal sealed class JobWorld(
     /// <summary>A job that was held goes to its lane.</summary>
     public void TellFunded(JobMachine machine) => outcomes.JobBegan(machine.ToView());
 
-    /// <summary>Tells the end to the queue that the request named.</summary>
-    public Task ReplyAsync(JobMachine machine) =>
-        replies.SendAsync(JobReply.Of(machine.ToView(), machine.Record.Specification.Request), machine.Record.Specification.Request.ReplyTo!, CancellationToken.None);
+    /// <summary>Tells the end to the queue or the webhook that the request named.</summary>
+    public Task<ReplyOutcome> ReplyAsync(JobMachine machine)
+    {
+        var specification = machine.Record.Specification;
+
+        // Of two jobs that have one id after another, one's message is not the other's.
+        var id = string.Create(CultureInfo.InvariantCulture, $"{machine.Record.JobId}-{specification.AcceptedAt}");
+        return replies.TellAsync(JobReply.Of(machine.ToView(), specification.Request), specification.Request.ReplyTo!, id, CancellationToken.None);
+    }
 
     /// <summary>Counts the ended job and its latency.</summary>
     public void Tell(JobMachine machine)

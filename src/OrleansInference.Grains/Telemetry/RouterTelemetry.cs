@@ -36,7 +36,13 @@ public static class RouterTelemetry
 
     private static readonly Counter<long> QueueMessages = Meter.CreateCounter<long>("orleans_inference.queue_messages", "{message}", "Messages received from queues, by queue and what became of them.");
 
-    private static readonly Counter<long> Replies = Meter.CreateCounter<long>("orleans_inference.replies", "{message}", "Replies sent to queues, by state.");
+    private static readonly Counter<long> Replies = Meter.CreateCounter<long>("orleans_inference.replies", "{message}", "Ends told to queues and webhooks, by state.");
+
+    private static readonly Counter<long> RepliesGivenUp = Meter.CreateCounter<long>("orleans_inference.replies_given_up", "{message}", "Ends that could not be told to a queue or a webhook as long as it is tried.");
+
+    private static readonly Counter<long> WebhookTries = Meter.CreateCounter<long>("orleans_inference.webhook_tries", "{try}", "Posts to webhooks by outcome.");
+
+    private static readonly Histogram<double> WebhookSeconds = Meter.CreateHistogram<double>("orleans_inference.webhook_duration", "s", "Post to a webhook to its answer, by outcome.");
 
     // Indexed by value: an enum's own text is looked up anew each time.
     private static readonly string[] Lanes = Enum.GetNames<Lane>();
@@ -49,6 +55,20 @@ public static class RouterTelemetry
     /// <param name="queue">The queue as it is configured.</param>
     /// <param name="outcome">What became of the message.</param>
     public static void Received(string queue, string outcome) => QueueMessages.Add(1, new TagList { { "queue", queue }, { "outcome", outcome } });
+
+    /// <summary>Counts a try to post to a webhook.</summary>
+    /// <param name="outcome">What became of it.</param>
+    /// <param name="seconds">How long it took on the wall; null if nothing was posted.</param>
+    public static void WebhookTried(string outcome, double? seconds)
+    {
+        WebhookTries.Add(1, new TagList { { "outcome", outcome } });
+        if (seconds is { } took)
+        {
+            WebhookSeconds.Record(took, new TagList { { "outcome", outcome } });
+        }
+    }
+
+    internal static void ReplyGivenUp() => RepliesGivenUp.Add(1);
 
     internal static void Replied(string state) => Replies.Add(1, new TagList { { "state", state } });
 

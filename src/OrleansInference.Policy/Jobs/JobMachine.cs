@@ -10,6 +10,8 @@ namespace OrleansInference.Jobs;
 /// </summary>
 public sealed class JobMachine(JobRecord record, JobTimes times)
 {
+    private const int MostProblemCharacters = 500;
+
     /// <summary>What to store.</summary>
     public JobRecord Record { get; private set; } = record;
 
@@ -22,8 +24,8 @@ public sealed class JobMachine(JobRecord record, JobTimes times)
     /// <summary>Whether it waits for the tenant's budget, with nothing reserved.</summary>
     public bool IsHeld => Record.HeldUntil > 0;
 
-    /// <summary>Whether its end is still to be told to the queue that the request named.</summary>
-    public bool OwesReply => Record is { Settled: true, Replied: false, Specification.Request.ReplyTo: not null };
+    /// <summary>Whether its end is still to be told to the queue or the webhook that the request named.</summary>
+    public bool OwesReply => Record is { Settled: true, Replied: false, ReplyGivenUp: false, Specification.Request.ReplyTo: not null };
 
     private bool IsWaiting => Record.State is JobState.Dispatched or JobState.Running;
 
@@ -285,23 +287,39 @@ public sealed class JobMachine(JobRecord record, JobTimes times)
         }
     }
 
-    /// <summary>The queue has taken the reply.</summary>
-    public void ReplySent()
+    /// <summary>The end was told, or was not: a queue is tried as long as the job is kept, a webhook for a bounded time after the end.</summary>
+    /// <param name="outcome">What became of the try.</param>
+    /// <param name="chance">Uniform in 0..1.</param>
+    /// <param name="now">Unix ms.</param>
+    public void ReplyTried(ReplyOutcome outcome, double chance, long now)
     {
-        if (OwesReply)
+        ArgumentNullException.ThrowIfNull(outcome);
+        if (!OwesReply)
         {
-            Record = Record with { Replied = true, NotBefore = 0, Failures = 0 };
+            return;
         }
-    }
 
-    /// <summary>The queue could not be reached; it is tried as long as the job is kept.</summary>
-    public void ReplyFailed(double chance, long now)
-    {
-        if (OwesReply)
+        var tries = Record.ReplyTries + (outcome.Fate == ReplyFate.Busy ? 0 : 1);
+        if (outcome.Fate == ReplyFate.Sent)
         {
-            var failures = Record.Failures + 1;
-            Record = Record with { Failures = failures, NotBefore = now + Backoff.DelayMs(failures, chance, mostMs: 300_000) };
+            Record = Record with { Replied = true, ReplyTries = tries, ReplyProblem = null, NotBefore = 0, Failures = 0 };
+            return;
         }
+
+        // One that was not tried comes again soon: what it waits for is others like it, not a receiver that must recover.
+        var failures = Record.Failures + 1;
+        var isWebhook = Record.Specification.Request.ReplyTo!.Webhook is not null;
+        var delay = (isWebhook, outcome.Fate) switch
+        {
+            (true, ReplyFate.Busy) => Backoff.DelayMs(failures, chance, firstMs: 2_000, mostMs: 60_000),
+            (true, _) => Math.Max(Backoff.DelayMs(failures, chance, firstMs: 5_000, mostMs: times.WebhookRetryAtMostEveryMs), Math.Min(outcome.RetryAfterMs, times.WebhookRetryAtMostEveryMs)),
+            _ => Backoff.DelayMs(failures, chance, mostMs: 300_000),
+        };
+        var until = isWebhook ? Math.Min(KeptUntil, Record.Ending!.At + times.WebhookRetryForMs) : KeptUntil;
+        var problem = outcome.Problem is { Length: > MostProblemCharacters } text ? text[..MostProblemCharacters] : outcome.Problem;
+        Record = outcome.Fate == ReplyFate.Refused || now + delay >= until
+            ? Record with { ReplyGivenUp = true, ReplyTries = tries, ReplyProblem = problem, NotBefore = 0, Failures = 0 }
+            : Record with { Failures = failures, ReplyTries = tries, ReplyProblem = problem ?? Record.ReplyProblem, NotBefore = now + delay };
     }
 
     /// <summary>The job as its caller sees it.</summary>
@@ -325,6 +343,13 @@ public sealed class JobMachine(JobRecord record, JobTimes times)
             ExpectedOutputLocation = Record.ExpectedOutput,
             FailureLocation = Record.ExpectedFailure,
             HeldUntil = IsHeld && Record.Ending is null ? DateTimeOffset.FromUnixTimeMilliseconds(Record.HeldUntil) : null,
+            Reply = specification.Request.ReplyTo is null ? null : new()
+            {
+                State = Record.Replied ? ReplyState.Sent : Record.ReplyGivenUp ? ReplyState.GivenUp : ReplyState.Pending,
+                Tries = Record.ReplyTries,
+                Problem = Record.ReplyProblem,
+                NextTryAt = OwesReply && Record.NotBefore > 0 ? DateTimeOffset.FromUnixTimeMilliseconds(Record.NotBefore) : null,
+            },
         };
     }
 

@@ -87,4 +87,13 @@ public sealed record JobRecord
 
     /// <summary>Whether the end was told to the request's <see cref="InferenceRequest.ReplyTo"/>.</summary>
     public bool Replied { get; init; }
+
+    /// <summary>Tries to tell the end so far.</summary>
+    public int ReplyTries { get; init; }
+
+    /// <summary>Why the last try to tell the end failed; null if none has.</summary>
+    public string? ReplyProblem { get; init; }
+
+    /// <summary>Whether the end will not be told any more.</summary>
+    public bool ReplyGivenUp { get; init; }
 }

@@ -21,7 +21,7 @@ public enum JobAction
     /// <summary>Ask the ledger again for the money it waits for.</summary>
     Reserve = 5,
 
-    /// <summary>Tell the end to the queue that the request named.</summary>
+    /// <summary>Tell the end to the queue or the webhook that the request named.</summary>
     Reply = 6,
 }
 
@@ -53,6 +53,12 @@ public sealed record JobTimes
 
     /// <summary>Milliseconds after the deadline until which the ledger keeps the reservation for the settlement.</summary>
     public long ReservationGraceMs { get; init; } = 3_600_000;
+
+    /// <summary>Milliseconds after its end for which a job's webhook is tried, as long as the job is kept.</summary>
+    public long WebhookRetryForMs { get; init; } = 43_200_000;
+
+    /// <summary>Milliseconds between two tries of a webhook at most.</summary>
+    public long WebhookRetryAtMostEveryMs { get; init; } = 3_600_000;
 }
 
 /// <summary>Delays between tries: doubling, capped, the upper half at random so that tries of many do not meet.</summary>

@@ -51,6 +51,12 @@ public sealed record ServerSettings
     /// <summary>How long an ended job and its objects are kept.</summary>
     public TimeSpan JobRetention { get; init; } = TimeSpan.FromHours(24);
 
+    /// <summary>How long after its end a job's webhook is tried, as long as the job is kept.</summary>
+    public TimeSpan WebhookRetryFor { get; init; } = TimeSpan.FromHours(12);
+
+    /// <summary>Hosts and networks that webhooks may go to besides public addresses; an entry that begins with http:// without TLS too.</summary>
+    public IReadOnlyList<string> WebhookAllow { get; init; } = [];
+
     /// <summary>Days that a record of the audit log is kept, on the router's clock; its sums stay for good. At least 1.</summary>
     public int AuditRetentionDays { get; init; } = 400;
 

@@ -3,6 +3,7 @@ using OrleansInference.Aws;
 using OrleansInference.FrontDoor;
 using OrleansInference.Keys;
 using OrleansInference.Routing;
+using OrleansInference.Webhooks;
 
 namespace OrleansInference.Configuration;
 
@@ -14,7 +15,7 @@ public static class SettingsReader
     /// <summary>The name of every setting.</summary>
     internal static readonly IReadOnlySet<string> Known = new HashSet<string>(
         [
-            "Urls", "DataFolder", "Catalog", "Speed", "AdminKey", "MasterKey", "MaxBodyBytes", "PayloadBucket", "MaxInFlight", "MaxAttempts", "HedgeQuantile", "MaxHedgeShare", "MaxHeldJobs", "LimitChangeSeconds", "JobRetention", "InlineWait", "AuditRetentionDays", "AuditMaxBytes",
+            "Urls", "DataFolder", "Catalog", "Speed", "AdminKey", "MasterKey", "MaxBodyBytes", "PayloadBucket", "MaxInFlight", "MaxAttempts", "HedgeQuantile", "MaxHedgeShare", "MaxHeldJobs", "LimitChangeSeconds", "JobRetention", "WebhookRetryFor", "WebhookAllow", "InlineWait", "AuditRetentionDays", "AuditMaxBytes",
             "KeyCacheLifetime", "SiloPort", "GatewayPort", "LocalAwsPort", "Seed", "OtlpEndpoint", "ShutdownTimeout", "LogLevel", "NotificationQueue", QueueSettingsReader.Key,
             "Aws:Mode", "Aws:Region", "Aws:Endpoint", "Aws:RuntimeEndpoint", "Aws:ControlPlaneEndpoint", "Aws:S3Endpoint", "Aws:SqsEndpoint",
             "Aws:AccessKeyId", "Aws:SecretAccessKey", "Aws:SessionToken",
@@ -75,6 +76,8 @@ public static class SettingsReader
             MaxHeldJobs = (int)values.Number("MaxHeldJobs", 0, 100_000, defaults.MaxHeldJobs),
             LimitChangeSeconds = values.Number("LimitChangeSeconds", 3, 20, defaults.LimitChangeSeconds),
             JobRetention = values.Span("JobRetention", defaults.JobRetention),
+            WebhookRetryFor = values.Span("WebhookRetryFor", defaults.WebhookRetryFor),
+            WebhookAllow = values.Text("WebhookAllow", static text => List(text).All(WebhookDestinations.IsEntry), $"entries are separated by semicolons, and {WebhookDestinations.EntryRule}") is { } allowed ? List(allowed) : defaults.WebhookAllow,
             AuditRetentionDays = (int)values.Number("AuditRetentionDays", 1, 36_500, defaults.AuditRetentionDays),
             AuditMaxBytes = (long)values.Number("AuditMaxBytes", 1_000_000, 1e15, defaults.AuditMaxBytes),
             InlineWait = values.Span("InlineWait", defaults.InlineWait),
@@ -120,7 +123,7 @@ public static class SettingsReader
             return null;
         }
 
-        var urls = found.Text.Split(';', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+        var urls = List(found.Text);
         foreach (var url in urls)
         {
             if (!Uri.TryCreate(url.Replace("//*", "//0.0.0.0", StringComparison.Ordinal).Replace("//+", "//0.0.0.0", StringComparison.Ordinal), UriKind.Absolute, out var address)
@@ -132,6 +135,8 @@ public static class SettingsReader
 
         return urls;
     }
+
+    private static string[] List(string text) => text.Split(';', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
 
     private static bool IsMasterKey(string text)
     {

@@ -3,11 +3,12 @@ using OrleansInference.Audit;
 using OrleansInference.Configuration;
 using OrleansInference.Keys;
 using OrleansInference.Pricing;
+using OrleansInference.Webhooks;
 
 namespace OrleansInference.FrontDoor;
 
 /// <summary>What the operator does in <c>/v1/admin</c>, with the admin key.</summary>
-internal sealed class Administration(IGrainFactory grains, CatalogDesk catalogs, KeyDirectory keys, SqliteAuditLog audit, Authenticator authenticator)
+internal sealed class Administration(IGrainFactory grains, CatalogDesk catalogs, KeyDirectory keys, WebhookSecrets webhooks, SqliteAuditLog audit, Authenticator authenticator)
 {
     private const long MaxDefinitionBytes = 8 << 20;
 
@@ -24,6 +25,11 @@ internal sealed class Administration(IGrainFactory grains, CatalogDesk catalogs,
             .WithName("IssueKey").WithSummary("Issues a key pair and an API key; they are shown this once.").Produces<IssuedKey>(StatusCodes.Status201Created);
         group.MapDelete("/keys/{accessKeyId}", static (HttpContext context, string accessKeyId, Administration rooms) => rooms.RevokeKeyAsync(context, accessKeyId))
             .WithName("RevokeKey").WithSummary("Makes a key useless.").Produces(StatusCodes.Status204NoContent);
+        group.MapPost("/tenants/{id}/webhook-secret", static (HttpContext context, string id, Administration rooms) => rooms.RotateWebhookSecretAsync(context, id))
+            .WithName("RotateWebhookSecret").WithSummary("Makes the secret under which the tenant's webhooks are signed; it is shown this once. The one before stays good for ?overlap=24h beside it.")
+            .Produces<IssuedWebhookSecret>(StatusCodes.Status201Created);
+        group.MapDelete("/tenants/{id}/webhook-secret", static (HttpContext context, string id, Administration rooms) => rooms.RemoveWebhookSecretAsync(context, id))
+            .WithName("RemoveWebhookSecret").WithSummary("Takes the tenant's webhook secrets away: none of its webhooks is called any more.").Produces(StatusCodes.Status204NoContent);
         group.MapGet("/audit/summary", static (HttpContext context, Administration rooms) => rooms.GetAuditSummaryAsync(context))
             .WithName("GetAuditSummary").WithSummary("Records and charges of the audit log by tenant, everything appended so far included.").Produces<AuditSummary>();
     }
@@ -89,6 +95,29 @@ internal sealed class Administration(IGrainFactory grains, CatalogDesk catalogs,
             throw new RefusedException(Refusal.NotFound($"There is no access key '{accessKeyId}'."));
         }
 
+        context.Response.StatusCode = StatusCodes.Status204NoContent;
+    }
+
+    private async Task RotateWebhookSecretAsync(HttpContext context, string id)
+    {
+        (await authenticator.AuthenticateAsync(context)).RequireAdmin();
+        var tenant = await Views.RequireTenantAsync(grains, id);
+        var overlap = WebhookSecrets.DefaultOverlap;
+        if (context.Request.Query["overlap"].ToString() is { Length: > 0 } text && text != "0" && !(DurationText.TryParse(text, out overlap) && overlap <= WebhookSecrets.LongestOverlap))
+        {
+            throw new RefusedException(Refusal.Invalid($"overlap: '{(text.Length > 64 ? text[..64] : text)}' is not 0 or a span of at most {WebhookSecrets.LongestOverlap.TotalDays:0} days: {DurationText.Description}."));
+        }
+
+        var secret = await webhooks.RotateAsync(tenant, context.Request.Query["overlap"].ToString() == "0" ? TimeSpan.Zero : overlap);
+        context.Response.StatusCode = StatusCodes.Status201Created;
+        context.Response.Headers.CacheControl = "no-store";
+        await WriteAsync(context, secret);
+    }
+
+    private async Task RemoveWebhookSecretAsync(HttpContext context, string id)
+    {
+        (await authenticator.AuthenticateAsync(context)).RequireAdmin();
+        await webhooks.RemoveAsync(await Views.RequireTenantAsync(grains, id));
         context.Response.StatusCode = StatusCodes.Status204NoContent;
     }
 

@@ -16,6 +16,7 @@ internal static class OpenApiDescription
         (RoutingFields.InputTokens, "Input tokens, if known; else four bytes a token are assumed."),
         (RoutingFields.MaxOutputTokens, "The most output tokens asked for."),
         (RoutingFields.IdempotencyKey, "A key, at most 255 characters, under which a repetition gives the same answer or job and one charge."),
+        (RoutingFields.Webhook, "An https address that is told the end of the request if it becomes a job, signed with the tenant's webhook secret."),
     ];
 
     public static void Configure(OpenApiOptions options)

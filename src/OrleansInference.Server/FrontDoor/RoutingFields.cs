@@ -1,5 +1,6 @@
 using System.Collections.Frozen;
 using System.Globalization;
+using OrleansInference.Webhooks;
 
 namespace OrleansInference.FrontDoor;
 
@@ -14,9 +15,10 @@ internal static class RoutingFields
     public const string InputTokens = "input-tokens";
     public const string MaxOutputTokens = "max-output-tokens";
     public const string IdempotencyKey = "idempotency-key";
+    public const string Webhook = "webhook";
     private const int MaxKeyLength = 255;
 
-    public static readonly FrozenSet<string> Names = FrozenSet.Create(StringComparer.Ordinal, Class, Deadline, MinQuality, MaxCharge, Lanes, InputTokens, MaxOutputTokens, IdempotencyKey);
+    public static readonly FrozenSet<string> Names = FrozenSet.Create(StringComparer.Ordinal, Class, Deadline, MinQuality, MaxCharge, Lanes, InputTokens, MaxOutputTokens, IdempotencyKey, Webhook);
 
     /// <summary>Reads every field into a request.</summary>
     /// <param name="request">The request so far.</param>
@@ -35,6 +37,7 @@ internal static class RoutingFields
             InputTokens = Field<int>(InputTokens, static (string text, out int value) => TryTokens(text, 0, out value), $"a number of tokens: a whole number from 0 to {InferenceRequest.MostTokens}"),
             MaxOutputTokens = Field<int>(MaxOutputTokens, static (string text, out int value) => TryTokens(text, 1, out value), $"a number of tokens: a whole number from 1 to {InferenceRequest.MostTokens}"),
             IdempotencyKey = Key(),
+            ReplyTo = Reply(),
         };
 
         T? Field<T>(string name, TryParse<T> tryParse, string rule)
@@ -67,6 +70,21 @@ internal static class RoutingFields
             }
 
             return key;
+        }
+
+        ReplyTo? Reply()
+        {
+            if (get(Webhook) is not { } url)
+            {
+                return request.ReplyTo;
+            }
+
+            if (url.Length is 0 or > WebhookDestinations.MaxUrl || !Uri.TryCreate(url, UriKind.Absolute, out var address) || address.Scheme is not ("https" or "http"))
+            {
+                problems.Add($"{label(Webhook)}: '{Short(url)}' is not an absolute https address of at most {WebhookDestinations.MaxUrl} characters.");
+            }
+
+            return new() { Webhook = url };
         }
     }
 

@@ -14,6 +14,7 @@ using OrleansInference.Keys;
 using OrleansInference.LocalAws;
 using OrleansInference.Sqlite;
 using OrleansInference.Telemetry;
+using OrleansInference.Webhooks;
 
 namespace OrleansInference.Hosting;
 
@@ -216,6 +217,7 @@ public sealed class ServerHost : IAsyncDisposable
             SecretAccessKey = "the-embedded-aws-takes-any-secret-key-00",
         });
         builder.Services.AddFrontDoor(new() { MaxBodyBytes = settings.MaxBodyBytes, PayloadBucket = settings.PayloadBucket, Region = settings.Region }, settings.KeyCacheLifetime);
+        builder.Services.AddWebhooks(new(settings.WebhookAllow), settings.KeyCacheLifetime);
         AddTelemetry(builder.Services, settings);
         builder.UseOrleans(silo => silo
             .UseLocalhostClustering(PortOrFree(settings.SiloPort), PortOrFree(settings.GatewayPort))
@@ -232,6 +234,7 @@ public sealed class ServerHost : IAsyncDisposable
                 options.LimitChange = TimeSpan.FromSeconds(settings.LimitChangeSeconds);
                 options.JobRetention = settings.JobRetention;
                 options.InlineWait = settings.InlineWait;
+                options.WebhookRetryFor = settings.WebhookRetryFor;
             })
             .AddQueueIngest(new(settings.Queues, settings.PayloadBucket, CreateQueues: settings.Aws is null))
             .AddSqliteGrainStorage(OrleansInferenceOptions.StorageName, options => options.FilePath = folder.StateFile)

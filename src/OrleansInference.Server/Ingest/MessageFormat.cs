@@ -85,7 +85,6 @@ internal sealed class MessageFormat(QueueSettings queue, string bucket)
             ContentType = String(message, ContentType, problems) ?? "application/json",
             Accept = String(message, Accept, problems),
             CustomAttributes = String(message, Attributes, problems),
-            ReplyTo = ReplyOf(message, problems),
             Delivery = Delivery.Either,
         };
         request = ReadInput(message, request, problems);
@@ -95,6 +94,7 @@ internal sealed class MessageFormat(QueueSettings queue, string bucket)
             field => field == RoutingFields.Deadline && absolute is not null ? null : Scalar(message, Routing[field], problems),
             static field => Routing[field],
             problems);
+        request = request with { ReplyTo = ReplyOf(message, request.ReplyTo?.Webhook, problems) };
         var left = absolute is { } end ? end - now : request.Deadline - age;
         var isLate = left <= TimeSpan.Zero;
         return new(
@@ -152,7 +152,7 @@ internal sealed class MessageFormat(QueueSettings queue, string bucket)
         return model;
     }
 
-    private ReplyTo? ReplyOf(JsonElement message, List<string> problems)
+    private ReplyTo? ReplyOf(JsonElement message, string? webhook, List<string> problems)
     {
         var correlation = String(message, CorrelationId, problems);
         if (correlation is { Length: 0 or > MaxCorrelationId })
@@ -166,6 +166,16 @@ internal sealed class MessageFormat(QueueSettings queue, string bucket)
         {
             problems.Add($"{ReplyQueue}: '{Short(named)}' is none that the configuration of this queue allows.");
             named = null;
+        }
+
+        if (webhook is not null)
+        {
+            if (named is not null)
+            {
+                problems.Add($"{ReplyQueue}: the end is told to a queue or to a webhook, not to both; leave one out.");
+            }
+
+            return new() { Webhook = webhook, CorrelationId = correlation };
         }
 
         return (named ?? queue.ReplyQueue) is { } reply ? new() { Queue = reply, CorrelationId = correlation } : null;

@@ -263,7 +263,8 @@ internal sealed partial class QueueReceiver(
         return "refused";
     }
 
-    private Task ReplyAsync(InferenceRequest request, string state, InferenceOutcome outcome, CancellationToken cancellationToken) => request.ReplyTo is not { } to
+    // A webhook is told the ends of jobs, which outlive one that cannot be reached; what never becomes a job goes to the queue's own reply queue.
+    private Task ReplyAsync(InferenceRequest request, string state, InferenceOutcome outcome, CancellationToken cancellationToken) => (request.ReplyTo?.Queue ?? settings.ReplyQueue) is not { } to
         ? Task.CompletedTask
         : replies.SendAsync(
             new()
@@ -278,6 +279,7 @@ internal sealed partial class QueueReceiver(
                 Result = outcome.Problem is null ? outcome.Body : null,
             },
             to,
+            request.ReplyTo?.CorrelationId,
             cancellationToken);
 
     private async Task KeepHiddenAsync(QueueMessage message, CancellationToken handled)

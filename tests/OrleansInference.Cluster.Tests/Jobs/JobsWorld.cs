@@ -10,10 +10,12 @@ using OrleansInference.Hosting;
 using OrleansInference.Ingest;
 using OrleansInference.Invocation;
 using OrleansInference.Jobs;
+using OrleansInference.Keys;
 using OrleansInference.LocalAws;
 using OrleansInference.Payloads;
 using OrleansInference.Sqlite;
 using OrleansInference.Tenants;
+using OrleansInference.Webhooks;
 
 namespace OrleansInference.Tests.Jobs;
 
@@ -28,6 +30,7 @@ internal sealed class JobsWorld : IAsyncDisposable
     private static readonly ConcurrentDictionary<string, JobsWorld> Worlds = new();
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
+    private readonly MasterKey _masterKey = new(new byte[MasterKey.Length]);
     private readonly string _id = Guid.NewGuid().ToString("n");
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("oi-jobs-");
     private readonly bool _notify;
@@ -132,14 +135,14 @@ internal sealed class JobsWorld : IAsyncDisposable
         await StartClusterAsync();
     }
 
-    public async Task<InferenceOutcome> SubmitAsync(string body, string endpoint, double deadlineSeconds = 7_200, string? key = null, Money? cap = null, string? location = null)
+    public async Task<InferenceOutcome> SubmitAsync(string body, string endpoint, double deadlineSeconds = 7_200, string? key = null, Money? cap = null, string? location = null, string? webhook = null)
     {
         var now = Clock.Now;
         var lane = endpoint.Contains("batch", StringComparison.Ordinal) ? Lane.Batch : Lane.Async;
         return await Services.GetRequiredService<IJobSubmitter>().SubmitAsync(
             new()
             {
-                Request = new() { Tenant = Acme, Model = Chat, Body = Encoding.UTF8.GetBytes(body), IdempotencyKey = key, Delivery = Delivery.Either, InputLocation = location },
+                Request = new() { Tenant = Acme, Model = Chat, Body = Encoding.UTF8.GetBytes(body), IdempotencyKey = key, Delivery = Delivery.Either, InputLocation = location, ReplyTo = webhook is null ? null : new() { Webhook = webhook, CorrelationId = "c-1" } },
                 Route = new()
                 {
                     DecisionId = Guid.NewGuid().ToString("n"),
@@ -223,6 +226,7 @@ internal sealed class JobsWorld : IAsyncDisposable
         }
 
         Worlds.TryRemove(_id, out _);
+        _masterKey.Dispose();
         _folder.Delete(recursive: true);
     }
 
@@ -313,6 +317,8 @@ internal sealed class JobsWorld : IAsyncDisposable
             siloBuilder.Services.AddAwsClients(new AwsOptions { Endpoint = world.Aws.Address, AccessKeyId = "AKIDEXAMPLE", SecretAccessKey = "secret" });
             Decorate<IModelRuntime>(siloBuilder.Services, inner => new GatedRuntime(world, inner));
             Decorate<IMessageQueue>(siloBuilder.Services, inner => new CountingQueue(world, inner));
+            siloBuilder.Services.AddSingleton(world._masterKey);
+            siloBuilder.Services.AddWebhooks(new(["http://127.0.0.1"]), TimeSpan.FromMilliseconds(1));
             siloBuilder.AddQueueIngest(new(world.Queues, new OrleansInferenceOptions().PayloadBucket, CreateQueues: true));
             siloBuilder.AddOrleansInference(options =>
             {

@@ -7,6 +7,7 @@ public sealed class JobMachineTests
 {
     private const long Start = 1_000_000;
     private const long Deadline = Start + 300_000;
+    private static readonly ReplyOutcome Failed = new(ReplyFate.Failed, "The receiver answered 503.");
     private static readonly InferenceProblem Trouble = new() { Code = ProblemCode.Throttled, Message = "busy" };
 
     [Fact]
@@ -33,8 +34,7 @@ public sealed class JobMachineTests
     [Fact]
     public void An_end_is_told_after_it_is_settled_and_tried_as_long_as_the_job_is_kept()
     {
-        var plain = New(Lane.Async).Record;
-        var job = new JobMachine(plain with { Specification = plain.Specification with { Request = plain.Specification.Request with { ReplyTo = new() { Queue = "answers" } } } }, new());
+        var job = Telling(new() { Queue = "answers" });
         job.Cancel(Start);
         Assert.Equal(JobAction.Settle, job.Next().Action);
         job.SettlementTaken();
@@ -42,16 +42,72 @@ public sealed class JobMachineTests
         var tries = 0;
         for (var now = Start; job.Next().Action == JobAction.Reply; now = Math.Max(now, job.Next().At))
         {
-            job.ReplyFailed(chance: 1, now);
+            job.ReplyTried(Failed, chance: 1, now);
             Assert.InRange(job.Next().At - now, 1, Math.Max(300_000, job.KeptUntil - now));
             tries++;
         }
 
         Assert.InRange(tries, 200, 400);
         Assert.Equal(new(JobAction.Purge, Start + 86_400_000), job.Next());
-        job.ReplySent();
         Assert.False(job.OwesReply);
+        Assert.Equal(new JobReplyView { State = ReplyState.GivenUp, Tries = tries, Problem = Failed.Problem }, job.ToView().Reply);
+    }
+
+    [Fact]
+    public void A_webhook_is_tried_ever_more_rarely_for_a_bounded_time()
+    {
+        var times = new JobTimes { WebhookRetryForMs = 36_000_000, WebhookRetryAtMostEveryMs = 1_800_000 };
+        var job = Ended(new() { Webhook = "https://hooks.example.com/" }, times);
+        List<long> gaps = [];
+        var now = Start;
+        for (; job.Next().Action == JobAction.Reply; now = job.Next().At)
+        {
+            job.ReplyTried(Failed, chance: 1, now);
+            if (job.OwesReply)
+            {
+                gaps.Add(job.Next().At - now);
+                Assert.Equal(new JobReplyView { State = ReplyState.Pending, Tries = gaps.Count, Problem = Failed.Problem, NextTryAt = DateTimeOffset.FromUnixTimeMilliseconds(job.Next().At) }, job.ToView().Reply);
+            }
+        }
+
+        Assert.Equal(5_000, gaps[0]);
+        Assert.Equal(gaps.Order(), gaps);
+        Assert.Equal(1_800_000, gaps[^1]);
+        Assert.InRange(gaps.Sum(), 36_000_000 - 1_800_000, 36_000_000);
+        Assert.Equal((ReplyState.GivenUp, gaps.Count + 1), (job.ToView().Reply!.State, job.ToView().Reply!.Tries));
         Assert.Equal(new(JobAction.Purge, Start + 86_400_000), job.Next());
+    }
+
+    [Fact]
+    public void A_receiver_may_ask_for_more_time_within_bounds_and_end_it_for_good()
+    {
+        var job = Ended(new() { Webhook = "https://hooks.example.com/" }, new());
+        job.ReplyTried(Failed with { RetryAfterMs = 60_000 }, chance: 0, Start);
+        Assert.Equal(new(JobAction.Reply, Start + 60_000), job.Next());
+        job.ReplyTried(Failed with { RetryAfterMs = 999_000_000 }, chance: 0, Start + 60_000);
+        Assert.Equal(new(JobAction.Reply, Start + 60_000 + 3_600_000), job.Next());
+        job.ReplyTried(new(ReplyFate.Busy, "many"), chance: 0, Start + 3_660_000);
+        Assert.InRange(job.Next().At - (Start + 3_660_000), 1, 60_000);
+        Assert.Equal(2, job.ToView().Reply!.Tries);
+        job.ReplyTried(new(ReplyFate.Refused, "gone"), chance: 0, Start + 3_700_000);
+        Assert.Equal(new JobReplyView { State = ReplyState.GivenUp, Tries = 3, Problem = "gone" }, job.ToView().Reply);
+        Assert.Equal(JobAction.Purge, job.Next().Action);
+
+        // What is over stays so.
+        job.ReplyTried(ReplyOutcome.Sent, chance: 0, Start + 3_700_000);
+        Assert.Equal(ReplyState.GivenUp, job.ToView().Reply!.State);
+    }
+
+    [Fact]
+    public void A_webhook_that_nobody_could_try_in_time_is_tried_once_more_while_the_job_is_kept()
+    {
+        var job = Ended(new() { Webhook = "https://hooks.example.com/" }, new() { WebhookRetryForMs = 3_600_000 });
+        job.ReplyTried(Failed, chance: 1, Start);
+        var restarted = new JobMachine(job.Record, new() { WebhookRetryForMs = 3_600_000 });
+        Assert.Equal(new(JobAction.Reply, Start + 5_000), restarted.Next());
+        restarted.ReplyTried(ReplyOutcome.Sent, chance: 1, Start + 80_000_000);
+        Assert.Equal(new JobReplyView { State = ReplyState.Sent, Tries = 2 }, restarted.ToView().Reply);
+        Assert.Equal(new(JobAction.Purge, Start + 86_400_000), restarted.Next());
     }
 
     [Fact]
@@ -220,6 +276,22 @@ public sealed class JobMachineTests
         }
 
         Assert.True(job.VisibleState >= JobState.Succeeded);
+    }
+
+    private static JobMachine Telling(ReplyTo to, JobTimes? times = null)
+    {
+        var plain = New(Lane.Async).Record;
+        return new(plain with { Specification = plain.Specification with { Request = plain.Specification.Request with { ReplyTo = to } } }, times ?? new());
+    }
+
+    private static JobMachine Ended(ReplyTo to, JobTimes times)
+    {
+        var job = Telling(to, times);
+        Assert.Equal(new JobReplyView { State = ReplyState.Pending }, job.ToView().Reply);
+        job.Cancel(Start);
+        job.SettlementTaken();
+        Assert.Equal(new(JobAction.Reply, 0), job.Next());
+        return job;
     }
 
     private static JobMachine New(Lane lane, Money? cap = null) => new(

@@ -40,6 +40,18 @@ public sealed class SettingsReaderTests : IDisposable
         Assert.Contains(exception.Problems, problem => problem.Contains("Speed", StringComparison.Ordinal));
     }
 
+    [Fact]
+    public void What_webhooks_are_allowed_beyond_public_addresses_is_a_list_and_a_mistake_in_it_is_named()
+    {
+        var values = new Dictionary<string, string?> { ["Urls"] = "http://127.0.0.1:0", ["DataFolder"] = In("data"), ["WebhookAllow"] = "hooks.internal; http://10.0.0.0/8", ["WebhookRetryFor"] = "2h" };
+        var settings = SettingsReader.Read(null, values);
+        Assert.Equal(["hooks.internal", "http://10.0.0.0/8"], settings.WebhookAllow);
+        Assert.Equal(TimeSpan.FromHours(2), settings.WebhookRetryFor);
+        values["WebhookAllow"] = "hooks.internal;10.0.0.0/99";
+        var exception = Assert.Throws<ConfigurationException>(() => SettingsReader.Read(null, values));
+        Assert.Contains("WebhookAllow", Assert.Single(exception.Problems), StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("master.key", "not base64")]
     [InlineData("admin.key", "")]

@@ -29,7 +29,7 @@ public sealed class LiveServer : IAsyncLifetime
 
     public string AdminKey => _host!.AdminKey;
 
-    public ServerSettings Settings => new() { DataFolder = Path.Combine(Folder, "data"), Catalog = Catalog(), Urls = ["http://127.0.0.1:0"], Speed = 50, LogLevel = LogLevel.Critical };
+    public ServerSettings Settings => new() { DataFolder = Path.Combine(Folder, "data"), Catalog = Catalog(), Urls = ["http://127.0.0.1:0"], Speed = 50, LogLevel = LogLevel.Critical, WebhookAllow = ["http://127.0.0.1"] };
 
     public async ValueTask InitializeAsync()
     {

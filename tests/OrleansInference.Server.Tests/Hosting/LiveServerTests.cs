@@ -1,9 +1,14 @@
 using System.Net;
 using System.Net.Http.Json;
 using System.Text.Json;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
 using OrleansInference.Configuration;
 using OrleansInference.FrontDoor;
 using OrleansInference.Hosting;
+using OrleansInference.Webhooks;
 
 namespace OrleansInference.Tests.Hosting;
 
@@ -349,6 +354,47 @@ public sealed class LiveServerTests(LiveServer server) : IClassFixture<LiveServe
         Assert.Contains(problems, static problem => problem.StartsWith("minQuality: ", StringComparison.Ordinal));
         Assert.Contains(problems, static problem => problem.StartsWith("budgets[0].limit: ", StringComparison.Ordinal));
         Assert.DoesNotContain(problems, static problem => problem.Contains("tenants[", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task A_webhook_is_told_the_end_of_a_job_under_the_secret_that_the_admin_API_gave()
+    {
+        var key = (await server.IssueAsync("acme")).ApiKey;
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.WebHost.UseUrls("http://127.0.0.1:0");
+        await using var receiver = builder.Build();
+        var posted = new TaskCompletionSource<(IHeaderDictionary Headers, byte[] Body)>(TaskCreationOptions.RunContinuationsAsynchronously);
+        receiver.Run(async context =>
+        {
+            using var body = new MemoryStream();
+            await context.Request.Body.CopyToAsync(body);
+            posted.TrySetResult((new HeaderDictionary(context.Request.Headers.ToDictionary()), body.ToArray()));
+        });
+        await receiver.StartAsync(TestContext.Current.CancellationToken);
+        (string, string)[] headers = [("X-Inference-Lanes", "Async"), ("Prefer", "respond-async"), ("X-Inference-Deadline", "20m"), ("X-Inference-Webhook", receiver.Urls.First() + "/hook")];
+        using var early = await server.PostAsync(LiveServer.Invocations, key, headers);
+        Assert.Equal(HttpStatusCode.BadRequest, early.StatusCode);
+        Assert.Contains("webhook-secret", await early.Content.ReadAsStringAsync(TestContext.Current.CancellationToken), StringComparison.Ordinal);
+
+        Assert.Equal(HttpStatusCode.Forbidden, (await server.SendAsync(HttpMethod.Post, "/v1/admin/tenants/acme/webhook-secret", key)).StatusCode);
+        Assert.Equal(HttpStatusCode.BadRequest, (await server.SendAsync(HttpMethod.Post, "/v1/admin/tenants/acme/webhook-secret?overlap=40d", server.AdminKey)).StatusCode);
+        using var made = await server.SendAsync(HttpMethod.Post, "/v1/admin/tenants/acme/webhook-secret", server.AdminKey);
+        Assert.Equal(HttpStatusCode.Created, made.StatusCode);
+        var secret = JsonDocument.Parse(await made.Content.ReadAsStringAsync(TestContext.Current.CancellationToken)).RootElement.GetProperty("secret").GetString()!;
+
+        using var accepted = await server.PostAsync(LiveServer.Invocations, key, headers);
+        Assert.Equal(HttpStatusCode.Accepted, accepted.StatusCode);
+        var (sent, message) = await posted.Task.WaitAsync(TimeSpan.FromSeconds(60), TestContext.Current.CancellationToken);
+        var timestamp = long.Parse(sent[WebhookSignature.TimestampHeader]!, System.Globalization.CultureInfo.InvariantCulture);
+        Assert.Equal(WebhookSignature.Sign([secret], sent[WebhookSignature.IdHeader]!, timestamp, message), sent[WebhookSignature.SignatureHeader]);
+        Assert.Equal("application/json", sent.ContentType);
+        var job = accepted.Headers.Location!.OriginalString;
+        Assert.EndsWith(JsonDocument.Parse(message).RootElement.GetProperty("jobId").GetString()!, job, StringComparison.Ordinal);
+        await LiveServer.EventuallyAsync(async () => (await server.GetAsync(job, key)).GetProperty("reply").GetProperty("state").GetString() == "Sent", "the job says that its end was told");
+        Assert.Equal(HttpStatusCode.NoContent, (await server.SendAsync(HttpMethod.Delete, "/v1/admin/tenants/acme/webhook-secret", server.AdminKey)).StatusCode);
+        using var late = await server.PostAsync(LiveServer.Invocations, key, headers);
+        Assert.Equal(HttpStatusCode.BadRequest, late.StatusCode);
     }
 
     [Fact]

@@ -38,6 +38,18 @@ public sealed class MessageFormatTests
     }
 
     [Fact]
+    public void A_message_may_name_a_webhook_in_place_of_the_queue_s_own_reply_queue_but_not_beside_one()
+    {
+        const string Named = """{"tenant":"acme","body":1,"webhook":"https://hooks.example.com/a","correlationId":"c"}""";
+        var read = Read(Naming, Named);
+        Assert.Empty(read.Problems);
+        Assert.Equal(new ReplyTo { Webhook = "https://hooks.example.com/a", CorrelationId = "c" }, read.Request.ReplyTo);
+        Assert.Equal(new ReplyTo { Queue = "answers", CorrelationId = "c" }, Read(Naming, Named.Replace("\"webhook\":\"https://hooks.example.com/a\",", "", StringComparison.Ordinal)).Request.ReplyTo);
+        Assert.Contains(Read(Naming, Named.Replace("\"body\"", "\"replyQueue\":\"answers\",\"body\"", StringComparison.Ordinal)).Problems, static problem => problem.StartsWith("replyQueue:", StringComparison.Ordinal));
+        Assert.Contains(Read(Naming, Named.Replace("https://", "", StringComparison.Ordinal)).Problems, static problem => problem.StartsWith("webhook:", StringComparison.Ordinal));
+    }
+
+    [Fact]
     public void Without_a_key_a_message_has_its_id_for_one()
     {
         Assert.Equal("id-1", Good("""{"model":"chat","text":"x"}""").IdempotencyKey);
@@ -126,6 +138,8 @@ public sealed class MessageFormatTests
     [InlineData("""{"model":"chat","correlationId":"","body":1}""")]
     [InlineData("""{"model":"chat","inputLocation":"http://x"}""")]
     [InlineData("""{"model":"chat","text":1}""")]
+    [InlineData("""{"model":"chat","body":1,"webhook":"hooks.example.com"}""")]
+    [InlineData("""{"model":"chat","body":1,"webhook":"https://hooks.example.com","replyQueue":"answers"}""")]
     [InlineData("""{"model":"chat","text":"x","body":1}""")]
     [InlineData("""{"model":"chat"}""")]
     public void What_the_schema_refuses_is_refused_here_too(string text)
@@ -163,6 +177,7 @@ public sealed class MessageFormatTests
             "properties" => word.Value.EnumerateObject().All(member => !value.TryGetProperty(member.Name, out var inner) || Violations(member.Value, inner).Count == 0),
             "required" => word.Value.EnumerateArray().All(name => value.TryGetProperty(name.GetString()!, out _)),
             "oneOf" => word.Value.EnumerateArray().Count(one => Violations(one, value).Count == 0) == 1,
+            "not" => Violations(word.Value, value).Count > 0,
             "items" => !isList || value.EnumerateArray().All(item => Violations(word.Value, item).Count == 0),
             "enum" => word.Value.EnumerateArray().Any(one => one.GetString() == value.GetString()),
             "pattern" => !isText || Regex.IsMatch(value.GetString()!, word.Value.GetString()!, RegexOptions.None, TimeSpan.FromSeconds(1)),
