@@ -186,6 +186,11 @@ public interface IJobGrain : IGrainWithStringKey
     /// <summary>Looks for the result now: a notification arrived. Harmless at any time.</summary>
     [Alias("Check")] Task Check();
 
+    /// <summary>The money that a held job waits for is reserved for it. Harmless at any time.</summary>
+    /// <param name="reservationId">The reservation; a job of this id that has another one is not meant.</param>
+    /// <param name="admittedAt">Unix ms at which its charge counts, by the ledger.</param>
+    [Alias("Funded")] Task Funded(string reservationId, long admittedAt);
+
     /// <summary>The batch window's answer. Harmless when repeated. Answers what the job is charged, which is nothing if it had ended otherwise.</summary>
     [Alias("WindowEnded")] Task<Money> WindowEnded(WindowResult result);
 }

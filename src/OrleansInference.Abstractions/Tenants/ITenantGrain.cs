@@ -42,6 +42,40 @@ public sealed record ReservationReply
     [Id(4)] public BudgetShortage? Shortage { get; init; }
 }
 
+/// <summary>A job that is to wait for its tenant's budget.</summary>
+[GenerateSerializer, Immutable, Alias("oi.HoldRequest")]
+public sealed record HoldRequest
+{
+    /// <summary>Id of the reservation that is made for it: the key of its grain, a slash, and when it was accepted.</summary>
+    [Id(0)] public required string ReservationId { get; init; }
+
+    /// <summary>What it needs.</summary>
+    [Id(1)] public required Money Amount { get; init; }
+
+    /// <summary>Unix ms of its deadline.</summary>
+    [Id(2)] public required long Deadline { get; init; }
+
+    /// <summary>Unix ms until which its reservation is kept.</summary>
+    [Id(3)] public required long ExpiresAt { get; init; }
+
+    /// <summary>Its class.</summary>
+    [Id(4)] public required TrafficClass Class { get; init; }
+}
+
+/// <summary>How a job that waits for its tenant's budget stands.</summary>
+[GenerateSerializer, Immutable, Alias("oi.HoldReply")]
+public sealed record HoldReply
+{
+    /// <summary>Whether it waits, or has its reservation; false: as many wait as may.</summary>
+    [Id(0)] public required bool IsHeld { get; init; }
+
+    /// <summary>If it has its reservation: Unix ms at which its charge counts; 0: it waits.</summary>
+    [Id(1)] public long AdmittedAt { get; init; }
+
+    /// <summary>If it waits: milliseconds until its turn, if nobody spends who is not before it; 0: never, as it stands.</summary>
+    [Id(2)] public long ExpectedMs { get; init; }
+}
+
 /// <summary>A reservation that has ended, by this call or before.</summary>
 [GenerateSerializer, Immutable, Alias("oi.EndedReservation")]
 public sealed record EndedReservation
@@ -181,10 +215,10 @@ public interface ITenantGrain : IGrainWithStringKey
     [Alias("Settle")] Task<EndedReservation?> Settle(string reservationId, Money charge);
 
     /// <summary>
-    /// Counts a job that waits for the budget, until <paramref name="until"/> (Unix ms) or until a reservation of that id is made or
-    /// ended; false if the tenant has as many as it may. Repeating it changes nothing.
+    /// Lets a job wait for the budget, until its deadline or until its reservation is ended. When its turn has come, by deadline and then class, the
+    /// amount is reserved for it and its grain told (<see cref="IJobGrain.Funded"/>). Repeating it changes nothing, and tells how it stands.
     /// </summary>
-    [Alias("Hold")] Task<bool> Hold(string reservationId, long until);
+    [Alias("HoldJob")] Task<HoldReply> Hold(HoldRequest request);
 
     /// <summary>What there is for each of some amounts, why it is not more, and when each fits; empty if there is no such tenant or it has no budget.</summary>
     [Alias("GetShortages")] Task<ImmutableArray<BudgetShortage>> GetShortages(ImmutableArray<Money> amounts);

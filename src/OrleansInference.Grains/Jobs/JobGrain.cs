@@ -54,6 +54,7 @@ internal sealed partial class JobGrain(
         if (JobAddress.TryParse(this.GetPrimaryKeyString(), out _address) && Stored.Record is { } record)
         {
             _machine = new(record, _times);
+            _machine.TakenUp(Random.Shared.NextDouble(), Clock.Now);
             Publish();
             Schedule();
         }
@@ -99,19 +100,14 @@ internal sealed partial class JobGrain(
             },
             _times);
         var reply = await Tenant.Reserve(reservation, route.ChargeCap, specification.Deadline + _times.ReservationGraceMs);
-        if (!reply.Granted && (!machine.TryHold(reply.RetryAfterMs, Random.Shared.NextDouble(), Clock.Now) || !await Tenant.Hold(reservation, specification.Deadline)))
+        if (!reply.Granted && await HoldAsync(machine, reply) is { } refusal)
         {
-            var tooMany = machine.IsHeld ? $"; {options.Value.MaxHeldJobs} jobs are held for it already" : "";
             await ForgetReminderAsync(JobReminder.Of(specification).Name);
             DeactivateOnIdle();
-            return InferenceOutcome.Refused(
-                ProblemCode.BudgetExhausted,
-                $"Tenant '{_address.Tenant}': {reply.Reason}{tooMany}.",
-                reply.RetryAfterMs > 0 ? TimeSpan.FromMilliseconds(reply.RetryAfterMs) : null,
-                route);
+            return refusal;
         }
 
-        _machine = machine.IsHeld ? machine : new(machine.Record with { ReservedAt = reply.AdmittedAt }, _times);
+        _machine = machine.IsHeld ? machine : new(machine.Record with { ReservedAt = machine.Record.ReservedAt > 0 ? machine.Record.ReservedAt : reply.AdmittedAt }, _times);
         await SaveAsync();
         Schedule();
         return new() { JobId = _address.JobId, Route = route, HeldUntil = _view!.HeldUntil };
@@ -150,6 +146,16 @@ internal sealed partial class JobGrain(
         if (_machine is { Record: { Ending: null, State: JobState.Dispatched or JobState.Running } })
         {
             await PerformAsync(JobAction.Check);
+            await AdvanceAsync();
+        }
+    }
+
+    public async Task Funded(string reservationId, long admittedAt)
+    {
+        RequireState();
+        if (_machine is { IsHeld: true, Record.Ending: null } machine && machine.Record.ReservationId == reservationId)
+        {
+            await TakeFundsAsync(machine, admittedAt);
             await AdvanceAsync();
         }
     }
@@ -278,25 +284,76 @@ internal sealed partial class JobGrain(
         }
     }
 
-    /// <summary>Asks for a held job's money. Interrupted before it is stored, the ledger answers alike when it is asked again.</summary>
-    private async Task ReserveAsync(JobMachine machine)
+    /// <summary>Has the ledger let the job wait if the money can come in time; the refusal if it does not wait.</summary>
+    private async Task<InferenceOutcome?> HoldAsync(JobMachine machine, ReservationReply reply)
     {
-        var specification = machine.Record.Specification;
-        var reply = await Tenant.Reserve(machine.Record.ReservationId, specification.Route.ChargeCap, specification.Deadline + _times.ReservationGraceMs);
-        if (reply.Granted)
+        var retryAfterMs = reply.RetryAfterMs;
+        var tooMany = "";
+        if (machine.TryHold(retryAfterMs, Random.Shared.NextDouble(), Clock.Now))
         {
-            machine.Funded(reply.AdmittedAt, Clock.Now);
-        }
-        else
-        {
-            machine.StillHeld(reply.RetryAfterMs, Random.Shared.NextDouble(), Clock.Now);
+            var held = await Tenant.Hold(HoldRequestOf(machine));
+            if (held.AdmittedAt > 0)
+            {
+                machine.Funded(held.AdmittedAt, Clock.Now);
+                return null;
+            }
+
+            // Behind those that are before it the money may come too late.
+            if (held.IsHeld && machine.TryHold(held.ExpectedMs, Random.Shared.NextDouble(), Clock.Now))
+            {
+                return null;
+            }
+
+            if (held.IsHeld)
+            {
+                await Tenant.Settle(machine.Record.ReservationId, Money.Zero);
+                (retryAfterMs, tooMany) = (held.ExpectedMs, "; held jobs are before it, and its money would come too late");
+            }
+            else
+            {
+                tooMany = $"; {options.Value.MaxHeldJobs} jobs are held for it already";
+            }
         }
 
-        await SaveAsync();
-        if (reply.Granted)
+        return InferenceOutcome.Refused(
+            ProblemCode.BudgetExhausted,
+            $"Tenant '{_address.Tenant}': {reply.Reason}{tooMany}.",
+            retryAfterMs > 0 ? TimeSpan.FromMilliseconds(retryAfterMs) : null,
+            machine.Record.Specification.Route);
+    }
+
+    /// <summary>Asks how a held job stands in the ledger, which puts it back in line if it has been forgotten there.</summary>
+    private async Task ReserveAsync(JobMachine machine)
+    {
+        var reply = await Tenant.Hold(HoldRequestOf(machine));
+        if (reply.AdmittedAt > 0)
         {
-            world.TellFunded(machine);
+            await TakeFundsAsync(machine, reply.AdmittedAt);
+            return;
         }
+
+        machine.StillHeld(reply.ExpectedMs, Random.Shared.NextDouble(), Clock.Now);
+        await SaveAsync();
+    }
+
+    private async Task TakeFundsAsync(JobMachine machine, long admittedAt)
+    {
+        machine.Funded(admittedAt, Clock.Now);
+        await SaveAsync();
+        world.TellFunded(machine);
+    }
+
+    private HoldRequest HoldRequestOf(JobMachine machine)
+    {
+        var specification = machine.Record.Specification;
+        return new()
+        {
+            ReservationId = machine.Record.ReservationId,
+            Amount = specification.Route.ChargeCap,
+            Deadline = specification.Deadline,
+            ExpiresAt = specification.Deadline + _times.ReservationGraceMs,
+            Class = specification.Route.Class,
+        };
     }
 
     private async Task CheckAsync(JobMachine machine)

@@ -44,13 +44,14 @@ internal sealed partial class TenantGrain(
     ILogger<TenantGrain> logger) : DurableGrain<TenantGrainState>(storage, clock), ITenantGrain
 {
     private static readonly TimeSpan TickPeriod = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan StayFor = TimeSpan.FromMinutes(2);
     private static readonly TenantGrainState Empty = new();
 
     private TenantDefinition? _definition;
     private TenantLedger? _ledger;
     private Pacing _pacing = new();
     private IGrainTimer? _timer;
-    private HeldJobs _held = new();
+    private IGrainTimer? _service;
     private long _version;
     private bool _isRemoved;
 
@@ -61,9 +62,9 @@ internal sealed partial class TenantGrain(
         {
             _definition = definition;
             (_version, _isRemoved) = (Stored.Version, Stored.IsRemoved);
-            _ledger = new(definition, Stored.Ledger, LeaseTimes.ForMoney(Clock, options.Value));
+            _ledger = new(definition, Stored.Ledger, LeaseTimes.ForMoney(Clock, options.Value), Stored.Held);
             _pacing = new(Stored.Pacing);
-            _held = new(Stored.Held);
+            AwaitService();
             if (_ledger.HasLeases)
             {
                 KeepTime();
@@ -93,8 +94,7 @@ internal sealed partial class TenantGrain(
 
         (_definition, _isRemoved) = (definition, false);
         _version++;
-        await PersistAsync();
-        RaiseAlerts();
+        await StoreAsync();
     }
 
     public Task Remove()
@@ -133,8 +133,7 @@ internal sealed partial class TenantGrain(
             Pacing = _pacing.Weight,
             Shortage = isShort ? _ledger.Shortage(Money.FromNanos(report.AtLeast), Clock.Now) : null,
         };
-        await PersistAsync();
-        RaiseAlerts();
+        await StoreAsync();
         return lease;
     }
 
@@ -147,13 +146,7 @@ internal sealed partial class TenantGrain(
         }
 
         var reply = _ledger.Reserve(reservationId, amount, expiresAt, Clock.Now);
-        if (reply.Granted)
-        {
-            _held.Remove(reservationId);
-        }
-
-        await PersistAsync();
-        RaiseAlerts();
+        await StoreAsync();
         return reply;
     }
 
@@ -166,7 +159,7 @@ internal sealed partial class TenantGrain(
         }
 
         var outcome = _ledger.Settle(reservationId, charge, Clock.Now);
-        _held.Remove(reservationId);
+
         // Releasing what was never reserved is how an interrupted reservation is made sure of.
         if (outcome == SettleOutcome.Clamped || (outcome == SettleOutcome.Unknown && charge > Money.Zero))
         {
@@ -175,21 +168,31 @@ internal sealed partial class TenantGrain(
 
         // Taken now: others may have it forgotten while this is being stored.
         var ended = _ledger.FindEnded(reservationId);
-        await PersistAsync();
-        RaiseAlerts();
+        await StoreAsync();
         return ended;
     }
 
-    public async Task<bool> Hold(string reservationId, long until)
+    public async Task<HoldReply> Hold(HoldRequest request)
     {
+        ArgumentNullException.ThrowIfNull(request);
         RequireAlive();
-        if (_ledger is null || _isRemoved || !_held.TryAdd(reservationId, until, options.Value.MaxHeldJobs, Clock.Now))
+        if (_ledger is null || _isRemoved)
         {
-            return false;
+            return new() { IsHeld = false };
         }
 
-        await PersistAsync();
-        return true;
+        var job = new HeldJob(request.ReservationId, request.Deadline, request.Amount.Nanos, request.ExpiresAt, request.Class);
+        var before = _ledger.Version;
+        var isHeld = _ledger.TryHold(job, options.Value.MaxHeldJobs, Clock.Now);
+        var reply = new HoldReply { IsHeld = isHeld, AdmittedAt = _ledger.FindAdmission(job.Id) ?? 0, ExpectedMs = _ledger.ExpectedMs(job, Clock.Now) is { } wait ? Math.Max(1, wait) : 0 };
+
+        // It is told by this answer.
+        if (_ledger.Version != before)
+        {
+            await StoreAsync(told: job.Id);
+        }
+
+        return reply;
     }
 
     public Task<ImmutableArray<BudgetShortage>> GetShortages(ImmutableArray<Money> amounts)
@@ -214,7 +217,7 @@ internal sealed partial class TenantGrain(
         IsRemoved = _isRemoved,
         Ledger = _ledger?.ToState(),
         Pacing = _pacing.ToState(),
-        Held = _held.ToState(),
+        Held = _ledger?.HeldState,
     };
 
     // While leases are out they may run out, and the pace of spending is followed. Everything else that time changes, each
@@ -239,17 +242,101 @@ internal sealed partial class TenantGrain(
         var before = _ledger.Version;
         var now = Clock.Now;
         _ledger.Tick(now);
+        ServeHeld(now);
         ObservePace(now);
         if (_ledger.Version != before)
         {
-            await PersistAsync();
+            await StoreAsync();
+        }
+        else
+        {
+            RaiseAlerts();
         }
 
-        RaiseAlerts();
         if (!_ledger.HasLeases)
         {
             _timer?.Dispose();
             _timer = null;
+        }
+    }
+
+    /// <summary>Stores what has changed, then tells the held jobs that have got their money, and waits for the next that will.</summary>
+    private async Task StoreAsync(string? told = null)
+    {
+        var funded = _ledger!.TakeFunded();
+        await PersistAsync();
+        foreach (var job in funded)
+        {
+            if (job.Id != told)
+            {
+                TellAsync(job).Ignore();
+            }
+        }
+
+        RaiseAlerts();
+        AwaitService();
+    }
+
+    /// <summary>A word that is lost costs a wait: a held job asks for itself now and then.</summary>
+    private async Task TellAsync(FundedJob job)
+    {
+        try
+        {
+            // A reservation's id is its job's key and the time of acceptance.
+            await GrainFactory.GetGrain<IJobGrain>(job.Id[..job.Id.LastIndexOf('/')]).Funded(job.Id, job.AdmittedAt);
+        }
+        catch (Exception exception)
+        {
+            LogNotTold(exception, this.GetPrimaryKeyString(), job.Id);
+        }
+    }
+
+    /// <summary>Stays in memory while jobs wait for the budget, and looks when the next of them is expected to have its money.</summary>
+    private void AwaitService()
+    {
+        if (_ledger is null || _isRemoved || _ledger.NextServiceAt(Clock.Now) is not { } next)
+        {
+            _service?.Dispose();
+            _service = null;
+            return;
+        }
+
+        var wait = ToTimer(TimeSpan.FromMilliseconds(Math.Max(1_000, next - Clock.Now)));
+        DelayDeactivation(wait + StayFor);
+        if (_service is null)
+        {
+            _service = this.RegisterGrainTimer(_ => ServeAsync(), new GrainTimerCreationOptions(wait, Timeout.InfiniteTimeSpan) { Interleave = true });
+        }
+        else
+        {
+            _service.Change(wait, Timeout.InfiniteTimeSpan);
+        }
+    }
+
+    private async Task ServeAsync()
+    {
+        if (HasFailed || _ledger is null)
+        {
+            return;
+        }
+
+        var before = _ledger.Version;
+        ServeHeld(Clock.Now);
+        if (_ledger.Version != before)
+        {
+            await StoreAsync();
+        }
+        else
+        {
+            AwaitService();
+        }
+    }
+
+    private void ServeHeld(long now)
+    {
+        if (!_isRemoved)
+        {
+            _ledger!.ServeHeld(now);
         }
     }
 
@@ -283,6 +370,9 @@ internal sealed partial class TenantGrain(
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Tenant {Tenant} has reached {Percent} % of its {Window} budget of {Limit} $: {Counted} $.")]
     private partial void LogAlert(TenantId tenant, int percent, BudgetWindowKind window, Money limit, Money counted);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Tenant {Tenant}: held job {Reservation} could not be told that it has its money; it asks by itself.")]
+    private partial void LogNotTold(Exception exception, string tenant, string reservation);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "Tenant {Tenant}: a listener to its budget alerts failed.")]
     private partial void LogListenerFailed(Exception exception, TenantId tenant);

@@ -69,10 +69,11 @@ public sealed class Escrow
 
     /// <summary>
     /// Takes a holder's report and grants what it may have. <paramref name="available"/> are the units not granted to
-    /// anybody before this report; negative if more is out than the limit now allows.
+    /// anybody before this report; negative if more is out than the limit now allows. With <paramref name="setAside"/> they, and what this report
+    /// gives back, are kept for somebody who holds no lease.
     /// </summary>
     /// <exception cref="ArgumentException">The report is malformed.</exception>
-    public EscrowReply Report(LeaseReport report, long now, long available)
+    public EscrowReply Report(LeaseReport report, long now, long available, bool setAside = false)
     {
         Check(report);
         var index = Find(report.Holder, report.LeaseId);
@@ -127,7 +128,7 @@ public sealed class Escrow
         var keep = long.MaxValue;
         if (!isLate)
         {
-            var share = EscrowShares.For(_leases, index, available + returned, report.AtLeast, now < _awaitedUntil ? _awaited : 0, now);
+            var share = EscrowShares.For(_leases, index, setAside ? Math.Min(0, available + returned) : available + returned, report.AtLeast, now < _awaitedUntil ? _awaited : 0, now);
             lease = lease with
             {
                 Granted = checked(lease.Granted + share.Grant),

@@ -20,7 +20,7 @@ public sealed partial class TenantLedger
     /// <summary>Begins a ledger, or takes up one that was stored.</summary>
     /// <exception cref="ArgumentException">The definition breaks a rule; see <see cref="Problems"/>.</exception>
     /// <exception cref="InvalidDataException">The stored state is damaged.</exception>
-    public TenantLedger(TenantDefinition definition, TenantLedgerState? state = null, EscrowOptions? options = null)
+    public TenantLedger(TenantDefinition definition, TenantLedgerState? state = null, EscrowOptions? options = null, IEnumerable<HeldJob>? held = null)
     {
         Require(definition);
         options ??= EscrowOptions.Money;
@@ -30,6 +30,7 @@ public sealed partial class TenantLedger
         _book = new(_skewMs, state?.Settled, state?.Unreported, state?.Reserved);
         _reservations = new(state?.Reservations ?? []);
         _alerts = new(state?.Alerts);
+        _held = new(held);
         _book.Configure(definition.Budgets, definition.TimeZone);
         if (state is not null)
         {
@@ -90,6 +91,7 @@ public sealed partial class TenantLedger
         _definition = definition;
         _book.Configure(definition.Budgets, definition.TimeZone);
         Version++;
+        Serve();
         Alert(refused: false);
     }
 
@@ -106,7 +108,8 @@ public sealed partial class TenantLedger
             return null;
         }
 
-        var reply = _escrow.Report(report, _now, _book.Available(_escrow.Outstanding, _now));
+        Serve();
+        var reply = _escrow.Report(report, _now, _book.Available(_escrow.Outstanding, _now), setAside: _isSaving);
         var label = _book.Label(_now);
         if (reply.Corrected > 0)
         {
@@ -117,9 +120,10 @@ public sealed partial class TenantLedger
         }
 
         Book(reply.Settled, label);
+        Serve();
         Alert(reply.Unmet > 0);
         return reply.Unmet > 0 && reply.Grant.RetryAfterMs == 0
-            ? reply.Grant with { RetryAfterMs = RetryAfterMs(report.AtLeast, _now) ?? 0 }
+            ? reply.Grant with { RetryAfterMs = RetryAfterMs(Wanted(report.AtLeast), _now) ?? 0 }
             : reply.Grant;
     }
 
@@ -158,17 +162,20 @@ public sealed partial class TenantLedger
             return new() { Reason = $"{Reservations.MaxPending} reservations are open", RetryAfterMs = 1000 };
         }
 
-        if (amount.Nanos > _book.Available(_escrow.Outstanding, _now))
+        Serve();
+        if (_isSaving || amount.Nanos > _book.Available(_escrow.Outstanding, _now))
         {
             Alert(refused: true);
-            _escrow.Await(amount.Nanos, _now);
+            if (!_isSaving)
+            {
+                _escrow.Await(amount.Nanos, _now);
+            }
+
             var shortage = Shortage(amount, now);
             return new() { RetryAfterMs = shortage.RetryAfterMs, Reason = shortage.Reason, Shortage = shortage };
         }
 
-        _reservations.Put(new() { Id = id, Amount = amount.Nanos, AdmittedAt = _now, ExpiresAt = expiresAt });
-        _book.Record(_book.Reserved, _book.Label(_now), amount.Nanos, _now);
-        Version++;
+        Put(id, amount.Nanos, expiresAt);
         Alert(refused: false);
         return new() { Granted = true, AdmittedAt = _now };
     }
@@ -187,8 +194,10 @@ public sealed partial class TenantLedger
         }
 
         Tick(now);
+        Version += _held.Remove(id) ? 1 : 0;
         if (_reservations.Find(id) is not { } reservation)
         {
+            Serve();
             return SettleOutcome.Unknown;
         }
 
@@ -212,6 +221,7 @@ public sealed partial class TenantLedger
         _reservations.Put(reservation with { Charge = charged, Status = charged > 0 ? ReservationStatus.Settled : ReservationStatus.Released });
         Book(charged, label);
         Version++;
+        Serve();
         Alert(refused: false);
         return charge.Nanos > reservation.Amount ? SettleOutcome.Clamped : SettleOutcome.Settled;
     }
@@ -260,8 +270,11 @@ public sealed partial class TenantLedger
     public long? RetryAfterMs(Money amount, long now)
     {
         Tick(now);
-        return RetryAfterMs(amount.Nanos, _now);
+        return RetryAfterMs(Wanted(amount.Nanos), _now);
     }
+
+    // Who comes while it is saved for held jobs is served after them.
+    private long Wanted(long amount) => _isSaving ? Behind(amount, static _ => true) : amount;
 
     private long? RetryAfterMs(long amount, long now) => !_book.Limited ? 0 : Fits(amount) is { } fits ? Math.Max(0, fits.At - now) : null;
 
@@ -292,6 +305,14 @@ public sealed partial class TenantLedger
             }
         }
     });
+
+    private void Put(string id, long amount, long expiresAt)
+    {
+        _reservations.Put(new() { Id = id, Amount = amount, AdmittedAt = _now, ExpiresAt = expiresAt });
+        _book.Record(_book.Reserved, _book.Label(_now), amount, _now);
+        _held.Remove(id);
+        Version++;
+    }
 
     private void Book(long charge, uint label)
     {

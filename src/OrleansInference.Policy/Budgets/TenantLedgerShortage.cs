@@ -9,12 +9,12 @@ public sealed partial class TenantLedger
     public BudgetShortage Shortage(Money amount, long now)
     {
         Tick(now);
-        var fits = Fits(amount.Nanos);
+        var fits = Fits(Wanted(amount.Nanos));
         var window = fits?.Window ?? TooSmall(amount.Nanos) ?? throw new InvalidOperationException($"Tenant '{_definition.Id}' has no budget that could be short.");
         return new()
         {
             Amount = amount,
-            Available = Money.FromNanos(_book.Available(_escrow.Outstanding, _now)),
+            Available = Money.FromNanos(_isSaving ? Math.Min(0, _book.Available(_escrow.Outstanding, _now)) : _book.Available(_escrow.Outstanding, _now)),
             RetryAfterMs = fits is null ? 0 : Math.Max(1, fits.Value.At - _now),
             IsHeld = fits?.RestsOnHeld ?? false,
             Reason = $"{amount} $ are needed and {Account(window)}; {Outlook(fits)}",
@@ -36,6 +36,12 @@ public sealed partial class TenantLedger
         AddPart(reserved, "reserved by jobs");
         AddPart(leased - idle, "held by requests under way");
         AddPart(idle, "set aside for silos");
+        if (_isSaving && !available.IsNegative)
+        {
+            AddPart(available, "saved for held jobs");
+            available = Money.Zero;
+        }
+
         return available.IsNegative
             ? $"the budget of {window.Describe()} is {Money.Zero - available} $ over its limit, which was lowered: {string.Join(", ", parts)}"
             : $"of the budget of {window.Describe()} {available} $ are available: {string.Join(", ", parts)}";

@@ -84,7 +84,18 @@ public sealed class JobMachine(JobRecord record, JobTimes times)
         return true;
     }
 
-    /// <summary>The budget still does not allow a held job: it goes on waiting, for others may give money back or the limit may rise.</summary>
+    /// <summary>It was taken up from what was stored: one that is held asks soon, so that the ledger knows of it, but not all at once.</summary>
+    /// <param name="chance">Uniform in 0..1.</param>
+    /// <param name="now">Unix ms.</param>
+    public void TakenUp(double chance, long now)
+    {
+        if (IsHeld && Record.Ending is null)
+        {
+            Record = Record with { NotBefore = Math.Min(Record.NotBefore, now + (long)(times.HoldFallbackMs * Math.Clamp(chance, 0, 1))) };
+        }
+    }
+
+    /// <summary>The budget still does not allow a held job: it goes on waiting.</summary>
     /// <param name="retryAfterMs">Milliseconds until the budget may allow it; 0: never, as it stands.</param>
     /// <param name="chance">Uniform in 0..1.</param>
     /// <param name="now">Unix ms.</param>
@@ -358,16 +369,16 @@ public sealed class JobMachine(JobRecord record, JobTimes times)
 
     private void Hold(long retryAfterMs, double chance, long now)
     {
-        var failures = Record.Failures + 1;
-        var expected = retryAfterMs > 0 ? now + retryAfterMs : Record.Specification.Deadline;
+        var deadline = Record.Specification.Deadline;
+        var expected = retryAfterMs > 0 ? Math.Min(now + retryAfterMs, deadline) : deadline;
 
-        // Never before the money is expected, unless that is long: some of it may come back early, or the limit be raised.
-        var soonest = Math.Max(retryAfterMs, Backoff.DelayMs(failures, chance)) + (long)(Math.Clamp(chance, 0, 1) * Math.Min(1_000, retryAfterMs / 10));
+        // While there is still time to be answered, should the word that it has its money be lost.
+        var grace = Math.Min(times.HoldFallbackMs, (deadline - expected) / 4);
+        var ask = expected + grace + (long)(grace * Math.Clamp(chance, 0, 1));
         Record = Record with
         {
             HeldUntil = Math.Max(1, expected),
-            Failures = failures,
-            NotBefore = now + Math.Min(soonest, times.HoldCheckAtMostEveryMs),
+            NotBefore = Math.Max(now + 1, Math.Min(ask, now + times.HoldCheckAtMostEveryMs - (long)(times.HoldFallbackMs * Math.Clamp(chance, 0, 1)))),
         };
     }
 

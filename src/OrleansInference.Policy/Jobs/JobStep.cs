@@ -18,7 +18,7 @@ public enum JobAction
     /// <summary>Delete what is stored of it.</summary>
     Purge = 4,
 
-    /// <summary>Ask the ledger again for the money it waits for.</summary>
+    /// <summary>Ask the ledger how it stands with the money it waits for.</summary>
     Reserve = 5,
 
     /// <summary>Tell the end to the queue or the webhook that the request named.</summary>
@@ -48,8 +48,14 @@ public sealed record JobTimes
     /// <summary>Milliseconds between two looks at a batch window.</summary>
     public long WindowCheckEveryMs { get; init; } = 300_000;
 
-    /// <summary>Milliseconds at most between two questions for the money that a held job waits for: it may be free before it was expected.</summary>
-    public long HoldCheckAtMostEveryMs { get; init; } = 60_000;
+    /// <summary>
+    /// Milliseconds after the expected time, and twice that at most, after which a held job asks for its money by itself. The ledger tells it when
+    /// it has it; this is for a word that was lost.
+    /// </summary>
+    public long HoldFallbackMs { get; init; } = 60_000;
+
+    /// <summary>Milliseconds at most between two such questions.</summary>
+    public long HoldCheckAtMostEveryMs { get; init; } = 900_000;
 
     /// <summary>Milliseconds after the deadline until which the ledger keeps the reservation for the settlement.</summary>
     public long ReservationGraceMs { get; init; } = 3_600_000;

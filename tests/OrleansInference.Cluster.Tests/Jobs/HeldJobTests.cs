@@ -49,6 +49,31 @@ public sealed class HeldJobTests
     }
 
     [Fact]
+    public async Task Held_jobs_get_the_money_that_frees_by_their_deadlines_at_once_and_before_what_is_new()
+    {
+        await using var world = await StartAsync();
+        var tenant = world.Cluster.GrainFactory.GetGrain<ITenantGrain>(JobsWorld.Acme.Value);
+        foreach (var other in (string[])["one", "two"])
+        {
+            Assert.True((await tenant.Reserve(other, Price, world.Clock.Now + 5_000_000)).Granted);
+        }
+
+        var late = await SendAsync(world, deadlineSeconds: 20_000);
+        var early = await SendAsync(world, deadlineSeconds: 15_000);
+        Assert.True(late.HeldUntil is not null && early.HeldUntil is not null, late.Problem?.Message ?? early.Problem?.Message);
+
+        // Long before anybody expected it, the money for one is back.
+        await tenant.Settle("one", Money.Zero);
+        Assert.False((await tenant.Reserve("new", Price, world.Clock.Now + 60_000)).Granted);
+        await EndsByItselfAsync(world, early, JobState.Succeeded);
+        Assert.Equal(JobState.Accepted, (await ViewOfAsync(world, late)).State);
+        await tenant.Settle("two", Money.Zero);
+        await EndsByItselfAsync(world, late, JobState.Succeeded);
+        Assert.Equal(2, world.Aws.InvocationCounts["chat-async"].Completed);
+        Assert.Equal(Limit, (await world.BudgetAsync()).SettledTotal);
+    }
+
+    [Fact]
     public async Task Held_jobs_are_bounded_and_a_cancelled_one_makes_room()
     {
         await using var world = await StartAsync(maxHeldJobs: 1);
