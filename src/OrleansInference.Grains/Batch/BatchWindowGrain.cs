@@ -174,6 +174,8 @@ internal sealed partial class BatchWindowGrain(
     {
         if (window.IsWorthless(Clock.Now))
         {
+            // A crash may have come between its start and the note of it.
+            await transformJobs.StopAsync(window.TransformJob(options.Value.TransformJobPrefix), CancellationToken.None);
             window.Refused("Every deadline passed before the transform job could be started.");
             await SaveAsync();
             return;
@@ -229,8 +231,7 @@ internal sealed partial class BatchWindowGrain(
                 break;
         }
 
-        var why = job.FailureReason ?? (job.State == TransformJobState.Stopped ? "The transform job was stopped." : "The model failed on this record.");
-        var outcomes = await files.CollectAsync(Key, Record, why, CancellationToken.None);
+        var outcomes = await files.CollectAsync(Key, Record, job.Why, job.MayPass, CancellationToken.None);
         var ended = job.EndedAt?.ToUnixTimeMilliseconds() ?? Clock.Now;
         var began = job.StartedAt?.ToUnixTimeMilliseconds() ?? ended;
         var took = Math.Max(0, ended - began);

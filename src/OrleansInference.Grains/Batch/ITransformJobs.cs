@@ -69,6 +69,13 @@ public sealed record TransformJobDescription
 
     /// <summary>When it ended.</summary>
     public DateTimeOffset? EndedAt { get; init; }
+
+    /// <summary>Why the objects of an ended job that have no output have none.</summary>
+    internal string Why => FailureReason ?? (State == TransformJobState.Stopped ? "The transform job was stopped." : "The model failed on this record.");
+
+    /// <summary>Whether the records have no part in that: somebody stopped the job, or AWS failed, as the first word of its reason tells.</summary>
+    internal bool MayPass => State == TransformJobState.Stopped
+        || (State == TransformJobState.Failed && (FailureReason?.StartsWith("InternalServerError", StringComparison.Ordinal) is true || FailureReason?.StartsWith("CapacityError", StringComparison.Ordinal) is true));
 }
 
 /// <summary>Batch transform.</summary>

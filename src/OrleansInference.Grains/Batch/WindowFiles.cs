@@ -44,8 +44,8 @@ internal sealed class WindowFiles(IObjectStore objects, IOptions<OrleansInferenc
         }
     }
 
-    /// <summary>Reads the outputs of the round and stores each member's own result. The failure of an object names <paramref name="why"/>.</summary>
-    public async Task<IReadOnlyList<ObjectOutcome>> CollectAsync(string window, WindowRecord record, string? why, CancellationToken cancellationToken)
+    /// <summary>Reads the outputs of the round and stores each member's own result. The failure of an object names <paramref name="why"/>, and whether it may pass.</summary>
+    public async Task<IReadOnlyList<ObjectOutcome>> CollectAsync(string window, WindowRecord record, string? why, bool mayPass, CancellationToken cancellationToken)
     {
         List<ObjectOutcome> outcomes = [];
         for (var i = 0; i < record.Objects.Count; i++)
@@ -54,7 +54,7 @@ internal sealed class WindowFiles(IObjectStore objects, IOptions<OrleansInferenc
             var output = await objects.GetAsync(Bucket, Folder(window, record, "out") + Name(i) + ".out", cancellationToken);
             if (output is null)
             {
-                outcomes.Add(new(null, why));
+                outcomes.Add(new(null, why, mayPass));
                 continue;
             }
 

@@ -40,8 +40,8 @@ public sealed record WindowLimits
     /// <summary>Into how many parts a failed object is split.</summary>
     public int SplitInto { get; init; } = 8;
 
-    /// <summary>Most transform jobs of one window.</summary>
-    public int MaxRounds { get; init; } = 4;
+    /// <summary>Most transform jobs of one window: enough to split an object down to its records, and some that AWS or an operator ends.</summary>
+    public int MaxRounds { get; init; } = 6;
 
     /// <summary>Milliseconds between two looks at the transform job at least.</summary>
     public long LookEveryMs { get; init; } = 5_000;
@@ -53,7 +53,8 @@ public sealed record WindowLimits
 /// <summary>What an input object came to: a line per member, or nothing.</summary>
 /// <param name="Uses">What each member's line tells of its use, in order; null if the object was not transformed.</param>
 /// <param name="Failure">Why not.</param>
-public sealed record ObjectOutcome(IReadOnlyList<AnswerUse>? Uses, string? Failure);
+/// <param name="MayPass">Whether its records are not to blame, so that it is tried again as it is: AWS failed, or the transform job was stopped.</param>
+public sealed record ObjectOutcome(IReadOnlyList<AnswerUse>? Uses, string? Failure, bool MayPass = false);
 
 /// <summary>
 /// A batch window: Open → Closed → Running → Ended. It closes when it is full, when it has been open for as long as the
@@ -211,7 +212,7 @@ public sealed class BatchWindow(WindowRecord record, WindowLimits limits)
 
     /// <summary>
     /// The round's transform job has ended. Members of transformed objects get their outcome, failed objects are split for the next
-    /// round; a member that failed alone, or whose deadline is past, has failed.
+    /// round, unless their records are not to blame; a member that failed alone, or whose deadline is past, has failed.
     /// </summary>
     /// <param name="outcomes">One per object of the round.</param>
     /// <param name="began">Unix ms when its instances began.</param>
@@ -234,7 +235,7 @@ public sealed class BatchWindow(WindowRecord record, WindowLimits limits)
             }
 
             var why = outcome.Failure ?? "The transform job gave no output for this record.";
-            if (members.Count == 1 || last)
+            if (last || (members.Count == 1 && !outcome.MayPass))
             {
                 Fail(members, why);
                 continue;
@@ -242,7 +243,8 @@ public sealed class BatchWindow(WindowRecord record, WindowLimits limits)
 
             Fail(members.Where(index => record.Members[index].Deadline <= now), "The deadline passed while the record's transform job was being repeated.");
             var left = members.Where(index => record.Members[index].Outcome is null).ToList();
-            next.AddRange(left.Chunk(Math.Max(1, (left.Count + limits.SplitInto - 1) / limits.SplitInto)).Select(static part => part.ToList()));
+            var size = outcome.MayPass ? left.Count : (left.Count + limits.SplitInto - 1) / limits.SplitInto;
+            next.AddRange(left.Chunk(Math.Max(1, size)).Select(static part => part.ToList()));
         }
 
         if (next.Count == 0)

@@ -132,6 +132,29 @@ public sealed class BatchWindowTests
     }
 
     [Fact]
+    public void An_object_that_is_not_to_blame_is_tried_again_whole_and_a_bounded_number_of_times()
+    {
+        var (window, record) = Open();
+        for (var i = 0; i < 3; i++)
+        {
+            window.Join(Member(i, Far), Start);
+        }
+
+        window.Close();
+        for (var round = 0; round < 5; round++)
+        {
+            window.Started(Start);
+            window.RoundEnded([new(null, "The transform job was stopped.", MayPass: true)], Start, 1_000, Money.FromNanos(1), Start);
+            Assert.Equal([0, 1, 2], Assert.Single(record.Objects));
+        }
+
+        window.Started(Start);
+        window.RoundEnded([new(null, "The transform job was stopped.", MayPass: true)], Start, 1_000, Money.FromNanos(1), Start);
+        Assert.Equal(WindowAction.Tell, window.Next().Action);
+        Assert.All(window.Results(), static told => Assert.Equal("The transform job was stopped.", told.Result.Failure));
+    }
+
+    [Fact]
     public void A_window_that_sagemaker_refuses_fails_its_members_with_the_reason()
     {
         var (window, _) = Open();
