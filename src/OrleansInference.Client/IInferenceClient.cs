@@ -26,4 +26,19 @@ public interface IInferenceClient
 
     /// <summary>Cancels a job unless it has ended, and answers it as it then stands; null if the tenant has none of that id.</summary>
     Task<JobView?> CancelJobAsync(TenantId tenant, string jobId, CancellationToken cancellationToken = default);
+
+    /// <summary>
+    /// Makes one batch of many records, each a line of JSON: the lines of the request's body, or of the objects below its
+    /// <see cref="InferenceRequest.InputLocation"/>. The outcome's job id is that of the batch.
+    /// </summary>
+    Task<InferenceOutcome> SubmitBatchAsync(InferenceRequest request, CancellationToken cancellationToken = default);
+
+    /// <summary>A batch as it stands, after at most <paramref name="wait"/> (0 to 60 s) for its end; null if the tenant has none of that id.</summary>
+    Task<BatchView?> GetBatchAsync(TenantId tenant, string batchId, TimeSpan wait = default, CancellationToken cancellationToken = default);
+
+    /// <summary>The results that are there, as pages of JSON lines in the order of the records; none if the tenant has no batch of that id.</summary>
+    IAsyncEnumerable<ReadOnlyMemory<byte>> ReadBatchResultsAsync(TenantId tenant, string batchId, CancellationToken cancellationToken = default);
+
+    /// <summary>Cancels a batch unless it has ended, and answers it as it then stands; null if the tenant has none of that id.</summary>
+    Task<BatchView?> CancelBatchAsync(TenantId tenant, string batchId, CancellationToken cancellationToken = default);
 }

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace OrleansInference.Client;
 
 /// <summary>Calls a silo's router grain: a stateless worker, so that the first silo at hand serves.</summary>
@@ -53,5 +55,40 @@ internal sealed class RouterClient(IGrainFactory grains, TimeProvider timeProvid
     {
         ArgumentException.ThrowIfNullOrEmpty(jobId);
         return Router.CancelJob(tenant, jobId).WaitAsync(cancellationToken);
+    }
+
+    public Task<InferenceOutcome> SubmitBatchAsync(InferenceRequest request, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        return Router.SubmitBatch(request).WaitAsync(cancellationToken);
+    }
+
+    public Task<BatchView?> GetBatchAsync(TenantId tenant, string batchId, TimeSpan wait = default, CancellationToken cancellationToken = default)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(batchId);
+        ArgumentOutOfRangeException.ThrowIfLessThan(wait, TimeSpan.Zero);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(wait, TimeSpan.FromSeconds(60));
+        return Router.GetBatch(tenant, batchId, wait).WaitAsync(cancellationToken);
+    }
+
+    public async IAsyncEnumerable<ReadOnlyMemory<byte>> ReadBatchResultsAsync(TenantId tenant, string batchId, [EnumeratorCancellation] CancellationToken cancellationToken = default)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(batchId);
+        for (long? from = 1; from is { } next;)
+        {
+            var page = await Router.GetBatchResults(tenant, batchId, next).WaitAsync(cancellationToken);
+            if (page is { Lines.IsEmpty: false })
+            {
+                yield return page.Lines;
+            }
+
+            from = page?.Next;
+        }
+    }
+
+    public Task<BatchView?> CancelBatchAsync(TenantId tenant, string batchId, CancellationToken cancellationToken = default)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(batchId);
+        return Router.CancelBatch(tenant, batchId).WaitAsync(cancellationToken);
     }
 }

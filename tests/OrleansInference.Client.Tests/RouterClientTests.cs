@@ -52,6 +52,18 @@ public sealed class RouterClientTests
     }
 
     [Fact]
+    public async Task Results_of_a_batch_are_read_page_by_page_over_those_that_are_empty()
+    {
+        List<string> pages = [];
+        await foreach (var page in ClientOf(new()).ReadBatchResultsAsync(Tenant, "b1", TestContext.Current.CancellationToken))
+        {
+            pages.Add(System.Text.Encoding.UTF8.GetString(page.Span));
+        }
+
+        Assert.Equal(["one\n", "three\n"], pages);
+    }
+
+    [Fact]
     public void A_host_registers_the_client_with_one_call()
     {
         var builder = Host.CreateEmptyApplicationBuilder(null);
@@ -102,6 +114,20 @@ public sealed class RouterClientTests
         public Task<InferenceOutcome?> GetJobResult(TenantId tenant, string jobId) => throw new NotSupportedException();
 
         public Task<JobView?> CancelJob(TenantId tenant, string jobId) => throw new NotSupportedException();
+
+        public Task<InferenceOutcome> SubmitBatch(InferenceRequest request) => throw new NotSupportedException();
+
+        public Task<BatchView?> GetBatch(TenantId tenant, string batchId, TimeSpan wait) => throw new NotSupportedException();
+
+        public Task<BatchResultPage?> GetBatchResults(TenantId tenant, string batchId, long from) => Task.FromResult<BatchResultPage?>(from switch
+        {
+            1 => new() { Lines = "one\n"u8.ToArray(), Next = 65 },
+            65 => new() { Next = 129 },
+            129 => new() { Lines = "three\n"u8.ToArray(), Next = 130 },
+            _ => new(),
+        });
+
+        public Task<BatchView?> CancelBatch(TenantId tenant, string batchId) => throw new NotSupportedException();
 
         public TGrainInterface GetGrain<TGrainInterface>(long primaryKey, string? grainClassNamePrefix = null)
             where TGrainInterface : IGrainWithIntegerKey => (TGrainInterface)(object)this;

@@ -113,6 +113,20 @@ public interface IRouterGrain : IGrainWithIntegerKey
 
     /// <summary>Cancels a job; null if there is none.</summary>
     [Alias("CancelJob")] Task<JobView?> CancelJob(TenantId tenant, string jobId);
+
+    /// <summary>Makes a batch of the request's body, JSON lines, or of the objects below its <see cref="InferenceRequest.InputLocation"/>; answers its id as that of a job.</summary>
+    [ResponseTimeout("00:11:00")]
+    [Alias("SubmitBatch")] Task<InferenceOutcome> SubmitBatch(InferenceRequest request);
+
+    /// <summary>A batch of a tenant, waiting at most <paramref name="wait"/> for its end; null if there is none.</summary>
+    [ResponseTimeout("00:02:00")]
+    [Alias("GetBatch")] Task<BatchView?> GetBatch(TenantId tenant, string batchId, TimeSpan wait);
+
+    /// <summary>A page of the results that are there, from a record on (1 is the first); null if there is no such batch.</summary>
+    [Alias("GetBatchResults")] Task<BatchResultPage?> GetBatchResults(TenantId tenant, string batchId, long from);
+
+    /// <summary>Cancels a batch; null if there is none.</summary>
+    [Alias("CancelBatch")] Task<BatchView?> CancelBatch(TenantId tenant, string batchId);
 }
 
 /// <summary>An explanation, or the reason there is none.</summary>

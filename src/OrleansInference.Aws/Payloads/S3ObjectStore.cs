@@ -44,6 +44,19 @@ internal sealed class S3ObjectStore(IAmazonS3 s3) : IObjectStore
         }
     }
 
+    public async Task<Stream?> OpenAsync(string bucket, string key, CancellationToken cancellationToken)
+    {
+        try
+        {
+            // The stream owns its response.
+            return (await s3.GetObjectAsync(new GetObjectRequest { BucketName = bucket, Key = key }, cancellationToken).ConfigureAwait(false)).ResponseStream;
+        }
+        catch (AmazonS3Exception failure) when (IsNoSuchObject(failure))
+        {
+            return null;
+        }
+    }
+
     public async Task<bool> ExistsAsync(string bucket, string key, CancellationToken cancellationToken)
     {
         try

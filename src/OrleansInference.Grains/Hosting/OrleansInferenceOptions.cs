@@ -36,6 +36,12 @@ public sealed class OrleansInferenceOptions
     /// <summary>Largest request body in bytes that is taken at all.</summary>
     public long MaxBodyBytes { get; set; } = 104_857_600;
 
+    /// <summary>Most bytes of the records of one batch.</summary>
+    public long MaxBatchBytes { get; set; } = 1L << 30;
+
+    /// <summary>Most records of one batch.</summary>
+    public int MaxBatchRecords { get; set; } = 100_000;
+
     /// <summary>Tries of one in-line request on successive candidates, at least 1.</summary>
     public int MaxAttempts { get; set; } = 3;
 

@@ -7,7 +7,7 @@ namespace OrleansInference.Jobs;
 /// <summary>Registers the jobs of a silo.</summary>
 internal static class JobsServiceCollectionExtensions
 {
-    /// <summary>Adds the submitter, the directory, the lanes and the notification listener.</summary>
+    /// <summary>Adds the submitter, the directory, the lanes, the batches and the notification listener.</summary>
     internal static IServiceCollection AddJobs(this IServiceCollection services)
     {
         services.TryAddSingleton<IJobSubmitter, JobSubmitter>();
@@ -15,6 +15,8 @@ internal static class JobsServiceCollectionExtensions
         services.TryAddSingleton<AsyncLane>();
         services.TryAddSingleton<BatchLane>();
         services.TryAddSingleton<WindowFiles>();
+        services.TryAddSingleton<BatchFiles>();
+        services.TryAddSingleton<IBatches, BatchDirectory>();
         services.TryAddSingleton<JobReplies>();
         services.TryAddSingleton<JobWorld>();
         services.TryAddSingleton<NotificationListener>();

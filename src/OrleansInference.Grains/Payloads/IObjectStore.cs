@@ -12,6 +12,10 @@ public interface IObjectStore
     /// <summary>Reads an object whole; null if there is none.</summary>
     Task<StoredObject?> GetAsync(string bucket, string key, CancellationToken cancellationToken);
 
+    /// <summary>Opens an object to be read from its beginning; null if there is none. The caller disposes the stream.</summary>
+    async Task<Stream?> OpenAsync(string bucket, string key, CancellationToken cancellationToken) =>
+        await GetAsync(bucket, key, cancellationToken) is { } whole ? new MemoryStream(whole.Body.ToArray(), writable: false) : null;
+
     /// <summary>Whether the object exists.</summary>
     Task<bool> ExistsAsync(string bucket, string key, CancellationToken cancellationToken);
 

@@ -1,5 +1,6 @@
 using Microsoft.Extensions.DependencyInjection;
 using Orleans.Concurrency;
+using OrleansInference.Batch;
 using OrleansInference.Dispatch;
 using OrleansInference.Jobs;
 
@@ -23,6 +24,21 @@ internal sealed class RouterGrain(IDispatcher dispatcher, IServiceProvider servi
     public Task<InferenceOutcome?> GetJobResult(TenantId tenant, string jobId) => Jobs.GetResultAsync(tenant, jobId, CancellationToken.None);
 
     public Task<JobView?> CancelJob(TenantId tenant, string jobId) => Jobs.CancelAsync(tenant, jobId, CancellationToken.None);
+
+    public Task<InferenceOutcome> SubmitBatch(InferenceRequest request)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        var lines = request.InputLocation is null ? new MemoryStream(request.Body.ToArray(), writable: false) : null;
+        return Task.Run(() => Batches.SubmitAsync(request with { Body = default }, lines, CancellationToken.None));
+    }
+
+    public Task<BatchView?> GetBatch(TenantId tenant, string batchId, TimeSpan wait) => Batches.GetAsync(tenant, batchId, wait, CancellationToken.None);
+
+    public Task<BatchResultPage?> GetBatchResults(TenantId tenant, string batchId, long from) => Batches.ReadAsync(tenant, batchId, from, CancellationToken.None);
+
+    public Task<BatchView?> CancelBatch(TenantId tenant, string batchId) => Batches.CancelAsync(tenant, batchId, CancellationToken.None);
+
+    private IBatches Batches => services.GetRequiredService<IBatches>();
 
     private IJobs Jobs => services.GetRequiredService<IJobs>();
 }

@@ -41,6 +41,22 @@ internal sealed class Authenticator(KeyDirectory keys, AdminKey adminKey, FrontD
         return verification.IsValid ? (new(RequireOwn(request, key.Tenant), false), body) : throw new RefusedException(Of(verification));
     }
 
+    /// <summary>
+    /// Believes a caller whose body is to be read bit by bit. A key is all that is needed for that; a signature covers the body, which is
+    /// read whole for it and must be as short as SageMaker's.
+    /// </summary>
+    public async ValueTask<(Caller Caller, Stream Body)> AuthenticateStreamAsync(HttpContext context)
+    {
+        var request = context.Request;
+        if (ApiKeyOf(request) is { } apiKey)
+        {
+            return (await ByApiKeyAsync(request, apiKey), request.Body);
+        }
+
+        var (caller, body) = await AuthenticateAsync(context, FrontDoorOptions.SageMakerBodyBytes);
+        return (caller, new MemoryStream(body.ToArray(), writable: false));
+    }
+
     /// <summary>Believes the caller of an operation without a body of interest.</summary>
     public async ValueTask<Caller> AuthenticateAsync(HttpContext context)
     {

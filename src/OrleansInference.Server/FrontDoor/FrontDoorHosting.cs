@@ -18,6 +18,7 @@ internal static class FrontDoorHosting
         services.AddSingleton<SageMakerDialect>();
         services.AddSingleton<Invocations>();
         services.AddSingleton<JobOperations>();
+        services.AddSingleton<BatchOperations>();
         services.AddSingleton<Views>();
         services.AddSingleton<Administration>();
         services.AddSingleton<Readiness>();
@@ -37,6 +38,7 @@ internal static class FrontDoorHosting
         SageMakerDialect.Map(app);
         Invocations.Map(app);
         JobOperations.Map(app);
+        BatchOperations.Map(app);
         Views.Map(app);
         Administration.Map(app);
         Readiness.Map(app);

@@ -9,6 +9,9 @@ internal sealed class FrontDoorOptions
     /// <summary>Largest body of <c>/v1</c> in bytes.</summary>
     public long MaxBodyBytes { get; init; } = 104_857_600;
 
+    /// <summary>Most bytes of the records of one batch.</summary>
+    public long MaxBatchBytes { get; init; } = 1L << 30;
+
     /// <summary>Bucket of job inputs and results.</summary>
     public string PayloadBucket { get; init; } = "orleans-inference";
 

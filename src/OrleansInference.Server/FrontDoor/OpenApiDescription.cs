@@ -45,6 +45,10 @@ internal static class OpenApiDescription
             {
                 Describe(operation);
             }
+            else if (operation.OperationId == "CreateBatch")
+            {
+                DescribeBatch(operation);
+            }
 
             return Task.CompletedTask;
         });
@@ -85,12 +89,38 @@ internal static class OpenApiDescription
             Description = "The model's input, as the model takes it.",
             Content = new Dictionary<string, OpenApiMediaType>(StringComparer.Ordinal) { ["application/json"] = new(), ["application/octet-stream"] = new() },
         };
+        AddFields(operation, static _ => true);
+        operation.Parameters!.Add(new OpenApiParameter { Name = "Prefer", In = ParameterLocation.Header, Description = "respond-async: a job is taken instead of an answer where that is cheaper.", Schema = new OpenApiSchema { Type = JsonSchemaType.String } });
+    }
+
+    private static void DescribeBatch(OpenApiOperation operation)
+    {
+        var location = new OpenApiSchema
+        {
+            Type = JsonSchemaType.Object,
+            Required = new HashSet<string>(StringComparer.Ordinal) { BatchOperations.Input },
+            Properties = new Dictionary<string, IOpenApiSchema>(StringComparer.Ordinal)
+            {
+                [BatchOperations.Input] = new OpenApiSchema { Type = JsonSchemaType.String, Description = "s3:// prefix of objects of JSON lines, below the tenant's own." },
+            },
+        };
+        operation.RequestBody = new OpenApiRequestBody
+        {
+            Description = "The records, one JSON value a line; or, as application/json, where they are.",
+            Content = new Dictionary<string, OpenApiMediaType>(StringComparer.Ordinal) { [BatchOperations.JsonLines] = new(), ["application/json"] = new() { Schema = location } },
+        };
+        AddFields(operation, static field => field != RoutingFields.InputTokens);
+    }
+
+    private static void AddFields(OpenApiOperation operation, Func<string, bool> has)
+    {
         operation.Parameters ??= [];
         foreach (var (field, text) in Fields)
         {
-            operation.Parameters.Add(new OpenApiParameter { Name = RequestHeaders.Of(field), In = ParameterLocation.Header, Description = text, Schema = new OpenApiSchema { Type = JsonSchemaType.String } });
+            if (has(field))
+            {
+                operation.Parameters.Add(new OpenApiParameter { Name = RequestHeaders.Of(field), In = ParameterLocation.Header, Description = text, Schema = new OpenApiSchema { Type = JsonSchemaType.String } });
+            }
         }
-
-        operation.Parameters.Add(new OpenApiParameter { Name = "Prefer", In = ParameterLocation.Header, Description = "respond-async: a job is taken instead of an answer where that is cheaper.", Schema = new OpenApiSchema { Type = JsonSchemaType.String } });
     }
 }

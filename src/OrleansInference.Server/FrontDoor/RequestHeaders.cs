@@ -19,7 +19,7 @@ internal static class RequestHeaders
     // Answers carry these; a caller or proxy that hands on what it was answered wishes nothing. X-Inference-Lane is not
     // among them: in a request X-Inference-Lanes is meant.
     private static readonly HashSet<string> OfAnswers = new(
-        ["X-Inference-Decision-Id", "X-Inference-Endpoint", "X-Inference-Variant", "X-Inference-Charge", "X-Inference-Charge-Cap", "X-Inference-Job-Id", "X-Inference-Idempotent-Replay"],
+        ["X-Inference-Decision-Id", "X-Inference-Endpoint", "X-Inference-Variant", "X-Inference-Charge", "X-Inference-Charge-Cap", "X-Inference-Job-Id", "X-Inference-Batch-Id", "X-Inference-Idempotent-Replay"],
         StringComparer.OrdinalIgnoreCase);
 
     /// <summary>The header of a field: <c>min-quality</c> is <c>X-Inference-Min-Quality</c>.</summary>

@@ -16,4 +16,7 @@ internal static class TenantObjects
             && location.Length <= prefix.Length + MaxKeyLength && CustomAttributes.IsValid(location)
             && !location[prefix.Length..].Split('/').Any(part => part is "" or "." or "..");
     }
+
+    /// <summary>Whether the address is a prefix of objects below the tenant's; it may end with a slash.</summary>
+    public static bool IsOwnPrefix(string location, string bucket, TenantId tenant) => IsOwn(location.EndsWith('/') ? location[..^1] : location, bucket, tenant);
 }

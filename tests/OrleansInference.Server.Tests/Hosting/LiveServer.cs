@@ -16,6 +16,7 @@ namespace OrleansInference.Tests.Hosting;
 public sealed class LiveServer : IAsyncLifetime
 {
     public const string Model = "chat";
+    public const string Bulk = "bulk";
     public const string Invocations = $"/v1/models/{Model}/invocations";
     public static readonly byte[] Body = """{"inputs":"hi","input_tokens":100,"output_tokens":20}"""u8.ToArray();
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
@@ -84,11 +85,12 @@ public sealed class LiveServer : IAsyncLifetime
         return await Http.SendAsync(request);
     }
 
-    /// <summary>Stores the model's body as an object of the embedded AWS.</summary>
-    public async Task StoreAsync(string objectKey)
+    /// <summary>Stores the model's body, or another, as an object of the embedded AWS.</summary>
+    public async Task StoreAsync(string objectKey, byte[]? body = null)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Put, new Uri(_host!.LocalAws!, $"/{Settings.PayloadBucket}/{objectKey}")) { Content = new ByteArrayContent(Body) { Headers = { ContentType = new("application/json") } } };
-        new SigV4Signer("us-east-1", "s3").Sign(request, PayloadHash.Of(Body), new("OITESTS0000000000000", new('s', 40)), DateTimeOffset.UtcNow);
+        body ??= Body;
+        using var request = new HttpRequestMessage(HttpMethod.Put, new Uri(_host!.LocalAws!, $"/{Settings.PayloadBucket}/{objectKey}")) { Content = new ByteArrayContent(body) { Headers = { ContentType = new("application/json") } } };
+        new SigV4Signer("us-east-1", "s3").Sign(request, PayloadHash.Of(body), new("OITESTS0000000000000", new('s', 40)), DateTimeOffset.UtcNow);
         using var response = await Http.SendAsync(request);
         response.EnsureSuccessStatusCode();
     }
@@ -151,6 +153,12 @@ public sealed class LiveServer : IAsyncLifetime
                             Endpoints = [endpoint, endpoint with { Name = new("chat-async"), Lane = Lane.Async, Streaming = false, MaxServiceSeconds = 300 }],
                         },
                     ],
+                },
+                new()
+                {
+                    Name = new(Bulk),
+                    MaxOutputTokens = 256,
+                    Variants = [new() { Name = new("full"), Endpoints = [endpoint with { Name = new("bulk-batch"), Lane = Lane.Batch, Streaming = false, MinInstances = 0, MaxInstances = 1, MaxServiceSeconds = 300, WindowMaxSeconds = 600 }] }],
                 },
                 OnPool("pooled-a", prior),
                 OnPool("pooled-b", prior),

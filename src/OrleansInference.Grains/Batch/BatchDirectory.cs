@@ -1,0 +1,406 @@
+using System.Buffers;
+using System.Security.Cryptography;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+using OrleansInference.Dispatch;
+using OrleansInference.Hosting;
+using OrleansInference.Jobs;
+using OrleansInference.Payloads;
+
+namespace OrleansInference.Batch;
+
+/// <summary>Checks and stores the records of batches, decides their routes, and finds them again.</summary>
+internal sealed partial class BatchDirectory(
+    IGrainFactory grains,
+    IObjectStore objects,
+    BatchFiles files,
+    RequestPlanner planner,
+    RouterClock clock,
+    IOptions<OrleansInferenceOptions> options,
+    ILogger<BatchDirectory> logger) : IBatches
+{
+    private const int BatchLane = 1 << (int)Lane.Batch;
+    private const int MostProblems = 10;
+    private const int MostListed = 10_000;
+    private const int AcceptTries = 3;
+
+    /// <summary>The largest record: what SageMaker takes in one call.</summary>
+    private const int MostRecordBytes = 6_291_456;
+
+    private static readonly WindowLimits Limits = new();
+    private static readonly TimeSpan BetweenTries = TimeSpan.FromMilliseconds(200);
+    private static readonly TimeSpan ComeBackIn = TimeSpan.FromSeconds(1);
+
+    // Well within the time a grain call may take.
+    private static readonly TimeSpan LongestCall = TimeSpan.FromSeconds(10);
+
+    private Task? _bucket;
+
+    public async Task<InferenceOutcome> SubmitAsync(InferenceRequest request, Stream? lines, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        if (request.LaneMask != 0 && (request.LaneMask & BatchLane) == 0)
+        {
+            return InferenceOutcome.Refused(ProblemCode.NoCandidate, "A batch is for the batch lane, which the request's lanes exclude; allow Batch.");
+        }
+
+        if (request.InputTokens is not null)
+        {
+            return InferenceOutcome.Refused(ProblemCode.InvalidRequest, "The input tokens of a batch are counted for each record; leave them out.");
+        }
+
+        if (lines is null && !S3Address.TryParse(request.InputLocation, out _))
+        {
+            return InferenceOutcome.Refused(ProblemCode.InvalidRequest, $"'{request.InputLocation}' is not a prefix of the form s3://bucket/prefix.");
+        }
+
+        try
+        {
+            // Who sends a batch waits for nothing: without a word of its own it has the deadline of the lowest class. The key and the most that
+            // is charged are the batch's own, and its records are stored already when a job's would be read.
+            var (plan, problem) = await planner.PlanAsync(
+                request with
+                {
+                    Class = request.Class ?? (request.Deadline is null ? TrafficClass.Low : null),
+                    LaneMask = BatchLane,
+                    Delivery = Delivery.Either,
+                    InputLocation = null,
+                    IdempotencyKey = null,
+                    MaxCharge = null,
+                },
+                Manner.Job);
+            if (plan is null)
+            {
+                return new() { Problem = problem };
+            }
+
+            if (plan.Tenant.Limits is not { IsEmpty: false } limits)
+            {
+                return await UploadAsync(request, plan, lines, cancellationToken);
+            }
+
+            var pass = await limits.EnterAsync(plan.Class, cancellationToken);
+            if (pass.Refusal is { } refusal)
+            {
+                return new() { Problem = refusal, Limits = limits.Quotas(plan.Class) };
+            }
+
+            try
+            {
+                return await UploadAsync(request, plan, lines, cancellationToken) with { Limits = limits.Quotas(plan.Class) };
+            }
+            finally
+            {
+                pass.Leave();
+            }
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            return InferenceOutcome.Refused(ProblemCode.Cancelled, "The caller gave up before the batch was accepted.");
+        }
+        catch (Exception exception)
+        {
+            LogFault(exception, request.Tenant);
+            return InferenceOutcome.Refused(ProblemCode.Unavailable, "The batch could not be begun; nothing was charged. Send it again.", ComeBackIn);
+        }
+    }
+
+    public async Task<BatchView?> GetAsync(TenantId tenant, string batchId, TimeSpan wait, CancellationToken cancellationToken)
+    {
+        if (Find(tenant, batchId) is not { } batch)
+        {
+            return null;
+        }
+
+        var until = clock.Now + (long)wait.TotalMilliseconds;
+        var slice = (long)clock.FromWall(LongestCall).TotalMilliseconds;
+        while (true)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            var left = Math.Min(until - clock.Now, slice);
+            if (left <= 0)
+            {
+                return await batch.Get();
+            }
+
+            // Given up by the caller, the wait goes on in the grain for a moment, which costs a timer.
+            var view = await batch.WaitForEnd(TimeSpan.FromMilliseconds(left)).WaitAsync(cancellationToken);
+            if (view is null || view.EndedAt is not null)
+            {
+                return view;
+            }
+        }
+    }
+
+    public async Task<BatchView?> CancelAsync(TenantId tenant, string batchId, CancellationToken cancellationToken) =>
+        Find(tenant, batchId) is { } batch ? await batch.Cancel() : null;
+
+    public async Task<BatchResultPage?> ReadAsync(TenantId tenant, string batchId, long from, CancellationToken cancellationToken)
+    {
+        if (Find(tenant, batchId) is not { } batch || await batch.Get() is null)
+        {
+            return null;
+        }
+
+        return await batch.FindRun(Math.Max(1, from)) is { } run
+            ? new() { Lines = await files.ReadAsync(run, cancellationToken), Next = run.First + run.Count }
+            : new();
+    }
+
+    private async Task<InferenceOutcome> UploadAsync(InferenceRequest request, RequestPlan plan, Stream? lines, CancellationToken cancellationToken)
+    {
+        // Its own names for keys: a request and a batch under one key are two things.
+        var address = new JobAddress(
+            request.Tenant,
+            request.IdempotencyKey is { } key ? JobAddress.IdOf(request.Tenant, "batch\n" + key) : JobAddress.IdOf(RandomNumberGenerator.GetBytes(16)));
+        var upload = new BatchUpload(files, address, Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(8)), options.Value);
+        var batch = grains.GetGrain<IBatchGrain>(address.Key);
+        await EnsureBucketAsync(cancellationToken);
+        await batch.Expect(upload.Name);
+
+        // A moment before the grain would take the upload for abandoned.
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(clock.ToWall(BatchGrain.UploadsKept * 0.9));
+        InferenceOutcome outcome;
+        try
+        {
+            var reader = new RecordReader(MostRecordBytes, MostProblems);
+            if (lines is null)
+            {
+                if (await ReadObjectsAsync(request.InputLocation!, reader, upload, limit.Token) is { } wrong)
+                {
+                    return InferenceOutcome.Refused(ProblemCode.InvalidRequest, wrong);
+                }
+            }
+            else
+            {
+                await reader.ReadAsync(lines, "", line => upload.TakeAsync(line, limit.Token), limit.Token);
+            }
+
+            await upload.FlushAsync(limit.Token);
+            outcome = reader.Problems.Count > 0 ? InferenceOutcome.Refused(ProblemCode.InvalidRequest, $"{string.Join(' ', reader.Problems)}{(reader.HasGivenUp ? " There may be more." : "")}")
+                : upload.Refusal is { } refusal ? InferenceOutcome.Refused(ProblemCode.PayloadTooLarge, refusal)
+                : upload.Records == 0 ? InferenceOutcome.Refused(ProblemCode.InvalidRequest, "There is no record: send at least one line of JSON.")
+                : await DecideAsync(request, plan, upload, batch);
+        }
+        catch
+        {
+            await ForgetAsync(address, upload.Name);
+            throw;
+        }
+
+        if (outcome.JobId is null ? outcome.Problem?.Code != ProblemCode.Unavailable : outcome.IsReplay)
+        {
+            await ForgetAsync(address, upload.Name);
+        }
+
+        return outcome;
+    }
+
+    /// <summary>The problem of the prefix; null if its objects were read.</summary>
+    private async Task<string?> ReadObjectsAsync(string location, RecordReader reader, BatchUpload upload, CancellationToken cancellationToken)
+    {
+        _ = S3Address.TryParse(location, out var prefix);
+        var keys = await objects.ListAsync(prefix.Bucket, prefix.Key, cancellationToken);
+        if (keys.Count >= MostListed)
+        {
+            return $"There are {MostListed} objects or more below '{location}': a batch is made of fewer; name a narrower prefix.";
+        }
+
+        foreach (var key in keys.Where(static key => !key.EndsWith('/')))
+        {
+            await using var stream = await objects.OpenAsync(prefix.Bucket, key, cancellationToken);
+            if (stream is not null)
+            {
+                await reader.ReadAsync(stream, key, line => upload.TakeAsync(line, cancellationToken), cancellationToken);
+            }
+
+            if (reader.HasGivenUp || upload.Refusal is not null)
+            {
+                break;
+            }
+        }
+
+        return null;
+    }
+
+    private async Task<InferenceOutcome> DecideAsync(InferenceRequest request, RequestPlan plan, BatchUpload upload, IBatchGrain batch)
+    {
+        // Each record is a request like the largest of them. A batch waits for no window, so the time that a window may be open is not its.
+        var wait = plan.Table.Candidates.Where(static candidate => candidate.Lane == Lane.Batch).Select(static candidate => (long)(candidate.Endpoint.WindowMaxSeconds * 1000)).DefaultIfEmpty().Max();
+        plan.Route = plan.Route with
+        {
+            PayloadBytes = upload.LargestRecord,
+            InputTokens = (int)BatchBill.Tokens(upload.LargestRecord),
+            Deadline = plan.Deadline + wait,
+        };
+        var routed = await planner.DecideAsync(plan);
+        if (routed.Candidate is not { } candidate)
+        {
+            return new() { Problem = routed.Problem };
+        }
+
+        var endpoint = candidate.Endpoint;
+        var left = plan.Deadline - clock.Now;
+        var longest = Math.Max(0, Math.Min(left, (long)(endpoint.MaxServiceSeconds * 1000)));
+        var cap = BatchBill.Cap(endpoint, candidate.Tariff, upload.Records, upload.Bytes, upload.Tokens, longest, plan.Route.MaxOutputTokens);
+        var route = plan.RouteOn(candidate, routed.Decision, cap, Money.Zero);
+        if (request.MaxCharge is { } most && cap > most)
+        {
+            return InferenceOutcome.Refused(ProblemCode.NoCandidate, $"The charge cap of {upload.Records} records, {cap} $, is above the maximum of {most} $ that the batch names.", route: route);
+        }
+
+        var overhead = await grains.GetGrain<IBatchWindowsGrain>(endpoint.Name.Value).GetOverhead() ?? endpoint.Prior.ColdStartSeconds * 1000;
+        var slots = (double)Math.Max(1, endpoint.MaxInstances) * Math.Max(1, endpoint.ConcurrencyPerInstance);
+        var needed = overhead + (Math.Ceiling(upload.Records / slots) * routed.ServiceMs);
+        if (needed > left)
+        {
+            return InferenceOutcome.Refused(
+                ProblemCode.DeadlineUnreachable,
+                $"The batch is expected to take {needed / 1000:0} s on endpoint '{endpoint.Name}', and its deadline is in {left / 1000:0} s; give it more time or fewer records.",
+                route: route);
+        }
+
+        return await AcceptAsync(batch, new()
+        {
+            Request = request with { Body = default },
+            Route = route,
+            Upload = upload.Name,
+            AcceptedAt = plan.ArrivedAt,
+            Deadline = plan.Deadline,
+            InputHash = upload.Hash(),
+            Objects = upload.Objects,
+            LongestCallMs = longest,
+            MaxOutputTokens = plan.Route.MaxOutputTokens,
+        });
+    }
+
+    // What the caller does from here on no longer matters: the batch is either accepted or it is not.
+    private async Task<InferenceOutcome> AcceptAsync(IBatchGrain batch, BatchSpecification specification)
+    {
+        for (var tries = 1; ; tries++)
+        {
+            try
+            {
+                return await batch.Accept(specification);
+            }
+            catch (Exception exception) when (tries < AcceptTries)
+            {
+                // Accepting is idempotent, and the next try learns what became of this one.
+                LogFault(exception, specification.Request.Tenant);
+                await Task.Delay(BetweenTries, clock.TimeProvider, CancellationToken.None);
+            }
+            catch (Exception exception)
+            {
+                LogFault(exception, specification.Request.Tenant);
+                return InferenceOutcome.Refused(
+                    ProblemCode.Unavailable,
+                    "Whether the batch was accepted is not known: send it again under the same idempotency key, or look after it in a moment.",
+                    ComeBackIn,
+                    specification.Route);
+            }
+        }
+    }
+
+    // Left behind, the batch's grain deletes it in time.
+    private async Task ForgetAsync(JobAddress address, string upload)
+    {
+        try
+        {
+            await files.DeleteAsync(address, upload, CancellationToken.None);
+        }
+        catch (Exception exception)
+        {
+            LogFault(exception, address.Tenant);
+        }
+    }
+
+    private async Task EnsureBucketAsync(CancellationToken cancellationToken)
+    {
+        var ready = _bucket;
+        if (ready is null || ready.IsFaulted || ready.IsCanceled)
+        {
+            // Two at once do no harm: the bucket is created unless it exists.
+            _bucket = ready = objects.EnsureBucketAsync(options.Value.PayloadBucket, CancellationToken.None);
+        }
+
+        await ready.WaitAsync(cancellationToken);
+    }
+
+    private IBatchGrain? Find(TenantId tenant, string batchId) =>
+        JobAddress.IsId(batchId) && tenant.Value.Length > 0 ? grains.GetGrain<IBatchGrain>(new JobAddress(tenant, batchId).Key) : null;
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "A batch of tenant {Tenant} met a fault while it was taken in.")]
+    private partial void LogFault(Exception exception, TenantId tenant);
+
+    /// <summary>Packs records into objects of bounded size and stores each as soon as it is full.</summary>
+    private sealed class BatchUpload(BatchFiles files, JobAddress address, string name, OrleansInferenceOptions options)
+    {
+        private readonly IncrementalHash _hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        private readonly List<BatchObject> _objects = [];
+        private readonly ArrayBufferWriter<byte> _buffer = new();
+        private int _count;
+        private long _tokens;
+
+        public string Name => name;
+
+        public long Records { get; private set; }
+
+        public long Bytes { get; private set; }
+
+        public long Tokens { get; private set; }
+
+        public long LargestRecord { get; private set; }
+
+        /// <summary>Why no more is taken.</summary>
+        public string? Refusal { get; private set; }
+
+        public System.Collections.Immutable.ImmutableArray<BatchObject> Objects => [.. _objects];
+
+        public async ValueTask<bool> TakeAsync(ReadOnlySequence<byte> line, CancellationToken cancellationToken)
+        {
+            if (Records >= options.MaxBatchRecords || Bytes + line.Length > options.MaxBatchBytes)
+            {
+                Refusal = $"A batch has at most {options.MaxBatchRecords} records and {options.MaxBatchBytes} bytes of them; send the rest as another.";
+                return false;
+            }
+
+            if (_count >= Limits.MaxObjectMembers || (_count > 0 && _buffer.WrittenCount + line.Length + 1 > Limits.MaxObjectBytes))
+            {
+                await FlushAsync(cancellationToken);
+            }
+
+            foreach (var part in line)
+            {
+                _buffer.Write(part.Span);
+                _hash.AppendData(part.Span);
+            }
+
+            _buffer.Write("\n"u8);
+            _hash.AppendData("\n"u8);
+            var tokens = BatchBill.Tokens(line.Length);
+            _count++;
+            _tokens += tokens;
+            Records++;
+            Bytes += line.Length;
+            Tokens += tokens;
+            LargestRecord = Math.Max(LargestRecord, line.Length);
+            return true;
+        }
+
+        public async ValueTask FlushAsync(CancellationToken cancellationToken)
+        {
+            if (_count == 0)
+            {
+                return;
+            }
+
+            await files.PutAsync(address, name, _objects.Count, _buffer.WrittenMemory, cancellationToken);
+            _objects.Add(new() { Records = _count, Bytes = _buffer.WrittenCount - _count, InputTokens = _tokens });
+            _buffer.ResetWrittenCount();
+            (_count, _tokens) = (0, 0);
+        }
+
+        public string Hash() => Convert.ToHexStringLower(_hash.GetHashAndReset());
+    }
+}

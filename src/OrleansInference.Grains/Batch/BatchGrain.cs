@@ -1,0 +1,467 @@
+using System.Collections.Frozen;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+using Orleans.Concurrency;
+using Orleans.Serialization.Invocation;
+using OrleansInference.Audit;
+using OrleansInference.Hosting;
+using OrleansInference.Invocation;
+using OrleansInference.Jobs;
+using OrleansInference.Persistence;
+using OrleansInference.Pricing;
+
+namespace OrleansInference.Batch;
+
+/// <summary>What a batch's grain stores.</summary>
+public sealed class StoredBatch
+{
+    /// <summary>The batch; null before it began and after it was purged.</summary>
+    public BatchRecord? Record { get; set; }
+}
+
+/// <summary>
+/// One batch. The order at acceptance is: reminder, state, reservation, state. Before the second write nobody was told of the batch, and
+/// the reminder takes all of it back.
+/// </summary>
+[MayInterleave(nameof(MayInterleave))]
+internal sealed partial class BatchGrain(
+    [PersistentState("batch", OrleansInferenceOptions.StorageName)] IPersistentState<StoredBatch> storage,
+    JobWorld world,
+    BatchFiles files,
+    ITransformJobs transformJobs,
+    RouterClock clock,
+    IServiceProvider services,
+    IOptions<OrleansInferenceOptions> options,
+    IOptions<ReminderOptions> reminders,
+    ILogger<BatchGrain> logger) : RemindedGrain<StoredBatch>(storage, clock, reminders), IBatchGrain, IRemindable
+{
+    private const string ReminderName = "batch";
+    private const string UploadReminder = "upload/";
+    private const int MaxStepsInARow = 16;
+    private const long ReservationGraceMs = 3_600_000;
+
+    /// <summary>What an upload may take, and then some: what was not made a batch by then is deleted.</summary>
+    internal static readonly TimeSpan UploadsKept = TimeSpan.FromHours(2);
+
+    private static readonly TimeSpan RecoverEvery = TimeSpan.FromMinutes(5);
+    private static readonly TimeSpan PurgeEvery = TimeSpan.FromHours(1);
+    private static readonly WindowLimits Limits = new();
+
+    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly IAuditLog? _audit = services.GetService<IAuditLog>();
+
+    private JobAddress _address;
+    private BatchMachine? _machine;
+    private BatchView? _view;
+    private IReadOnlySet<int> _outputs = FrozenSet<int>.Empty;
+
+    // Reading what is durable needs no turn of its own: a wait must not keep the batch from ending.
+    public static bool MayInterleave(IInvokable request)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        return request.GetMethodName() is nameof(Get) or nameof(WaitForEnd) or nameof(FindRun);
+    }
+
+    private ITenantGrain Tenant => GrainFactory.GetGrain<ITenantGrain>(_address.Tenant.Value);
+
+    public override Task OnActivateAsync(CancellationToken cancellationToken)
+    {
+        if (JobAddress.TryParse(this.GetPrimaryKeyString(), out _address) && Stored.Record is { } record)
+        {
+            _machine = MachineOf(record);
+            Publish();
+            Schedule();
+        }
+
+        return Task.CompletedTask;
+    }
+
+    public override Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
+    {
+        _ended.TrySetResult();
+        return Task.CompletedTask;
+    }
+
+    public Task Expect(string upload)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(upload);
+        RequireState();
+        return RemindAsync(UploadReminder + upload, UploadsKept, UploadsKept);
+    }
+
+    public async Task<InferenceOutcome> Accept(BatchSpecification specification)
+    {
+        ArgumentNullException.ThrowIfNull(specification);
+        RequireState();
+        if (_address.JobId is null || _address.Tenant != specification.Request.Tenant)
+        {
+            throw new ArgumentException($"'{this.GetPrimaryKeyString()}' is not a batch of tenant '{specification.Request.Tenant}'.", nameof(specification));
+        }
+
+        if (_machine is { IsAccepted: true } known)
+        {
+            return AnswerAgain(known, specification);
+        }
+
+        if (_machine is not null && _machine.Record.Specification.Upload != specification.Upload)
+        {
+            // An earlier submission got no further than this, and its caller asks again.
+            await DiscardAsync(_machine.Record);
+            _machine = null;
+        }
+
+        var route = specification.Route;
+        if (_machine is null)
+        {
+            if (await world.FindEndpointAsync(route.Endpoint) is not { } endpoint)
+            {
+                return InferenceOutcome.Refused(ProblemCode.Unavailable, $"Endpoint '{route.Endpoint}' is not known any more; send the batch again.", TimeSpan.FromSeconds(1), route);
+            }
+
+            if (await this.GetReminder(UploadReminder + specification.Upload) is null)
+            {
+                return InferenceOutcome.Refused(ProblemCode.Unavailable, $"Storing the records took longer than {UploadsKept.TotalHours:0} h; send fewer at a time.", route: route);
+            }
+
+            await RemindAsync(ReminderName, RecoverEvery, RecoverEvery);
+            _machine = MachineOf(BatchMachine.Begin(_address.JobId, specification, endpoint, $"batches/{_address.Key}/{specification.Upload}"));
+            await SaveAsync();
+        }
+
+        var machine = _machine;
+        var reply = await Tenant.Reserve(machine.Record.ReservationId, route.ChargeCap, specification.Deadline + ReservationGraceMs);
+        if (!reply.Granted)
+        {
+            await DiscardAsync(machine.Record);
+            await ForgetAsync(ReminderName);
+            _machine = null;
+            return InferenceOutcome.Refused(
+                ProblemCode.BudgetExhausted,
+                $"Tenant '{_address.Tenant}': {reply.Reason}.",
+                reply.RetryAfterMs > 0 ? TimeSpan.FromMilliseconds(reply.RetryAfterMs) : null,
+                route);
+        }
+
+        machine.Accepted(reply.AdmittedAt);
+        await SaveAsync();
+        Schedule();
+        return new() { JobId = _address.JobId, Route = route };
+    }
+
+    public Task<BatchView?> Get() => Task.FromResult(_view);
+
+    public async Task<BatchView?> WaitForEnd(TimeSpan wait)
+    {
+        if (_view is not null && !_ended.Task.IsCompleted && wait > TimeSpan.Zero)
+        {
+            // Running out is the usual end of a wait, so it is no exception.
+            await Task.WhenAny(_ended.Task, Task.Delay(Clock.ToWall(wait), Clock.TimeProvider));
+        }
+
+        return _view;
+    }
+
+    public async Task<BatchView?> Cancel()
+    {
+        RequireState();
+        if (_machine is { IsAccepted: true, Record: { Ending: null, CancelledAt: 0 } } machine)
+        {
+            machine.Cancel(Clock.Now);
+            await SaveAsync();
+        }
+
+        await AdvanceAsync();
+        return _view;
+    }
+
+    public Task<BatchRun?> FindRun(long from)
+    {
+        if (_machine is not { IsAccepted: true } machine)
+        {
+            return Task.FromResult<BatchRun?>(null);
+        }
+
+        var record = machine.Record;
+        var first = 1L;
+        var open = 0;
+        foreach (var piece in record.Pieces)
+        {
+            var next = first + piece.Count;
+            if (next > from && (!piece.IsOpen || record.MayRun))
+            {
+                // Pieces with answers never grow, so a page ends where one of them does. Failed ones may have become one meanwhile.
+                first = Math.Max(first, from);
+                return Task.FromResult<BatchRun?>(new()
+                {
+                    First = first,
+                    Count = (int)(next - first),
+                    OutputKey = piece.IsDone ? BatchFiles.OutputKey(_address, record, piece.Round, piece.Index)
+                        : piece.IsOpen ? BatchFiles.OutputKey(_address, record, record.Round, open)
+                        : null,
+                    Failure = piece.Failure,
+                });
+            }
+
+            first = next;
+            open += piece.IsOpen ? 1 : 0;
+        }
+
+        return Task.FromResult<BatchRun?>(null);
+    }
+
+    public async Task ReceiveReminder(string reminderName, TickStatus status)
+    {
+        RequireState();
+        if (reminderName.StartsWith(UploadReminder, StringComparison.Ordinal))
+        {
+            var upload = reminderName[UploadReminder.Length..];
+            if (_machine?.Record.Specification.Upload != upload)
+            {
+                await files.DeleteAsync(_address, upload, CancellationToken.None);
+            }
+
+            await ForgetReminderAsync(reminderName);
+            return;
+        }
+
+        if (_machine is null)
+        {
+            await ForgetReminderAsync(ReminderName);
+            return;
+        }
+
+        await AdvanceAsync();
+    }
+
+    private BatchMachine MachineOf(BatchRecord record) => new(record, Limits, (long)options.Value.JobRetention.TotalMilliseconds);
+
+    private static InferenceOutcome AnswerAgain(BatchMachine known, BatchSpecification specification) =>
+        BatchMachine.IsSame(known.Record.Specification, specification)
+            ? new() { JobId = known.Record.BatchId, Route = known.ToView()!.Route, IsReplay = known.Record.Specification.Upload != specification.Upload }
+            : InferenceOutcome.Refused(
+                ProblemCode.IdempotencyConflict,
+                "The idempotency key was used with another batch before; use a new key for a new batch.",
+                route: specification.Route);
+
+    /// <summary>Does everything that is due, then sets the timer for what comes next.</summary>
+    private async Task AdvanceAsync()
+    {
+        try
+        {
+            for (var steps = 0; steps < MaxStepsInARow && _machine is { } machine && machine.Next() is var step && step.At <= Clock.Now; steps++)
+            {
+                await PerformAsync(machine, step.Action);
+            }
+        }
+        catch (Exception exception)
+        {
+            LogFault(exception, _address.Key, _machine?.Record.Round ?? 0);
+            if (IsLost)
+            {
+                return;
+            }
+
+            // In memory alone: after a restart it may be tried at once.
+            _machine?.Failed(Random.Shared.NextDouble(), Clock.Now);
+        }
+
+        Schedule();
+    }
+
+    private async Task PerformAsync(BatchMachine machine, BatchAction action)
+    {
+        switch (action)
+        {
+            case BatchAction.Start:
+                await StartAsync(machine);
+                break;
+            case BatchAction.Look:
+                await LookAsync(machine);
+                break;
+            case BatchAction.End:
+                machine.End(Clock.Now);
+                await SaveAsync();
+                break;
+            case BatchAction.Settle:
+                await SettleAsync(machine);
+                break;
+            case BatchAction.Discard:
+                await DiscardAsync(machine.Record);
+                await ForgetAsync(ReminderName);
+                _machine = null;
+                break;
+            default:
+                await files.DeleteAsync(_address, machine.Record.Specification.Upload, CancellationToken.None);
+                await ForgetAsync(ReminderName);
+                (_machine, _view) = (null, null);
+                break;
+        }
+    }
+
+    private async Task StartAsync(BatchMachine machine)
+    {
+        var record = machine.Record;
+        var endpoint = record.Endpoint.Endpoint;
+        await files.WriteInputsAsync(_address, record, machine.Objects(), CancellationToken.None);
+        if (!record.MayRun)
+        {
+            // Stored before it is asked for: whoever cancels from now on has to look for it.
+            machine.Starting();
+            await SaveAsync();
+        }
+
+        try
+        {
+            await transformJobs.StartAsync(
+                new()
+                {
+                    JobName = machine.TransformJob(options.Value.TransformJobPrefix),
+                    ModelName = endpoint.TargetName,
+                    InputPrefix = files.InputPrefix(_address, record),
+                    OutputPrefix = files.OutputPrefix(_address, record),
+                    InstanceType = endpoint.InstanceType,
+                    InstanceCount = Math.Max(1, endpoint.MaxInstances),
+                    MaxConcurrentTransforms = Math.Max(1, endpoint.ConcurrencyPerInstance),
+                    InvocationTimeoutSeconds = (int)Math.Clamp(Math.Ceiling(endpoint.MaxServiceSeconds), 1, 3_600),
+                    Tags = new Dictionary<string, string> { ["InferenceType"] = nameof(Lane.Batch) },
+                },
+                CancellationToken.None);
+            machine.Started(Clock.Now);
+        }
+        catch (ModelCallException exception) when (exception.Failure is ModelCallFailure.Validation or ModelCallFailure.Configuration)
+        {
+            machine.Refused($"SageMaker did not take the transform job: {exception.Message}", Clock.Now);
+        }
+
+        await SaveAsync();
+    }
+
+    private async Task LookAsync(BatchMachine machine)
+    {
+        var name = machine.TransformJob(options.Value.TransformJobPrefix);
+        var record = machine.Record;
+        var job = await transformJobs.DescribeAsync(name, CancellationToken.None);
+        switch (job?.State)
+        {
+            case null:
+                machine.Vanished(Clock.Now);
+                await SaveAsync();
+                return;
+            case TransformJobState.InProgress or TransformJobState.Stopping:
+                machine.StillRuns(Clock.Now);
+                if (job.State == TransformJobState.InProgress && machine.IsUnwanted(Clock.Now))
+                {
+                    await transformJobs.StopAsync(name, CancellationToken.None);
+                }
+
+                _outputs = await files.OutputsAsync(_address, record, CancellationToken.None);
+                Publish();
+                return;
+            default:
+                break;
+        }
+
+        var ended = job.EndedAt?.ToUnixTimeMilliseconds() ?? Clock.Now;
+        var took = Math.Max(0, ended - (job.StartedAt?.ToUnixTimeMilliseconds() ?? ended));
+        var outcomes = await files.CollectAsync(_address, record, machine.Objects(), job, took, CancellationToken.None);
+        machine.RoundEnded(outcomes, OperatorCost.OfInstances(record.Endpoint.InstanceSecondCost, took * Math.Max(1, record.Endpoint.Endpoint.MaxInstances)), Clock.Now);
+        _outputs = FrozenSet<int>.Empty;
+        await SaveAsync();
+    }
+
+    /// <summary>
+    /// Ledger, then audit log, then the endpoint's bill, then state: a crash in between repeats the steps before it with the same stored
+    /// end, and each of them takes it once.
+    /// </summary>
+    private async Task SettleAsync(BatchMachine machine)
+    {
+        var record = machine.Record;
+        var ending = record.Ending!;
+        await Tenant.Settle(record.ReservationId, ending.Charge);
+        await AuditAsync(record, record.ReservedAt, ending.Charge, ending.At, ending.Problem?.Code);
+        if (record.Cost > 0)
+        {
+            await GrainFactory.GetGrain<IEndpointGrain>(record.Endpoint.Endpoint.Name.Value).Book(
+                record.ReservationId,
+                Money.FromNanos(record.Cost),
+                ending.Charge,
+                record.Pieces.Where(static piece => piece.IsDone).Sum(static piece => piece.Count));
+        }
+
+        machine.SettlementTaken();
+        await SaveAsync();
+        await RemindAsync(ReminderName, TimeSpan.FromMilliseconds(Math.Max(1, machine.KeptUntil - Clock.Now)), PurgeEvery);
+    }
+
+    /// <summary>Takes back what was begun and never accepted, and records the end of its reservation, if there was one.</summary>
+    private async Task DiscardAsync(BatchRecord record)
+    {
+        if (await Tenant.Settle(record.ReservationId, Money.Zero) is { Charge.Nanos: 0 } released)
+        {
+            await AuditAsync(record, released.AdmittedAt, Money.Zero, Clock.Now, ProblemCode.Unavailable);
+        }
+
+        await files.DeleteAsync(_address, record.Specification.Upload, CancellationToken.None);
+        await ForgetReminderAsync(UploadReminder + record.Specification.Upload);
+    }
+
+    private async Task AuditAsync(BatchRecord record, long reservedAt, Money charge, long at, ProblemCode? problem)
+    {
+        if (_audit is null)
+        {
+            return;
+        }
+
+        var specification = record.Specification;
+        _audit.Append(new()
+        {
+            Kind = charge > Money.Zero ? AuditKind.Settle : AuditKind.Release,
+            Tenant = _address.Tenant,
+            Request = record.ReservationId,
+            Decision = specification.Route.DecisionId,
+            Model = specification.Request.Model,
+            Class = specification.Route.Class,
+            Lane = specification.Route.Lane,
+            Endpoint = specification.Route.Endpoint,
+            Cap = specification.Route.ChargeCap,
+            Charge = charge,
+            ReservedAt = reservedAt,
+            EndedAt = at,
+            ArrivedAt = specification.AcceptedAt,
+            Deadline = specification.Deadline,
+            InputTokens = (int)Math.Min(int.MaxValue, specification.Objects.Sum(static part => part.InputTokens)),
+            Problem = problem,
+            Reservation = record.ReservationId,
+        });
+        await _audit.FlushAsync(CancellationToken.None);
+    }
+
+    private async Task SaveAsync()
+    {
+        Stored = new() { Record = _machine!.Record };
+        await WriteAsync();
+        Publish();
+    }
+
+    private void Publish()
+    {
+        _view = _machine?.ToView(_outputs);
+        if (_machine is { Record.Settled: true })
+        {
+            _ended.TrySetResult();
+        }
+    }
+
+    private void Schedule()
+    {
+        // An ended batch is only waited for by its reminder, so that it need not stay in memory.
+        if (_machine is { } machine && machine.Next() is var step && step.Action is not (BatchAction.Purge or BatchAction.Discard))
+        {
+            SetTimer(AdvanceAsync, TimeSpan.FromMilliseconds(Math.Max(0, step.At - Clock.Now)));
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Batch {Batch}, round {Round}: a step failed and will be tried again.")]
+    private partial void LogFault(Exception exception, string batch, int round);
+}

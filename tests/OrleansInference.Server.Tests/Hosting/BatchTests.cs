@@ -1,0 +1,184 @@
+using System.Globalization;
+using System.Net;
+using System.Net.Http.Headers;
+using System.Text;
+using System.Text.Json;
+
+namespace OrleansInference.Tests.Hosting;
+
+/// <summary>Batches over real HTTP on a whole server.</summary>
+public sealed class BatchTests(LiveServer server) : IClassFixture<LiveServer>
+{
+    private const string Batches = $"/v1/models/{LiveServer.Bulk}/batches";
+
+    [Fact]
+    public async Task Records_sent_as_json_lines_are_answered_in_order_for_one_charge_and_bad_ones_fail_alone()
+    {
+        var key = (await server.IssueAsync("acme")).ApiKey;
+        using var accepted = await server.SendAsync(HttpMethod.Post, Batches, key, Lines([.. Enumerable.Range(1, 200).Select(i => i == 70 ? """{"question":70}""" : Record(i))]));
+        Assert.Equal(HttpStatusCode.Accepted, accepted.StatusCode);
+        var location = accepted.Headers.Location!.OriginalString;
+        Assert.Equal($"/v1/batches/{accepted.Headers.GetValues("X-Inference-Batch-Id").Single()}", location);
+
+        var ended = await EndOfAsync(location, key);
+        Assert.Equal("Succeeded", ended.GetProperty("state").GetString());
+        Assert.Equal((200, 199, 1), (ended.GetProperty("records").GetInt64(), ended.GetProperty("done").GetInt64(), ended.GetProperty("failed").GetInt64()));
+
+        // 199 requests of 0.0001 $ and 199 × 20 output tokens of 0.001 $ a thousand.
+        Assert.Equal("0.02388", ended.GetProperty("route").GetProperty("charge").GetString());
+
+        var results = await ResultsAsync(location, key);
+        Assert.Equal(Enumerable.Range(1, 200), results.Select(static line => line.GetProperty("record").GetInt32()));
+        foreach (var line in results)
+        {
+            var number = line.GetProperty("record").GetInt32();
+            if (number == 70)
+            {
+                Assert.Equal("ModelError", line.GetProperty("error").GetProperty("code").GetString());
+            }
+            else
+            {
+                Assert.Equal(1_000 + number, line.GetProperty("output").GetProperty("usage").GetProperty("input_tokens").GetInt32());
+            }
+        }
+    }
+
+    [Fact]
+    public async Task Bad_lines_are_named_by_their_numbers_and_nothing_is_begun()
+    {
+        var key = (await server.IssueAsync("acme")).ApiKey;
+        var before = await server.BudgetAsync("acme");
+        using var refused = await server.SendAsync(HttpMethod.Post, Batches, key, Lines([Record(1), "hello", "", Record(2), "{\"a\":1}{}"]));
+        Assert.Equal(HttpStatusCode.BadRequest, refused.StatusCode);
+        var text = await refused.Content.ReadAsStringAsync();
+        Assert.Contains("Line 2:", text, StringComparison.Ordinal);
+        Assert.Contains("Line 5:", text, StringComparison.Ordinal);
+        Assert.DoesNotContain("Line 1:", text, StringComparison.Ordinal);
+        Assert.DoesNotContain("Line 3:", text, StringComparison.Ordinal);
+
+        foreach (var (content, what) in ((HttpContent, string)[])
+            [
+                (Lines([]), "no record"),
+                (new StringContent("{}", Encoding.UTF8, "text/plain"), "text/plain"),
+                (new StringContent("""{"input":"s3://orleans-inference/tenants/other/x/"}""", Encoding.UTF8, "application/json"), "tenants/acme/"),
+                (new StringContent("""{"inputs":"hello"}""", Encoding.UTF8, "application/json"), "application/jsonlines"),
+            ])
+        {
+            using var wrong = await server.SendAsync(HttpMethod.Post, Batches, key, content);
+            Assert.Equal(HttpStatusCode.BadRequest, wrong.StatusCode);
+            Assert.Contains(what, await wrong.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        }
+
+        Assert.Equal(before.Reserved, (await server.BudgetAsync("acme")).Reserved);
+    }
+
+    [Fact]
+    public async Task Records_are_taken_from_the_objects_below_a_prefix_in_their_order()
+    {
+        var key = (await server.IssueAsync("acme")).ApiKey;
+        await server.StoreAsync("tenants/acme/records/b.jsonl", Encoding.UTF8.GetBytes($"{Record(3)}\n{Record(4)}"));
+        await server.StoreAsync("tenants/acme/records/a.jsonl", Encoding.UTF8.GetBytes($"{Record(1)}\r\n\n{Record(2)}\n"));
+        using var accepted = await server.SendAsync(HttpMethod.Post, Batches, key, new StringContent("""{"input":"s3://orleans-inference/tenants/acme/records/"}""", Encoding.UTF8, "application/json"));
+        Assert.True(accepted.StatusCode == HttpStatusCode.Accepted, await accepted.Content.ReadAsStringAsync());
+        var location = accepted.Headers.Location!.OriginalString;
+        Assert.Equal(4, (await EndOfAsync(location, key)).GetProperty("done").GetInt64());
+        Assert.Equal([1001, 1002, 1003, 1004], (await ResultsAsync(location, key)).Select(static line => line.GetProperty("output").GetProperty("usage").GetProperty("input_tokens").GetInt32()));
+    }
+
+    [Fact]
+    public async Task A_repeated_key_gives_the_same_batch_and_another_body_under_it_is_refused()
+    {
+        var key = (await server.IssueAsync("acme")).ApiKey;
+        using var first = await server.SendAsync(HttpMethod.Post, Batches, key, Lines([Record(1), Record(2)]), ("Idempotency-Key", "nightly"));
+        using var second = await server.SendAsync(HttpMethod.Post, Batches, key, Lines([Record(1), Record(2)]), ("Idempotency-Key", "nightly"));
+        using var other = await server.SendAsync(HttpMethod.Post, Batches, key, Lines([Record(1), Record(3)]), ("Idempotency-Key", "nightly"));
+        Assert.Equal(HttpStatusCode.Accepted, second.StatusCode);
+        Assert.Equal(first.Headers.Location, second.Headers.Location);
+        Assert.Equal("true", second.Headers.GetValues("X-Inference-Idempotent-Replay").Single());
+        Assert.False(first.Headers.Contains("X-Inference-Idempotent-Replay"));
+        Assert.Equal(HttpStatusCode.Conflict, other.StatusCode);
+        Assert.Equal(2, (await EndOfAsync(first.Headers.Location!.OriginalString, key)).GetProperty("done").GetInt64());
+    }
+
+    [Fact]
+    public async Task What_the_budget_the_charge_or_the_deadline_does_not_allow_is_refused()
+    {
+        var poor = (await server.IssueAsync("poor")).ApiKey;
+        using var short_ = await server.SendAsync(HttpMethod.Post, Batches, poor, Lines([Record(1)]));
+        Assert.Equal(HttpStatusCode.TooManyRequests, short_.StatusCode);
+        Assert.Equal(Money.Zero, (await server.BudgetAsync("poor")).Reserved);
+
+        var key = (await server.IssueAsync("acme")).ApiKey;
+        foreach (var (header, value, what) in ((string, string, string)[])
+            [
+                ("X-Inference-Max-Charge", "0.0005", "above the maximum"),
+                ("X-Inference-Deadline", "4s", "deadline"),
+                ("X-Inference-Lanes", "Async", "Batch"),
+                ("X-Inference-Input-Tokens", "7", "input tokens"),
+            ])
+        {
+            using var refused = await server.SendAsync(HttpMethod.Post, Batches, key, Lines([.. Enumerable.Range(1, 400).Select(Record)]), (header, value));
+            Assert.False(refused.IsSuccessStatusCode, header);
+            Assert.Contains(what, await refused.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        }
+
+        using var denied = await server.SendAsync(HttpMethod.Post, Batches, (await server.IssueAsync("other")).ApiKey, Lines([Record(1)]));
+        Assert.Equal(HttpStatusCode.NotFound, denied.StatusCode);
+    }
+
+    [Fact]
+    public async Task Another_tenants_batch_does_not_exist()
+    {
+        var key = (await server.IssueAsync("acme")).ApiKey;
+        var other = (await server.IssueAsync("other")).ApiKey;
+        using var accepted = await server.SendAsync(HttpMethod.Post, Batches, key, Lines([Record(1)]));
+        var location = accepted.Headers.Location!.OriginalString;
+        foreach (var (method, path) in ((HttpMethod, string)[])[(HttpMethod.Get, location), (HttpMethod.Get, location + "/results"), (HttpMethod.Delete, location)])
+        {
+            Assert.Equal(HttpStatusCode.NotFound, (await server.SendAsync(method, path, other)).StatusCode);
+        }
+
+        Assert.Equal("Succeeded", (await EndOfAsync(location, key)).GetProperty("state").GetString());
+        using var cancelled = await server.SendAsync(HttpMethod.Delete, location, key);
+        Assert.Equal(HttpStatusCode.OK, cancelled.StatusCode);
+        Assert.Contains("Succeeded", await cancelled.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task The_description_tells_of_batches()
+    {
+        var paths = (await server.GetAsync("/openapi/v1.json", server.AdminKey)).GetProperty("paths");
+        var create = paths.GetProperty("/v1/models/{model}/batches").GetProperty("post");
+        Assert.True(create.GetProperty("requestBody").GetProperty("content").TryGetProperty("application/jsonlines", out _));
+        var headers = create.GetProperty("parameters").EnumerateArray().Select(static parameter => parameter.GetProperty("name").GetString()).ToList();
+        Assert.Contains("Idempotency-Key", headers);
+        Assert.DoesNotContain("X-Inference-Input-Tokens", headers);
+        Assert.True(paths.TryGetProperty("/v1/batches/{id}/results", out _));
+    }
+
+    private static string Record(int i) => string.Create(CultureInfo.InvariantCulture, $$"""{"inputs":"record {{i}}","input_tokens":{{1_000 + i}},"output_tokens":20}""");
+
+    private static ByteArrayContent Lines(params IReadOnlyList<string> lines) =>
+        new(Encoding.UTF8.GetBytes(string.Join('\n', lines))) { Headers = { ContentType = new MediaTypeHeaderValue("application/jsonlines") } };
+
+    private async Task<JsonElement> EndOfAsync(string location, string key)
+    {
+        JsonElement batch = default;
+        await LiveServer.EventuallyAsync(
+            async () =>
+            {
+                using var response = await server.SendAsync(HttpMethod.Get, location, key, null, ("Prefer", "wait=30"));
+                batch = JsonDocument.Parse(await response.Content.ReadAsStringAsync()).RootElement;
+                return batch.TryGetProperty("endedAt", out _);
+            },
+            "the batch has ended");
+        return batch;
+    }
+
+    private async Task<IReadOnlyList<JsonElement>> ResultsAsync(string location, string key)
+    {
+        using var response = await server.SendAsync(HttpMethod.Get, location + "/results", key);
+        Assert.Equal("application/jsonlines", response.Content.Headers.ContentType!.MediaType);
+        return [.. (await response.Content.ReadAsStringAsync()).Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(static line => JsonDocument.Parse(line).RootElement)];
+    }
+}
