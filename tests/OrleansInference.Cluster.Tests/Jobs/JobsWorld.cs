@@ -51,6 +51,9 @@ internal sealed class JobsWorld : IAsyncDisposable
     /// <summary>Deletions that were begun while they were held.</summary>
     public int HeldDeletes => Volatile.Read(ref _heldDeletes);
 
+    /// <summary>Where grains are to crash; null if nowhere.</summary>
+    public FaultPoints? Faults { get; private init; }
+
     public int MaxHeldJobs { get; private init; } = new OrleansInferenceOptions().MaxHeldJobs;
 
     public RouterClock Clock { get; } = new(TimeProvider.System, Speed);
@@ -83,6 +86,7 @@ internal sealed class JobsWorld : IAsyncDisposable
     /// <param name="catalog">In place of <see cref="Catalog"/>.</param>
     /// <param name="poll">Time between two looks for a result; the default of the options if null.</param>
     /// <param name="queues">Queues that requests come from.</param>
+    /// <param name="faults">Where grains are to crash.</param>
     /// <param name="publish">Whether the embedded AWS sends notifications; as <paramref name="notify"/> if null.</param>
     public static async Task<JobsWorld> StartAsync(
         bool notify = true,
@@ -91,11 +95,12 @@ internal sealed class JobsWorld : IAsyncDisposable
         CatalogDefinition? catalog = null,
         TimeSpan? poll = null,
         bool? publish = null,
-        IReadOnlyList<QueueSettings>? queues = null)
+        IReadOnlyList<QueueSettings>? queues = null,
+        FaultPoints? faults = null)
     {
         catalog ??= Catalog;
         var defaults = new OrleansInferenceOptions();
-        var world = new JobsWorld(notify, retention ?? defaults.JobRetention, poll) { MaxHeldJobs = maxHeldJobs ?? defaults.MaxHeldJobs, Queues = queues ?? [] };
+        var world = new JobsWorld(notify, retention ?? defaults.JobRetention, poll) { MaxHeldJobs = maxHeldJobs ?? defaults.MaxHeldJobs, Queues = queues ?? [], Faults = faults };
         Worlds[world._id] = world;
         try
         {
@@ -319,6 +324,7 @@ internal sealed class JobsWorld : IAsyncDisposable
             Decorate<IMessageQueue>(siloBuilder.Services, inner => new CountingQueue(world, inner));
             siloBuilder.Services.AddSingleton(world._masterKey);
             siloBuilder.Services.AddWebhooks(new(["http://127.0.0.1"]), TimeSpan.FromMilliseconds(1));
+            world.Faults?.Decorate(siloBuilder);
             siloBuilder.AddQueueIngest(new(world.Queues, new OrleansInferenceOptions().PayloadBucket, CreateQueues: true));
             siloBuilder.AddOrleansInference(options =>
             {

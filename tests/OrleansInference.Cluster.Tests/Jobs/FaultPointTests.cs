@@ -1,0 +1,193 @@
+using System.Globalization;
+using System.Text;
+using Microsoft.Extensions.DependencyInjection;
+using OrleansInference.Audit;
+using OrleansInference.Batch;
+using OrleansInference.Jobs;
+
+namespace OrleansInference.Tests.Jobs;
+
+/// <summary>
+/// The points that a job, a window or a batch passes without a fault are recorded; then there is one of each kind for every point, which crashes
+/// there. Each must end once, as the one without a fault did and for the same charge, and leave nothing behind.
+/// </summary>
+public sealed class FaultPointTests
+{
+    private const int MostWindows = 120;
+    private const string Good = """{"inputs":"hello","input_tokens":30,"output_tokens":5}""";
+    private const string Bad = """{"question":1}""";
+
+    [Fact]
+    public async Task An_async_job_ends_once_whatever_point_its_activation_crashes_at()
+    {
+        await using var world = await StartAsync();
+        await RunAsync(
+            world,
+            mostPoints: int.MaxValue,
+            key: static name => new JobAddress(JobsWorld.Acme, JobAddress.IdOf(JobsWorld.Acme, name)).Key,
+            submit: async name => Assert.NotNull((await world.SubmitAsync(Good, "chat-async", key: name)).JobId),
+            requests: static name => [new JobAddress(JobsWorld.Acme, JobAddress.IdOf(JobsWorld.Acme, name)).Key]);
+    }
+
+    [Fact]
+    public async Task A_job_of_the_batch_lane_ends_once_whatever_point_its_activation_crashes_at()
+    {
+        await using var world = await StartAsync();
+        var windows = 0;
+        await RunAsync(
+            world,
+            mostPoints: MostWindows - 1,
+            key: static name => new JobAddress(JobsWorld.Acme, JobAddress.IdOf(JobsWorld.Acme, name)).Key,
+            submit: async name => Assert.NotNull((await world.SubmitAsync(Good, Window(Interlocked.Increment(ref windows) - 1), key: name)).JobId),
+            requests: static name => [new JobAddress(JobsWorld.Acme, JobAddress.IdOf(JobsWorld.Acme, name)).Key]);
+    }
+
+    [Fact]
+    public async Task The_jobs_of_a_window_end_once_whatever_point_its_activation_crashes_at()
+    {
+        await using var world = await StartAsync();
+        await RunAsync(
+            world,
+            mostPoints: MostWindows - 1,
+            key: static name => $"{Window(Number(name))}/1",
+            submit: async name =>
+            {
+                foreach (var i in (int[])[0, 1, 2])
+                {
+                    Assert.NotNull((await world.SubmitAsync(i == 1 ? Bad : Good, Window(Number(name)), key: $"{name}-{i}")).JobId);
+                }
+            },
+            requests: static name => [.. Enumerable.Range(0, 3).Select(i => new JobAddress(JobsWorld.Acme, JobAddress.IdOf(JobsWorld.Acme, $"{name}-{i}")).Key)]);
+    }
+
+    [Fact]
+    public async Task A_batch_ends_once_whatever_point_its_activation_crashes_at()
+    {
+        await using var world = await StartAsync();
+        await JobsWorld.UntilAsync(async () => (await world.EndpointAsync("window-batch-0")) is not null, "the catalog is applied");
+        await RunAsync(
+            world,
+            mostPoints: int.MaxValue,
+            key: static name => new JobAddress(JobsWorld.Acme, JobAddress.IdOf(JobsWorld.Acme, "batch\n" + name)).Key,
+            submit: async name =>
+            {
+                InferenceOutcome outcome = null!;
+                await JobsWorld.UntilAsync(
+                    async () =>
+                    {
+                        using var lines = new MemoryStream(Encoding.UTF8.GetBytes($"{Good}\n{Bad}\n{Good}\n"));
+                        outcome = await world.Services.GetRequiredService<IBatches>().SubmitAsync(new() { Tenant = JobsWorld.Acme, Model = new("bulk"), IdempotencyKey = name }, lines, CancellationToken.None);
+                        return outcome.Problem?.Code is not (ProblemCode.UnknownModel or ProblemCode.Unavailable);
+                    },
+                    "the batch is accepted");
+                Assert.True(outcome.JobId is not null, outcome.Problem?.Message);
+            },
+            requests: static name => [$"batches/{new JobAddress(JobsWorld.Acme, JobAddress.IdOf(JobsWorld.Acme, "batch\n" + name)).Key}/"]);
+    }
+
+    private static async Task RunAsync(JobsWorld world, int mostPoints, Func<string, string> key, Func<string, Task> submit, Func<string, IReadOnlyList<string>> requests)
+    {
+        var faults = world.Faults!;
+        await submit("0");
+        await EndedAsync(world, requests("0"));
+        await EmptyAsync(world);
+        await JobsWorld.UntilAsync(() => Task.FromResult(faults.Passed(key("0")).Any(static point => point.EndsWith("storage.Clear#1@after", StringComparison.Ordinal))), "it is purged");
+        var points = faults.Passed(key("0"));
+        Assert.InRange(points.Count, 10, mostPoints);
+        foreach (var (point, i) in points.Select(static (point, i) => (point, i + 1)))
+        {
+            faults.Plan(key(Name(i)), point);
+        }
+
+        await Parallel.ForEachAsync(Enumerable.Range(1, points.Count), new ParallelOptions { MaxDegreeOfParallelism = 8 }, async (i, _) => await submit(Name(i)));
+        for (var i = 1; i <= points.Count; i++)
+        {
+            await EndedAsync(world, requests(Name(i)));
+        }
+
+        await EmptyAsync(world);
+        await JobsWorld.UntilAsync(() => Task.FromResult(Enumerable.Range(1, points.Count).All(i => faults.IsHit(key(Name(i))))), "every point was crashed at: " + string.Join(", ", Enumerable.Range(1, points.Count).Where(i => !faults.IsHit(key(Name(i)))).Select(i => points[i - 1])));
+
+        // The same end and charge as without a fault, to the nano-dollar. An end may be told again: of one reservation the log keeps what was told first.
+        var told = world.Audit.Records.GroupBy(static record => record.Reservation).Select(static group => group.First()).ToList();
+        Assert.All(world.Audit.Records, record => Assert.Equal(told.Single(first => first.Reservation == record.Reservation).Charge, record.Charge));
+        for (var i = 0; i < requests("0").Count; i++)
+        {
+            var expected = OfRequest(told, requests("0")[i]);
+            for (var k = 1; k <= points.Count; k++)
+            {
+                var record = OfRequest(told, requests(Name(k))[i]);
+                Assert.True((record.Kind, record.Charge, record.Problem) == (expected.Kind, expected.Charge, expected.Problem), $"{points[k - 1]}: {record}");
+            }
+        }
+
+        await JobsWorld.UntilAsync(async () => (await world.BudgetAsync()).Reserved == Money.Zero, "no reservation is left");
+        Assert.Equal(told.Aggregate(Money.Zero, static (sum, record) => sum + record.Charge), (await world.BudgetAsync()).SettledTotal);
+        Assert.True((await world.BudgetAsync()).SettledTotal > Money.Zero);
+    }
+
+    private static AuditRecord OfRequest(IEnumerable<AuditRecord> records, string request) =>
+        records.Single(record => request.EndsWith('/') ? record.Request.StartsWith(request, StringComparison.Ordinal) : record.Request == request);
+
+    private static async Task EndedAsync(JobsWorld world, IReadOnlyList<string> requests)
+    {
+        foreach (var request in requests)
+        {
+            await JobsWorld.UntilAsync(() => Task.FromResult(world.Audit.Records.Any(record => request.EndsWith('/') ? record.Request.StartsWith(request, StringComparison.Ordinal) : record.Request == request)), $"{request} has ended");
+        }
+    }
+
+    /// <summary>What has ended is purged by its reminder, which after a crash comes again in an hour: it is given a push.</summary>
+    private static async Task EmptyAsync(JobsWorld world)
+    {
+        await JobsWorld.UntilAsync(
+            async () =>
+            {
+                var reminders = await world.Services.GetRequiredService<IReminderTable>().ReadRows(0, 0);
+                foreach (var reminder in reminders.Reminders)
+                {
+                    try
+                    {
+                        await world.Cluster.GrainFactory.GetGrain<IRemindable>(reminder.GrainId).ReceiveReminder(reminder.ReminderName, default);
+                    }
+                    catch (Exception exception) when (exception is not OutOfMemoryException)
+                    {
+                        // The grain crashed, as it was to.
+                    }
+                }
+
+                await Task.Delay(500, TestContext.Current.CancellationToken);
+                return (await world.ObjectsAsync("")).Count == 0;
+            },
+            "no object is left");
+    }
+
+    private static string Name(int i) => i.ToString(CultureInfo.InvariantCulture);
+
+    private static int Number(string name) => int.Parse(name, CultureInfo.InvariantCulture);
+
+    private static string Window(int i) => $"window-batch-{i}";
+
+    private static Task<JobsWorld> StartAsync()
+    {
+        var variant = JobsWorld.Catalog.Models[0].Variants[0];
+        var batch = variant.Endpoints.Single(static endpoint => endpoint.Name.Value == "chat-batch") with { WindowMaxRequests = 3, WindowMaxSeconds = 60, MaxInstances = 1 };
+        return JobsWorld.StartAsync(retention: TimeSpan.FromSeconds(120), poll: TimeSpan.FromSeconds(1), faults: new(), catalog: JobsWorld.Catalog with
+        {
+            Tenants = [new() { Id = JobsWorld.Acme, Budgets = [new() { Kind = BudgetWindowKind.Rolling, Seconds = 86_400, Limit = Money.FromDollars(1_000) }] }],
+            Models =
+            [
+                JobsWorld.Catalog.Models[0] with
+                {
+                    Variants = [variant with { Endpoints = [variant.Endpoints.Single(static endpoint => endpoint.Name.Value == "chat-async")] }],
+                },
+                .. Enumerable.Range(0, MostWindows).Chunk(MostWindows / 4).Select(some => new ModelDefinition
+                {
+                    Name = new($"windows-{some[0]}"),
+                    Variants = [new() { Name = new("full"), Endpoints = [.. some.Select(i => batch with { Name = new(Window(i)) })] }],
+                }),
+                new() { Name = new("bulk"), MaxOutputTokens = 10, Variants = [new() { Name = new("full"), Endpoints = [batch with { Name = new("bulk-batch") }] }] },
+            ],
+        });
+    }
+}
