@@ -253,6 +253,9 @@ public sealed record WindowView
 
     /// <summary>The transform job's name, once there is one.</summary>
     [Id(3)] public string? TransformJob { get; init; }
+
+    /// <summary>Unix ms when its members are expected to have their results.</summary>
+    [Id(4)] public long ExpectedAt { get; init; }
 }
 
 /// <summary>Collects low-class jobs into one transform job. Key: <c>endpoint/window</c>.</summary>

@@ -54,6 +54,11 @@ internal sealed class BatchLane(IGrainFactory grains, RouterClock clock) : IJobL
         machine.NotYet(view?.State == WindowState.Running, clock.Now);
     }
 
+    /// <summary>Whether the job's window is expected to end after its deadline, or is gone.</summary>
+    public async Task<bool> IsLateAsync(JobRecord record) =>
+        record.Window is { } window && await grains.GetGrain<IBatchWindowGrain>(window).GetView() is var view
+        && (view.State == WindowState.Ended || view.ExpectedAt > record.Specification.Deadline);
+
     public async Task AbandonAsync(JobAddress address, JobRecord record, CancellationToken cancellationToken)
     {
         if (record.Window is { } window)

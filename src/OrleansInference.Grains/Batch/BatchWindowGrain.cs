@@ -99,6 +99,7 @@ internal sealed partial class BatchWindowGrain(
         State = _window is null ? WindowState.Ended : Record.State,
         Members = Record.Members.Count,
         ClosesAt = _window is null ? 0 : _window.ClosesAt,
+        ExpectedAt = _window is null ? 0 : _window.ExpectedAt(Clock.Now),
         TransformJob = Record.State is WindowState.Running ? _window?.TransformJob(options.Value.TransformJobPrefix) : null,
     });
 

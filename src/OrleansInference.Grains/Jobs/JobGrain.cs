@@ -264,6 +264,9 @@ internal sealed partial class JobGrain(
             case JobAction.Settle:
                 await SettleAsync(machine);
                 return;
+            case JobAction.Hasten:
+                await HastenAsync(machine);
+                return;
             case JobAction.Reply:
                 await ReplyAsync(machine);
                 return;
@@ -356,6 +359,48 @@ internal sealed partial class JobGrain(
         };
     }
 
+    /// <summary>
+    /// Which lane, then the reservation for it, then the move, then the release of what was reserved before: interrupted, the ledger answers alike
+    /// when it is asked again, and the end releases whatever the job does not use.
+    /// </summary>
+    private async Task HastenAsync(JobMachine machine)
+    {
+        if (machine.Record.Faster is null)
+        {
+            if (await world.FindFasterAsync(machine.Record) is not { } found)
+            {
+                machine.Stays(Clock.Now);
+                return;
+            }
+
+            machine.Hastening(found);
+            await SaveAsync();
+        }
+
+        var before = machine.Record;
+        var faster = before.Faster!;
+        var reply = await Tenant.Reserve(faster.ReservationId, faster.Route.ChargeCap, before.Specification.Deadline + _times.ReservationGraceMs);
+        if (!reply.Granted)
+        {
+            machine.Stays(Clock.Now);
+            await SaveAsync();
+            return;
+        }
+
+        machine.Moved(reply.AdmittedAt);
+        await SaveAsync();
+        await AbandonAsync(before);
+        await ReleaseAsync(machine.Record.Before);
+    }
+
+    private async Task ReleaseAsync(JobLane? lane)
+    {
+        if (lane is not null && await Tenant.Settle(lane.ReservationId, Money.Zero) is { } ended)
+        {
+            await world.AuditLaneAsync(_address, _machine!.Record, lane, ended);
+        }
+    }
+
     private async Task CheckAsync(JobMachine machine)
     {
         try
@@ -379,6 +424,8 @@ internal sealed partial class JobGrain(
         var record = machine.Record;
         try
         {
+            await ReleaseAsync(record.Faster);
+            await ReleaseAsync(record.Before);
             await Tenant.Settle(record.ReservationId, record.Ending!.Charge);
             await world.AuditAsync(_address, record);
         }
@@ -426,12 +473,12 @@ internal sealed partial class JobGrain(
     }
 
     private Task RemindToPurgeAsync(JobMachine machine) =>
-        RemindAsync(JobReminder.Of(machine.Record.Specification).Name, TimeSpan.FromMilliseconds(Math.Max(1, machine.KeptUntil - Clock.Now)), PurgeEvery);
+        RemindAsync(ReminderOf(machine.Record), TimeSpan.FromMilliseconds(Math.Max(1, machine.KeptUntil - Clock.Now)), PurgeEvery);
 
     private async Task PurgeAsync(JobRecord record)
     {
         await world.DeleteAllAsync(_address, record);
-        await ForgetAsync(JobReminder.Of(record.Specification).Name);
+        await ForgetAsync(ReminderOf(record));
         (_machine, _view) = (null, null);
     }
 
@@ -478,6 +525,10 @@ internal sealed partial class JobGrain(
             SetTimer(AdvanceAsync, TimeSpan.FromMilliseconds(Math.Max(0, step.At - Clock.Now)));
         }
     }
+
+    // A job that was moved keeps the reminder that it was accepted with.
+    private static string ReminderOf(JobRecord record) =>
+        JobReminder.Of(record.Before is { } before ? record.Specification with { Route = before.Route } : record.Specification).Name;
 
     private string ReservationId(long acceptedAt) => $"{_address.Key}/{acceptedAt}";
 

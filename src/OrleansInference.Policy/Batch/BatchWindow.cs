@@ -83,6 +83,21 @@ public sealed class BatchWindow(WindowRecord record, WindowLimits limits)
         }
     }
 
+    /// <summary>Unix ms when its members are expected to have their results, as it stands. A transform job that is late is expected to be as late again.</summary>
+    /// <param name="now">Unix ms.</param>
+    public long ExpectedAt(long now)
+    {
+        var takes = (long)(record.OverheadMs + ServiceOf(record.Members.Count) + (Endpoint.Prior.ServiceP99Seconds * 1000));
+        return record.State switch
+        {
+            _ when record.Decided => now,
+            WindowState.Open => Math.Max(now, ClosesAt) + takes,
+            WindowState.Closed => Math.Max(now, record.NotBefore) + takes,
+            _ when record.StartedAt + takes is var end && end > now => end,
+            _ => now + Math.Max(limits.LookEveryMs, now - record.StartedAt - takes),
+        };
+    }
+
     private bool IsFull => record.Members.Count >= Endpoint.WindowMaxRequests || record.Members.Sum(static member => member.Bytes) >= limits.MaxBytes;
 
     /// <summary>Whether every member's deadline has passed, so that no result is worth anything.</summary>

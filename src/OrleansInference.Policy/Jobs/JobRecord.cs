@@ -31,6 +31,12 @@ public sealed record JobEnding
     public Money Cost { get; init; }
 }
 
+/// <summary>A lane that a job has, will have or had, and the reservation for it.</summary>
+/// <param name="Route">The route.</param>
+/// <param name="Endpoint">The endpoint as it was when the route was decided.</param>
+/// <param name="ReservationId">Id in the tenant's ledger.</param>
+public sealed record JobLane(RouteTaken Route, EndpointConfiguration Endpoint, string ReservationId);
+
 /// <summary>Everything that is stored of a job.</summary>
 public sealed record JobRecord
 {
@@ -78,6 +84,15 @@ public sealed record JobRecord
 
     /// <summary>Key of the batch window it joined.</summary>
     public string? Window { get; init; }
+
+    /// <summary>Unix ms when a member of a batch window that may come too late looks for a faster lane; 0: not.</summary>
+    public long HastenAt { get; init; }
+
+    /// <summary>The faster lane whose money is being asked for; null: none.</summary>
+    public JobLane? Faster { get; init; }
+
+    /// <summary>The lane that it was moved from; null: it was not.</summary>
+    public JobLane? Before { get; init; }
 
     /// <summary>How it ended, once that is decided.</summary>
     public JobEnding? Ending { get; init; }

@@ -23,6 +23,9 @@ public enum JobAction
 
     /// <summary>Tell the end to the queue or the webhook that the request named.</summary>
     Reply = 6,
+
+    /// <summary>Its deadline nears: move it to a faster lane if its batch window comes too late and the budget covers that.</summary>
+    Hasten = 7,
 }
 
 /// <summary>An action and when it is due.</summary>

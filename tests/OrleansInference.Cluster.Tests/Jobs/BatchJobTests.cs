@@ -86,6 +86,35 @@ public sealed class BatchJobTests
         await world.RequireLedgerAndAuditAgreeAsync(jobs: 2);
     }
 
+    [Fact]
+    public async Task A_job_whose_window_comes_too_late_is_moved_to_a_faster_lane_if_the_budget_covers_that()
+    {
+        var chat = JobsWorld.Catalog.Models[0];
+        var batch = chat.Variants[0].Endpoints.Single(static endpoint => endpoint.Name.Value == "chat-batch");
+        await using var world = await JobsWorld.StartAsync(catalog: JobsWorld.Catalog with
+        {
+            Models = [chat with { Variants = [chat.Variants[0] with { Endpoints = [.. chat.Variants[0].Endpoints, batch with { Name = new("late-batch"), Prior = batch.Prior with { ColdStartSeconds = 800 } }] }] }],
+        });
+        world.AreTransformsDown = true;
+        var moved = await world.AcceptAsync(Body(1), "late-batch", deadlineSeconds: 1_100);
+        var view = await world.EndOfAsync(moved);
+        Assert.True(view.State == JobState.Succeeded, view.Problem?.Message);
+        Assert.Equal(Lane.Async, view.Route.Lane);
+        Assert.True(view.EndedAt <= view.Deadline);
+        Assert.InRange(view.Route.Charge, Money.FromNanos(1), view.Route.ChargeCap);
+        Assert.Equal(101, await InputTokensAsync(world, moved));
+        await JobsWorld.UntilAsync(async () => (await world.BudgetAsync()).Reserved == Money.Zero, "both reservations have ended");
+        Assert.Equal(view.Route.Charge, (await world.BudgetAsync()).SettledTotal);
+
+        // All that is left is reserved for it already: it stays, and pays nothing.
+        var left = Money.FromDollars(1) - view.Route.Charge - Money.FromNanos(1);
+        var stays = (await world.SubmitAsync(Body(2), "late-batch", deadlineSeconds: 1_100, cap: left)).JobId!;
+        var ended = await world.EndOfAsync(stays);
+        Assert.Equal((JobState.Expired, Lane.Batch, Money.Zero), (ended.State, ended.Route.Lane, ended.Route.Charge));
+        await JobsWorld.UntilAsync(async () => (await world.BudgetAsync()).Reserved == Money.Zero, "nothing is reserved");
+        Assert.Equal(view.Route.Charge, (await world.BudgetAsync()).SettledTotal);
+    }
+
     private static string Body(int i) => string.Create(CultureInfo.InvariantCulture, $$"""{"inputs":"hello {{i}}","input_tokens":{{100 + i}},"output_tokens":5}""");
 
     private static async Task<int> InputTokensAsync(JobsWorld world, string id)

@@ -61,6 +61,21 @@ public sealed class FaultPointTests
     }
 
     [Fact]
+    public async Task A_job_that_is_moved_to_a_faster_lane_ends_once_whatever_point_its_activation_crashes_at()
+    {
+        await using var world = await StartAsync();
+        world.AreTransformsDown = true;
+        await RunAsync(
+            world,
+            mostPoints: int.MaxValue,
+            key: static name => new JobAddress(JobsWorld.Acme, JobAddress.IdOf(JobsWorld.Acme, name)).Key,
+            submit: async name => Assert.NotNull((await world.SubmitAsync(Good, "late-batch", deadlineSeconds: 1_100, key: name)).JobId),
+            requests: static name => [new JobAddress(JobsWorld.Acme, JobAddress.IdOf(JobsWorld.Acme, name)).Key],
+            windowsEnd: false);
+        Assert.All(world.Audit.Records, static record => Assert.Equal(record.Lane == Lane.Async, record.Charge > Money.Zero));
+    }
+
+    [Fact]
     public async Task A_batch_ends_once_whatever_point_its_activation_crashes_at()
     {
         await using var world = await StartAsync();
@@ -85,12 +100,13 @@ public sealed class FaultPointTests
             requests: static name => [$"batches/{new JobAddress(JobsWorld.Acme, JobAddress.IdOf(JobsWorld.Acme, "batch\n" + name)).Key}/"]);
     }
 
-    private static async Task RunAsync(JobsWorld world, int mostPoints, Func<string, string> key, Func<string, Task> submit, Func<string, IReadOnlyList<string>> requests)
+    private static async Task RunAsync(JobsWorld world, int mostPoints, Func<string, string> key, Func<string, Task> submit, Func<string, IReadOnlyList<string>> requests, bool windowsEnd = true)
     {
+        var prefix = windowsEnd ? "" : "jobs/";
         var faults = world.Faults!;
         await submit("0");
         await EndedAsync(world, requests("0"));
-        await EmptyAsync(world);
+        await EmptyAsync(world, prefix);
         await JobsWorld.UntilAsync(() => Task.FromResult(faults.Passed(key("0")).Any(static point => point.EndsWith("storage.Clear#1@after", StringComparison.Ordinal))), "it is purged");
         var points = faults.Passed(key("0"));
         Assert.InRange(points.Count, 10, mostPoints);
@@ -105,7 +121,7 @@ public sealed class FaultPointTests
             await EndedAsync(world, requests(Name(i)));
         }
 
-        await EmptyAsync(world);
+        await EmptyAsync(world, prefix);
         await JobsWorld.UntilAsync(() => Task.FromResult(Enumerable.Range(1, points.Count).All(i => faults.IsHit(key(Name(i))))), "every point was crashed at: " + string.Join(", ", Enumerable.Range(1, points.Count).Where(i => !faults.IsHit(key(Name(i)))).Select(i => points[i - 1])));
 
         // The same end and charge as without a fault, to the nano-dollar. An end may be told again: of one reservation the log keeps what was told first.
@@ -127,7 +143,7 @@ public sealed class FaultPointTests
     }
 
     private static AuditRecord OfRequest(IEnumerable<AuditRecord> records, string request) =>
-        records.Single(record => request.EndsWith('/') ? record.Request.StartsWith(request, StringComparison.Ordinal) : record.Request == request);
+        records.OrderByDescending(static record => record.Charge).First(record => request.EndsWith('/') ? record.Request.StartsWith(request, StringComparison.Ordinal) : record.Request == request);
 
     private static async Task EndedAsync(JobsWorld world, IReadOnlyList<string> requests)
     {
@@ -138,7 +154,7 @@ public sealed class FaultPointTests
     }
 
     /// <summary>What has ended is purged by its reminder, which after a crash comes again in an hour: it is given a push.</summary>
-    private static async Task EmptyAsync(JobsWorld world)
+    private static async Task EmptyAsync(JobsWorld world, string prefix)
     {
         await JobsWorld.UntilAsync(
             async () =>
@@ -157,7 +173,7 @@ public sealed class FaultPointTests
                 }
 
                 await Task.Delay(500, TestContext.Current.CancellationToken);
-                return (await world.ObjectsAsync("")).Count == 0;
+                return (await world.ObjectsAsync(prefix)).Count == 0;
             },
             "no object is left");
     }
@@ -179,7 +195,17 @@ public sealed class FaultPointTests
             [
                 JobsWorld.Catalog.Models[0] with
                 {
-                    Variants = [variant with { Endpoints = [variant.Endpoints.Single(static endpoint => endpoint.Name.Value == "chat-async")] }],
+                    Variants =
+                    [
+                        variant with
+                        {
+                            Endpoints =
+                            [
+                                variant.Endpoints.Single(static endpoint => endpoint.Name.Value == "chat-async"),
+                                batch with { Name = new("late-batch"), WindowMaxRequests = 1_000, Prior = batch.Prior with { ColdStartSeconds = 800 } },
+                            ],
+                        },
+                    ],
                 },
                 .. Enumerable.Range(0, MostWindows).Chunk(MostWindows / 4).Select(some => new ModelDefinition
                 {

@@ -5,6 +5,7 @@ using Orleans.Configuration;
 using Orleans.TestingHost;
 using OrleansInference.Audit;
 using OrleansInference.Aws;
+using OrleansInference.Batch;
 using OrleansInference.Budgets;
 using OrleansInference.Hosting;
 using OrleansInference.Ingest;
@@ -68,6 +69,9 @@ internal sealed class JobsWorld : IAsyncDisposable
 
     /// <summary>While set, SageMaker cannot be reached for new asynchronous calls.</summary>
     public bool IsRuntimeDown { get; set; }
+
+    /// <summary>While set, SageMaker creates no transform job.</summary>
+    public bool AreTransformsDown { get; set; }
 
     /// <summary>Messages that were taken off the queue of notifications.</summary>
     public int Deleted => Volatile.Read(ref _deleted);
@@ -321,6 +325,7 @@ internal sealed class JobsWorld : IAsyncDisposable
             siloBuilder.Services.AddSingleton<IBudgetEvents>(world.Alerts);
             siloBuilder.Services.AddAwsClients(new AwsOptions { Endpoint = world.Aws.Address, AccessKeyId = "AKIDEXAMPLE", SecretAccessKey = "secret" });
             Decorate<IModelRuntime>(siloBuilder.Services, inner => new GatedRuntime(world, inner));
+            Decorate<ITransformJobs>(siloBuilder.Services, inner => new GatedTransforms(world, inner));
             Decorate<IMessageQueue>(siloBuilder.Services, inner => new CountingQueue(world, inner));
             siloBuilder.Services.AddSingleton(world._masterKey);
             siloBuilder.Services.AddWebhooks(new(["http://127.0.0.1"]), TimeSpan.FromMilliseconds(1));
@@ -371,6 +376,17 @@ internal sealed class JobsWorld : IAsyncDisposable
 
         public Task ChangeVisibilityAsync(string queueUrl, string receiptHandle, TimeSpan visibility, CancellationToken cancellationToken) =>
             inner.ChangeVisibilityAsync(queueUrl, receiptHandle, visibility, cancellationToken);
+    }
+
+    private sealed class GatedTransforms(JobsWorld world, ITransformJobs inner) : ITransformJobs
+    {
+        public Task StartAsync(TransformJobRequest request, CancellationToken cancellationToken) => world.AreTransformsDown
+            ? Task.FromException(new IOException("ResourceLimitExceeded: the account has as many transform jobs as it may"))
+            : inner.StartAsync(request, cancellationToken);
+
+        public Task<TransformJobDescription?> DescribeAsync(string jobName, CancellationToken cancellationToken) => inner.DescribeAsync(jobName, cancellationToken);
+
+        public Task StopAsync(string jobName, CancellationToken cancellationToken) => inner.StopAsync(jobName, cancellationToken);
     }
 
     private sealed class GatedRuntime(JobsWorld world, IModelRuntime inner) : IModelRuntime

@@ -155,6 +155,23 @@ public sealed class BatchWindowTests
     }
 
     [Fact]
+    public void What_a_window_is_expected_to_take_follows_it_and_a_late_job_is_expected_to_be_as_late_again()
+    {
+        var (window, _) = Open();
+        window.Join(Member(0, Far), Start);
+
+        // A start of 100 s, one record of 2 s, and the slowest record's 5 s.
+        Assert.Equal(window.ClosesAt + 107_000, window.ExpectedAt(Start));
+        window.Close();
+        Assert.Equal(Start + 5_000 + 107_000, window.ExpectedAt(Start + 5_000));
+        window.Started(Start + 5_000);
+        Assert.Equal(Start + 112_000, window.ExpectedAt(Start + 60_000));
+        Assert.Equal(Start + 172_000, window.ExpectedAt(Start + 142_000));
+        window.RoundEnded([new([new AnswerUse(1)], null)], Start, 1, Money.Zero, Start + 150_000);
+        Assert.Equal(Start + 150_000, window.ExpectedAt(Start + 150_000));
+    }
+
+    [Fact]
     public void A_window_that_sagemaker_refuses_fails_its_members_with_the_reason()
     {
         var (window, _) = Open();

@@ -32,6 +32,46 @@ public sealed class JobMachineTests
     }
 
     [Fact]
+    public void A_member_of_a_window_looks_for_a_faster_lane_as_its_deadline_nears_and_ever_sooner()
+    {
+        var job = New(Lane.Batch);
+        job.Joined("chat-batch/1", Start);
+
+        // A start of 100 s and a quarter, and three of the slowest records' 5 s.
+        Assert.Equal(new(JobAction.Hasten, Deadline - 140_000), job.Next());
+        job.Stays(Deadline - 140_000);
+        Assert.Equal(new(JobAction.Hasten, Deadline - 70_000), job.Next());
+        job.Stays(Deadline - 1_000);
+        Assert.Equal(new(JobAction.Expire, Deadline), job.Next());
+
+        var tight = New(Lane.Batch);
+        tight.Joined("chat-batch/1", Deadline - 100_000);
+        Assert.Equal(new(JobAction.Hasten, Deadline - 50_000), tight.Next());
+    }
+
+    [Fact]
+    public void A_job_that_was_moved_goes_by_its_new_lane_and_takes_a_result_of_its_window_but_not_its_failure()
+    {
+        var job = New(Lane.Batch);
+        job.Joined("chat-batch/1", Start);
+        var old = job.Record;
+        var faster = new JobLane(JobSamples.Specification(Lane.Async, Start, Deadline, Money.FromNanos(90_000_000)).Route, JobSamples.Endpoint(Lane.Async), "r2");
+        job.Moved(1);
+        Assert.Same(old, job.Record);
+        job.Hastening(faster);
+        Assert.Equal(JobAction.Hasten, job.Next().Action);
+        job.Moved(Start + 7);
+        Assert.Equal(("r2", Start + 7, Lane.Async), (job.Record.ReservationId, job.Record.ReservedAt, job.Record.Specification.Route.Lane));
+        Assert.Equal(new JobLane(old.Specification.Route, old.Endpoint, old.ReservationId), job.Record.Before);
+        Assert.Equal(JobAction.Dispatch, job.Next().Action);
+
+        Assert.False(job.WindowEnded(new() { Failure = "The transform job was stopped." }, null, null, Start + 8));
+        Assert.Null(job.Record.Ending);
+        Assert.True(job.WindowEnded(new() { OutputKey = "k", Charge = Money.FromNanos(100_000_000) }, "s3://b/k", "application/json", Start + 9));
+        Assert.Equal((JobState.Succeeded, Money.FromNanos(90_000_000)), (job.Record.Ending!.State, job.Record.Ending.Charge));
+    }
+
+    [Fact]
     public void An_end_is_told_after_it_is_settled_and_tried_as_long_as_the_job_is_kept()
     {
         var job = Telling(new() { Queue = "answers" });
@@ -270,6 +310,7 @@ public sealed class JobMachineTests
             {
                 case JobAction.Dispatch: job.DispatchFailed(Trouble, mayPass: true, 0.5, now); break;
                 case JobAction.Check: job.NotYet(running: false, now); break;
+                case JobAction.Hasten: job.Stays(now); break;
                 case JobAction.Expire: job.Expire(now); break;
                 default: job.SettlementTaken(); break;
             }
