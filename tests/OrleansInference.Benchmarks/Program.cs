@@ -2,6 +2,7 @@ using OrleansInference.Benchmarks;
 using OrleansInference.Benchmarks.Budgets;
 using OrleansInference.Benchmarks.Capacity;
 using OrleansInference.Benchmarks.FrontDoor;
+using OrleansInference.Benchmarks.Jobs;
 using OrleansInference.Benchmarks.Routing;
 using OrleansInference.Benchmarks.Simulation;
 
@@ -10,13 +11,15 @@ const string Usage = """
 
     Measures what the product promises about speed and size, and prints one JSON line a figure on standard output:
       {"name":…,"value":…,"unit":…,"limit":…,"better":"low|high"}
-    A figure without a limit is there to compare with. Progress goes to standard error. A suite takes one to two minutes, 'simulator' four to six.
+    A figure without a limit is there to compare with. Progress goes to standard error. A suite takes one to two minutes, 'jobs' three to five, 'simulator' four to six.
 
     suites:
       budgets   reserving and settling money: on a lease, through a tenant's account, straight from the grain;
                 storage writes under load; memory of idle tenants
       capacity  the queue of an endpoint with 100,000 tickets; a slot taken and given back on a lease; what a tenant at a hundred times
                 its share does to the others' waits; how busy three silos keep an endpoint's slots under steady overload
+      jobs      accepting durable jobs on the embedded store; a server that comes up with 100,000 open ones; what the async lane takes
+                beyond the model's own time
       routing   deciding over eight candidates; recording and merging latencies; a request's way through the dispatcher; the
                 HTTP front door beside a bare proxy (YARP) and, where Node is present, another gateway (Portkey)
       simulator requests a second, and the whole shipped week of traffic: time, memory, cost over the lower bound, attainment
@@ -37,6 +40,11 @@ if (args is ["peer", var role, var address, .. var rest])
     return 0;
 }
 
+if (args is ["jobs", "fill" or "restart", var file])
+{
+    return await OpenJobs.RunPartAsync(args[1], file);
+}
+
 if (args is not [var suite])
 {
     Console.Error.WriteLine(Usage);
@@ -47,13 +55,14 @@ Func<Figures, Task>? run = suite switch
 {
     "budgets" => BudgetSuite.RunAsync,
     "capacity" => CapacitySuite.RunAsync,
+    "jobs" => JobsSuite.RunAsync,
     "routing" => RoutingSuite.RunAsync,
     "simulator" => SimulatorSuite.RunAsync,
     _ => null,
 };
 if (run is null)
 {
-    Console.Error.WriteLine($"There is no suite '{suite}': there are 'budgets', 'capacity', 'routing' and 'simulator'. See --help.");
+    Console.Error.WriteLine($"There is no suite '{suite}': there are 'budgets', 'capacity', 'jobs', 'routing' and 'simulator'. See --help.");
     return 2;
 }
 

@@ -23,6 +23,7 @@ internal sealed class BenchmarkSilo : IAsyncDisposable
         _host = host;
         Address = address;
         Storage = storage;
+        Services = host.Services;
         Grains = host.Services.GetRequiredService<IGrainFactory>();
         Accounts = host.Services.GetRequiredService<TenantAccounts>();
         Dispatcher = host.Services.GetRequiredService<IDispatcher>();
@@ -32,6 +33,8 @@ internal sealed class BenchmarkSilo : IAsyncDisposable
     public IPEndPoint Address { get; }
 
     public CountingStorage Storage { get; }
+
+    public IServiceProvider Services { get; }
 
     public IGrainFactory Grains { get; }
 
@@ -44,8 +47,16 @@ internal sealed class BenchmarkSilo : IAsyncDisposable
     /// <param name="keepsState">Whether the storage in memory keeps what is written.</param>
     /// <param name="aws">The AWS behind it.</param>
     /// <param name="primary">A silo to join; null: it is the first.</param>
-    /// <param name="file">A file for storage on SQLite, as the server has it by default; null: storage in memory.</param>
-    public static async Task<BenchmarkSilo> StartAsync(bool keepsState = true, Action<IServiceCollection>? aws = null, BenchmarkSilo? primary = null, string? file = null)
+    /// <param name="file">A file for storage and reminders on SQLite, as the server has them by default; null: both in memory.</param>
+    /// <param name="keepsLong">Whether grains stay in memory for an hour, or as long as they do by default.</param>
+    /// <param name="configure">Changes the options.</param>
+    public static async Task<BenchmarkSilo> StartAsync(
+        bool keepsState = true,
+        Action<IServiceCollection>? aws = null,
+        BenchmarkSilo? primary = null,
+        string? file = null,
+        bool keepsLong = true,
+        Action<OrleansInferenceOptions>? configure = null)
     {
         var storage = new CountingStorage(keepsState);
         var builder = Host.CreateApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
@@ -58,16 +69,18 @@ internal sealed class BenchmarkSilo : IAsyncDisposable
             if (file is null)
             {
                 silo.Services.AddKeyedSingleton<IGrainStorage>(OrleansInferenceOptions.StorageName, storage);
+                silo.UseInMemoryReminderService();
             }
             else
             {
-                silo.AddSqliteGrainStorage(OrleansInferenceOptions.StorageName, options => options.FilePath = file);
+                silo.AddSqliteGrainStorage(OrleansInferenceOptions.StorageName, options => options.FilePath = file).UseSqliteReminderService(options => options.FilePath = file);
             }
 
-            silo.UseLocalhostClustering(port, FreePort(), primary?.Address)
-                .Configure<GrainCollectionOptions>(options => options.CollectionAge = TimeSpan.FromHours(1))
-                .UseInMemoryReminderService()
-                .AddOrleansInference();
+            silo.UseLocalhostClustering(port, FreePort(), primary?.Address).AddOrleansInference(configure);
+            if (keepsLong)
+            {
+                silo.Configure<GrainCollectionOptions>(options => options.CollectionAge = TimeSpan.FromHours(1));
+            }
         });
         var host = builder.Build();
         await host.StartAsync();
