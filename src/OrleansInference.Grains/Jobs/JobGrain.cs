@@ -11,10 +11,8 @@ namespace OrleansInference.Jobs;
 /// <summary>
 /// One job. The order at acceptance is: reminder, reservation, state. A crash before the state is stored leaves a reminder
 /// that finds no job of its name and releases the reservation; a crash after it leaves a reminder that goes on with the job.
-/// While a job only waits it is not in memory: the reminder is set to its next step, and what happens to it meanwhile brings it back.
 /// </summary>
 [MayInterleave(nameof(MayInterleave))]
-[CollectionAgeLimit(Minutes = 6)]
 internal sealed partial class JobGrain(
     [PersistentState("job", OrleansInferenceOptions.StorageName)] IPersistentState<StoredJob> storage,
     JobWorld world,
@@ -25,13 +23,7 @@ internal sealed partial class JobGrain(
 {
     private const int MaxStepsInARow = 16;
 
-    // With notifications, looking is for those that were lost: a job that waits for hours is not to be looked for every minute.
-    private const int NotifiedPollFactor = 15;
-
     private static readonly TimeSpan RecoverEvery = TimeSpan.FromMinutes(5);
-
-    // Less than the reminder's period, so that no step is late for it, and that less than the time after which an idle grain leaves memory.
-    private static readonly TimeSpan LongWait = TimeSpan.FromMinutes(4);
     private static readonly TimeSpan PurgeEvery = TimeSpan.FromHours(1);
     private static readonly TimeSpan RetryAfterFault = TimeSpan.FromSeconds(5);
 
@@ -41,7 +33,7 @@ internal sealed partial class JobGrain(
         RetentionMs = (long)options.Value.JobRetention.TotalMilliseconds,
         Notified = options.Value.NotificationQueue is not null,
         CheckEveryMs = (long)options.Value.MinPollInterval.TotalMilliseconds,
-        CheckAtMostEveryMs = (long)options.Value.MaxPollInterval.TotalMilliseconds * (options.Value.NotificationQueue is null ? 1 : NotifiedPollFactor),
+        CheckAtMostEveryMs = (long)options.Value.MaxPollInterval.TotalMilliseconds,
         WindowCheckEveryMs = (long)options.Value.WindowPollInterval.TotalMilliseconds,
         WebhookRetryForMs = (long)options.Value.WebhookRetryFor.TotalMilliseconds,
     };
@@ -49,8 +41,6 @@ internal sealed partial class JobGrain(
     private JobAddress _address;
     private JobMachine? _machine;
     private JobView? _view;
-    private int _waiting;
-    private bool _isAsked;
 
     // Reading what is durable needs no turn of its own: a wait must not keep the job from ending.
     public static bool MayInterleave(IInvokable request)
@@ -123,26 +113,14 @@ internal sealed partial class JobGrain(
         return new() { JobId = _address.JobId, Route = route, HeldUntil = _view!.HeldUntil };
     }
 
-    public Task<JobView?> Get()
-    {
-        _isAsked = true;
-        return Task.FromResult(_view);
-    }
+    public Task<JobView?> Get() => Task.FromResult(_view);
 
     public async Task<JobView?> WaitForEnd(TimeSpan wait)
     {
         if (_view is not null && !_ended.Task.IsCompleted && wait > TimeSpan.Zero)
         {
-            (_isAsked, _waiting) = (true, _waiting + 1);
-            try
-            {
-                // Running out is the usual end of a wait, so it is no exception.
-                await Task.WhenAny(_ended.Task, Task.Delay(Clock.ToWall(wait), Clock.TimeProvider));
-            }
-            finally
-            {
-                _waiting--;
-            }
+            // Running out is the usual end of a wait, so it is no exception.
+            await Task.WhenAny(_ended.Task, Task.Delay(Clock.ToWall(wait), Clock.TimeProvider));
         }
 
         return _view;
@@ -254,8 +232,6 @@ internal sealed partial class JobGrain(
             {
                 await PerformAsync(step.Action);
             }
-
-            await RestAsync();
         }
         catch (Exception exception)
         {
@@ -532,22 +508,6 @@ internal sealed partial class JobGrain(
         if (_machine.Record.Settled)
         {
             _ended.TrySetResult();
-        }
-    }
-
-    /// <summary>Leaves memory for a long wait, unless somebody waits here for the end or has just asked and may do so again.</summary>
-    private async Task RestAsync()
-    {
-        if (_waiting > 0 || _isAsked)
-        {
-            _isAsked = false;
-            return;
-        }
-
-        if (_machine is { } machine && machine.Next() is { Action: not JobAction.Purge } step && TimeSpan.FromMilliseconds(step.At - Clock.Now) is var wait && wait >= LongWait)
-        {
-            await RemindAsync(JobReminder.Of(machine.Record.Specification).Name, wait, RecoverEvery);
-            DeactivateOnIdle();
         }
     }
 
