@@ -78,7 +78,12 @@ public sealed class BatchJobTests
     [Fact]
     public async Task A_tight_deadline_closes_its_window_early_and_an_impossible_one_expires_without_a_charge()
     {
-        await using var world = await JobsWorld.StartAsync();
+        // There is no faster lane that the impossible one could be moved to.
+        var chat = JobsWorld.Catalog.Models[0];
+        await using var world = await JobsWorld.StartAsync(catalog: JobsWorld.Catalog with
+        {
+            Models = [chat with { Variants = [.. chat.Variants.Select(static variant => variant with { Endpoints = [.. variant.Endpoints.Where(static endpoint => endpoint.Lane == Lane.Batch)] })] }],
+        });
         var tight = await world.AcceptAsync(Body(1), "chat-batch-patient", deadlineSeconds: 600);
         var impossible = await world.AcceptAsync(Body(2), "chat-batch-slow", deadlineSeconds: 120);
         Assert.Equal(JobState.Expired, (await world.EndOfAsync(impossible)).State);
