@@ -293,6 +293,7 @@ internal sealed partial class BatchGrain(
                 break;
             default:
                 await files.DeleteAsync(_address, machine.Record.Specification.Upload, CancellationToken.None);
+                await ForgetReminderAsync(UploadReminder + machine.Record.Specification.Upload);
                 await ForgetAsync(ReminderName);
                 (_machine, _view) = (null, null);
                 break;

@@ -106,8 +106,7 @@ public sealed class FaultPointTests
         var faults = world.Faults!;
         await submit("0");
         await EndedAsync(world, requests("0"));
-        await EmptyAsync(world, prefix);
-        await JobsWorld.UntilAsync(() => Task.FromResult(faults.Passed(key("0")).Any(static point => point.EndsWith("storage.Clear#1@after", StringComparison.Ordinal))), "it is purged");
+        await ForgottenAsync(world, prefix, key("0"));
         var points = faults.Passed(key("0"));
         Assert.InRange(points.Count, 10, mostPoints);
         foreach (var (point, i) in points.Select(static (point, i) => (point, i + 1)))
@@ -152,6 +151,21 @@ public sealed class FaultPointTests
             await JobsWorld.UntilAsync(() => Task.FromResult(world.Audit.Records.Any(record => request.EndsWith('/') ? record.Request.StartsWith(request, StringComparison.Ordinal) : record.Request == request)), $"{request} has ended");
         }
     }
+
+    /// <summary>
+    /// What has ended is purged when its own reminder comes. It is given no push: one that finds it purged already is answered by a new activation,
+    /// which does what no run without a fault does.
+    /// </summary>
+    private static Task ForgottenAsync(JobsWorld world, string prefix, string key) =>
+        JobsWorld.UntilAsync(
+            async () =>
+            {
+                var reminders = await world.Services.GetRequiredService<IReminderTable>().ReadRows(0, 0);
+                return reminders.Reminders.All(reminder => reminder.GrainId.Key.ToString() != key)
+                    && world.Faults!.Passed(key).Any(static point => point.EndsWith("storage.Clear#1@after", StringComparison.Ordinal))
+                    && (await world.ObjectsAsync(prefix)).Count == 0;
+            },
+            "it is purged");
 
     /// <summary>What has ended is purged by its reminder, which after a crash comes again in an hour: it is given a push.</summary>
     private static async Task EmptyAsync(JobsWorld world, string prefix)
