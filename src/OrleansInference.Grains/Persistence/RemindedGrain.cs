@@ -10,6 +10,9 @@ namespace OrleansInference.Persistence;
 /// <typeparam name="TState">What is stored.</typeparam>
 internal abstract class RemindedGrain<TState>(IPersistentState<TState> storage, RouterClock clock, IOptions<ReminderOptions> reminders) : Grain
 {
+    /// <summary>A timer may come some milliseconds early, and a reminder that finds nothing due comes again only a period later.</summary>
+    private static readonly TimeSpan ComesEarlyBy = TimeSpan.FromMilliseconds(50);
+
     private IGrainTimer? _timer;
 
     protected RouterClock Clock { get; } = clock;
@@ -69,7 +72,7 @@ internal abstract class RemindedGrain<TState>(IPersistentState<TState> storage, 
     {
         var least = reminders.Value.MinimumReminderPeriod;
         var period = Clock.ToWall(every);
-        return this.RegisterOrUpdateReminder(reminderName, Clock.ToWall(due), period < least ? least : period);
+        return this.RegisterOrUpdateReminder(reminderName, Clock.ToWall(due) + ComesEarlyBy, period < least ? least : period);
     }
 
     protected async Task ForgetReminderAsync(string reminderName)
