@@ -70,6 +70,38 @@ public sealed record EndpointDemand
 
     /// <summary>The silo's part in the queue; null from silos of an earlier version.</summary>
     [Id(12)] public SlotQueueReport? Queue { get; init; }
+
+    /// <summary>The same by class; null from silos of an earlier version.</summary>
+    [Id(14)] public ClassDemand? Classes { get; init; }
+}
+
+/// <summary>Of an <see cref="EndpointDemand"/> what is of which class, and how long the requests that came can wait.</summary>
+[GenerateSerializer, Immutable, Alias("oi.ClassDemand")]
+public sealed record ClassDemand
+{
+    /// <summary>Requests of High that arrived.</summary>
+    [Id(0)] public int UrgentArrivals { get; init; }
+
+    /// <summary>Requests of High that ended.</summary>
+    [Id(1)] public int UrgentCompletions { get; init; }
+
+    /// <summary>Slot-milliseconds that those used.</summary>
+    [Id(2)] public long UrgentBusyMilliseconds { get; init; }
+
+    /// <summary>Slot-milliseconds that all that arrived are expected to take.</summary>
+    [Id(3)] public long ArrivedMilliseconds { get; init; }
+
+    /// <summary>Sum of the times for which those of High that arrived can wait for a slot and still be in time, in milliseconds.</summary>
+    [Id(4)] public long UrgentSlackMilliseconds { get; init; }
+
+    /// <summary>Requests of Medium that arrived.</summary>
+    [Id(5)] public int MediumArrivals { get; init; }
+
+    /// <summary>Sum of the times for which those can wait.</summary>
+    [Id(6)] public long MediumSlackMilliseconds { get; init; }
+
+    /// <summary>The same of those of Low.</summary>
+    [Id(7)] public long LowSlackMilliseconds { get; init; }
 }
 
 /// <summary>An endpoint as it stands.</summary>

@@ -95,6 +95,7 @@ internal sealed partial class CapacityKeeper(IEndpointControl control, RouterClo
         {
             InService = described.CurrentInstanceCount,
             Reported = described.DesiredInstanceCount,
+            OneChangeAtATime = true,
             Hold = recommends ? null : hold,
         });
         if (decision.HasChanged)

@@ -56,7 +56,7 @@ internal sealed partial class EndpointGrain(
     private readonly Dictionary<string, ISlotObserver> _observers = new(StringComparer.Ordinal);
     private SlotLedger? _slots;
     private CapacityKeeper? _keeper;
-    private EndpointDemand _heard = new();
+    private readonly DemandSums _heard = new();
     private CapacityCost _cost = new();
     private readonly ModelResidency _residency = new();
     private EndpointStatus? _status;
@@ -212,6 +212,7 @@ internal sealed partial class EndpointGrain(
     {
         var endpoint = _configuration!.Endpoint;
         _slots!.SetCapacity(Slots, endpoint.Lane == Lane.Realtime, endpoint.Prior.ServiceP50Seconds * 1000, endpoint.Draining);
+        _slots.UrgentWaitMs = _heard.UrgentWaitMs;
     }
 
     /// <summary>Makes durable who has which slots, and then tells the silos that have not asked.</summary>
@@ -254,13 +255,7 @@ internal sealed partial class EndpointGrain(
         }
 
         _waiting[holder] = (demand.Waiting, now);
-        _heard = !IsManaged ? _heard : _heard with
-        {
-            Arrivals = _heard.Arrivals + demand.Arrivals,
-            Completions = _heard.Completions + demand.Completions,
-            Throttled = _heard.Throttled + demand.Throttled,
-            BusyMilliseconds = _heard.BusyMilliseconds + demand.BusyMilliseconds,
-        };
+        _heard.Hear(demand);
         _cost = _cost.Add(demand.UseCost, demand.Charged, demand.Predictions);
         if (_configuration!.Endpoint.Lane == Lane.Async && demand.Arrivals + demand.Completions > 0)
         {
@@ -340,22 +335,19 @@ internal sealed partial class EndpointGrain(
     private async Task DecideAsync()
     {
         var now = Clock.Now;
-        var heard = _heard;
-        _heard = new();
         var waiting = Waiting(now);
         var isChanged = await _keeper!.DecideAsync(
             _configuration!.Endpoint,
-            new()
-            {
-                Now = now,
-                InFlight = InFlight,
-                Waiting = waiting,
-                Deferrable = Math.Min(waiting, _slots!.Waiting[(int)TrafficClass.Low]),
-                Arrivals = heard.Arrivals,
-                Completions = heard.Completions,
-                Throttled = heard.Throttled,
-                BusyMs = heard.BusyMilliseconds,
-            },
+            _heard.Take(
+                new()
+                {
+                    Now = now,
+                    InFlight = InFlight,
+                    Waiting = waiting,
+                    WaitingWorkMs = _slots!.WaitingWorkMs,
+                    Deferrable = Math.Min(waiting, _slots.Waiting[(int)TrafficClass.Low]),
+                },
+                tellsApart: _configuration.Endpoint.Lane == Lane.Realtime),
             PersistAsync);
         if (isChanged)
         {

@@ -142,7 +142,7 @@ internal sealed partial class Hedger(RequestPlanner planner, ModelCaller caller,
         CallContext? call = null;
         try
         {
-            if (await account.TryAcquireAsync(plan.Class) is { } slot)
+            if (await account.TryAcquireAsync(plan.Class, plan.Deadline - clock.Now - routed.ServiceMs, routed.ServiceMs) is { } slot)
             {
                 if (account.Breaker.TryEnter(clock.Now) is { } pass)
                 {

@@ -17,27 +17,42 @@ internal sealed class DemandTally
     private const int ExpectedMs = 9;
     private const int High = 10;
     private const int Whole = 11;
+    private const int ArrivedMs = 12;
+    private const int HighEnded = 13;
+    private const int HighBusyMs = 14;
+    private const int Medium = 15;
 
-    private readonly StripedCounters _counters = new(12);
+    // By class, the most urgent first.
+    private const int SlackMs = 16;
+
+    private readonly StripedCounters _counters = new(19);
 
     /// <summary>A request asks for a slot, or a job is on the lane.</summary>
-    public void Arrived(TrafficClass trafficClass)
+    /// <param name="trafficClass">Its class.</param>
+    /// <param name="slackMs">How long it can wait for a slot and still be in time, in milliseconds; less than 0 counts as 0.</param>
+    /// <param name="serviceMs">How long it is expected to take, in milliseconds.</param>
+    public void Arrived(TrafficClass trafficClass, double slackMs, double serviceMs)
     {
         _counters.Increment(Arrivals);
-        if (trafficClass == TrafficClass.High)
+        Add(ArrivedMs, (long)serviceMs);
+        Add(SlackMs + (int)trafficClass, (long)Math.Max(0, slackMs));
+        if (trafficClass != TrafficClass.Low)
         {
-            _counters.Increment(High);
+            _counters.Increment(trafficClass == TrafficClass.High ? High : Medium);
         }
     }
 
-    /// <summary>Takes out how many of the arrivals were of the urgent class.</summary>
-    public int TakeHigh() => (int)_counters.Take(High);
-
     /// <summary>A call or job ended.</summary>
-    public void Ended(CallEnd end, long busyMs, long expectedMs, Money useCost, Money charged)
+    public void Ended(TrafficClass trafficClass, CallEnd end, long busyMs, long expectedMs, Money useCost, Money charged)
     {
         _counters.Increment(Completions);
         Add(BusyMs, busyMs);
+        if (trafficClass == TrafficClass.High)
+        {
+            _counters.Increment(HighEnded);
+            Add(HighBusyMs, busyMs);
+        }
+
         Add(UseCost, useCost.Nanos);
         Add(Charged, charged.Nanos);
         switch (end)
@@ -75,6 +90,17 @@ internal sealed class DemandTally
         Waiting = waiting,
         UseCost = Money.FromNanos(_counters.Take(UseCost)),
         Charged = Money.FromNanos(_counters.Take(Charged)),
+        Classes = new()
+        {
+            UrgentArrivals = (int)_counters.Take(High),
+            UrgentCompletions = (int)_counters.Take(HighEnded),
+            UrgentBusyMilliseconds = _counters.Take(HighBusyMs),
+            ArrivedMilliseconds = _counters.Take(ArrivedMs),
+            UrgentSlackMilliseconds = _counters.Take(SlackMs + (int)TrafficClass.High),
+            MediumArrivals = (int)_counters.Take(Medium),
+            MediumSlackMilliseconds = _counters.Take(SlackMs + (int)TrafficClass.Medium),
+            LowSlackMilliseconds = _counters.Take(SlackMs + (int)TrafficClass.Low),
+        },
     };
 
     /// <summary>Puts back what could not be told.</summary>
@@ -89,9 +115,19 @@ internal sealed class DemandTally
         Add(AnsweredMs, demand.AnsweredMilliseconds);
         Add(ExpectedMs, demand.ExpectedMilliseconds);
         Add(Whole, demand.Whole);
-        Add(High, demand.Queue?.HighArrivals ?? 0);
         Add(UseCost, demand.UseCost.Nanos);
         Add(Charged, demand.Charged.Nanos);
+        if (demand.Classes is { } classes)
+        {
+            Add(High, classes.UrgentArrivals);
+            Add(HighEnded, classes.UrgentCompletions);
+            Add(HighBusyMs, classes.UrgentBusyMilliseconds);
+            Add(ArrivedMs, classes.ArrivedMilliseconds);
+            Add(Medium, classes.MediumArrivals);
+            Add(SlackMs + (int)TrafficClass.High, classes.UrgentSlackMilliseconds);
+            Add(SlackMs + (int)TrafficClass.Medium, classes.MediumSlackMilliseconds);
+            Add(SlackMs + (int)TrafficClass.Low, classes.LowSlackMilliseconds);
+        }
     }
 
     private void AddWhole(long busyMs, long expectedMs)

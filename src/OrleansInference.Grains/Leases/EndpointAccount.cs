@@ -90,7 +90,7 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
     public async ValueTask<SlotResult> AcquireAsync(SlotAsk ask, CancellationToken cancellationToken)
     {
         var now = Clock.Now;
-        _demand.Arrived(ask.Class);
+        _demand.Arrived(ask.Class, ask.UsefulUntil - (ask.ServiceMs / 2) - now, ask.ServiceMs);
         if (TakeFree(ask.Class, now) is { } free)
         {
             return new(free);
@@ -130,7 +130,10 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
     }
 
     /// <summary>A slot that is free beyond what is kept for the urgent class, asking the endpoint's grain once if this silo has none; null if there is none, or somebody waits.</summary>
-    public async ValueTask<HeldLease?> TryAcquireAsync(TrafficClass trafficClass)
+    /// <param name="trafficClass">Whose class.</param>
+    /// <param name="slackMs">How long the request can wait and still be in time, in milliseconds.</param>
+    /// <param name="serviceMs">How long it is expected to take, in milliseconds.</param>
+    public async ValueTask<HeldLease?> TryAcquireAsync(TrafficClass trafficClass, double slackMs, double serviceMs)
     {
         var slot = TakeSpare();
         if (slot is null && !MustWait(TrafficClass.Low))
@@ -141,7 +144,7 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
 
         if (slot is not null)
         {
-            _demand.Arrived(trafficClass);
+            _demand.Arrived(trafficClass, slackMs, serviceMs);
         }
 
         return slot;
@@ -159,7 +162,7 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
     /// <param name="charged">What it was charged.</param>
     public void Release(HeldLease held, TrafficClass trafficClass, CallEnd end, long busyMs, double expectedMs, Money useCost, Money charged)
     {
-        _demand.Ended(end, busyMs, (long)expectedMs, useCost, charged);
+        _demand.Ended(trafficClass, end, busyMs, (long)expectedMs, useCost, charged);
         Return(held, trafficClass);
     }
 
@@ -188,7 +191,7 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
     public void JobBegan()
     {
         Touch(Clock.Now);
-        _demand.Arrived(TrafficClass.Low);
+        _demand.Arrived(TrafficClass.Low, 0, 0);
     }
 
     /// <summary>A job of the async lane ended.</summary>
@@ -196,7 +199,7 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
     {
         Touch(Clock.Now);
         Jobs.Changed(-1);
-        _demand.Ended(answered ? CallEnd.Answered : CallEnd.Failed, 0, 0, Money.Zero, charged);
+        _demand.Ended(TrafficClass.Low, answered ? CallEnd.Answered : CallEnd.Failed, 0, 0, Money.Zero, charged);
     }
 
     /// <summary>The grain announces slots, or that requests wait.</summary>
@@ -217,7 +220,8 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
 
         // What a lease that was closed reports is not answered with slots.
         var (joined, left) = report.LeaseId == Current.Lease.LeaseId ? _waiters.Telling() : ([], []);
-        var demand = _demand.Take(_waiters.Count) with
+        var demand = _demand.Take(_waiters.Count);
+        demand = demand with
         {
             Used = Residency.TakeUsed(),
             Queue = new()
@@ -228,7 +232,7 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
                 Joined = joined,
                 Left = left,
                 HighInFlight = Volatile.Read(ref _inFlightByClass[(int)TrafficClass.High]),
-                HighArrivals = _demand.TakeHigh(),
+                HighArrivals = demand.Classes!.UrgentArrivals,
                 MediumInFlight = Volatile.Read(ref _inFlightByClass[(int)TrafficClass.Medium]),
                 BreakerOpen = Breaker.Blocks(Clock.Now),
             },

@@ -71,6 +71,9 @@ public readonly record struct CapacityObservation
     /// <summary>What it would cost to serve somewhere else what finds no slot here, over the price of a slot here; 0: nowhere can it be served.</summary>
     public double SpillRatio { get; init; }
 
+    /// <summary>Whether a change that adds instances has to be done before any other can be asked for, as SageMaker has it; else changes may overlap.</summary>
+    public bool OneChangeAtATime { get; init; }
+
     /// <summary>Why nothing can be changed now, in words; null if something can.</summary>
     public string? Hold { get; init; }
 }

@@ -37,6 +37,11 @@ public sealed class CapacityPlan
     // Of the work that comes while an instance starts, what is late for it where those who can wait are told apart: the rest is in time, on slots that come free.
     private const double StartShare = 0.25;
 
+    // Where no second change can be begun before the first is done: of what a burst may bring, what has to be there before it, for the change that it sets off is made
+    // for the rest of it; and by how much the load may have grown by the time that the change is done, of which little is seen when it is asked for.
+    private const double ReserveShare = 0.5;
+    private const double Growth = 1.5;
+
     // A trace of load that has faded is no load.
     private const double LeastBusy = 0.05;
 
@@ -101,7 +106,7 @@ public sealed class CapacityPlan
         ArgumentNullException.ThrowIfNull(endpoint);
         var isFirst = _state.At == 0;
         Take(endpoint, observed);
-        var (undeferred, load, why) = Need(endpoint, observed);
+        var (undeferred, asked, load, why) = Need(endpoint, observed);
         var before = _state.Desired;
         var needed = Math.Max(undeferred, DeferredStaffing.Instances(load, observed, Math.Max(1, endpoint.ConcurrencyPerInstance), endpoint.MaxInstances, before));
         var keep = KeepMs();
@@ -114,10 +119,10 @@ public sealed class CapacityPlan
             _idle.Restart(observed.Now);
         }
 
-        return observed.Hold is { } hold ? new(before, hold, false) : Decide(endpoint, observed, needed, why, keep);
+        return observed.Hold is { } hold ? new(before, hold, false) : Decide(endpoint, observed, needed, Math.Max(needed, asked), why, keep);
     }
 
-    private CapacityDecision Decide(EndpointDefinition endpoint, in CapacityObservation observed, int needed, string why, long keep)
+    private CapacityDecision Decide(EndpointDefinition endpoint, in CapacityObservation observed, int needed, int asked, string why, long keep)
     {
         var before = _state.Desired;
         var (least, most) = Bounds(endpoint);
@@ -145,7 +150,7 @@ public sealed class CapacityPlan
                 _state = _state with { Flaps = _state.Flaps + 1 };
             }
 
-            return Change((int)Math.Min(needed, MostAfter(before, sinceChange)), why, observed.Now);
+            return Change((int)Math.Min(asked, MostAfter(before, sinceChange)), asked > needed ? Text($"{why}, and {asked} until another change can be made") : why, observed.Now);
         }
 
         var kept = Math.Max(needed, _idle.Kept(observed.Now, before, keep));
@@ -208,7 +213,7 @@ public sealed class CapacityPlan
 
     private double Busy => _state.Busy < LeastBusy ? 0 : _state.Busy;
 
-    private (int Instances, double Load, string Why) Need(EndpointDefinition endpoint, in CapacityObservation observed)
+    private (int Instances, int Asked, double Load, string Why) Need(EndpointDefinition endpoint, in CapacityObservation observed)
     {
         var lead = LeadMs(endpoint, observed.Now);
         _forecast.Promise(2 * lead);
@@ -230,7 +235,8 @@ public sealed class CapacityPlan
         var deferrable = isAsync ? queue : Math.Min(queue, observed.Deferrable);
         var staffed = isAsync ? mean
             : observed.UrgentArrivals is null ? Staffing.Slots(Math.Max(ahead.HighRate * service / 1000, busy), ahead.Peakedness, WaitTarget.Default, mostSlots)
-            : Math.Max(StaffPatient(observed, ahead, service, lead, observed.WaitingWorkMs > 0 ? observed.WaitingWorkMs : queue * service, perInstance), StaffUrgent(endpoint, observed, lead, mostSlots));
+            : Math.Max(StaffPatient(observed, ahead, service, lead, queue, perInstance, isAsking: false), StaffUrgent(endpoint, observed, lead, mostSlots));
+        var asked = observed.OneChangeAtATime && !isAsync && observed.UrgentArrivals is not null && observed.SpillRatio <= 0 ? StaffPatient(observed, ahead, service, lead, queue, perInstance, isAsking: true) : 0;
         if (observed.SpillRatio > 0 && !isAsync)
         {
             var urgent = observed.UrgentArrivals is null || mean <= 0 ? 1 : Math.Clamp(_urgent.RecentRate * _urgent.ServiceMs(endpoint.Prior) / 1000 / mean, 0, 1);
@@ -262,7 +268,7 @@ public sealed class CapacityPlan
             Slots = (int)Math.Min(mostSlots, Math.Ceiling(slots)),
         };
         var instances = (int)Math.Clamp(Math.Ceiling(Math.Min(slots, mostSlots) / perInstance), least, most);
-        return (instances, mean, Why(observed, queue, instances, isAsync));
+        return (instances, (int)Math.Clamp(Math.Ceiling(asked / perInstance), instances, most), mean, Why(observed, queue, instances, isAsync));
     }
 
     /// <summary>Slots for the requests of High alone: the others, who can wait longer, take what those leave.</summary>
@@ -275,20 +281,25 @@ public sealed class CapacityPlan
         return Staffing.Slots(ahead.HighRate * service / 1000, ahead.Peakedness, target, mostSlots);
     }
 
-    /// <summary>Slots for all requests where those that are not of High can wait for some time.</summary>
-    private double StaffPatient(in CapacityObservation observed, in ArrivalForecast ahead, double service, long lead, double waitingMs, int perInstance)
+    /// <summary>
+    /// Slots for all requests where those that are not of High can wait for some time; of a change that is to be asked for anyway, how many are to be asked for if
+    /// no other can be begun before it is done.
+    /// </summary>
+    private double StaffPatient(in CapacityObservation observed, in ArrivalForecast ahead, double service, long lead, int queue, int perInstance, bool isAsking)
     {
         var perRequest = service / 1000;
-        var least = Math.Max(ahead.Rate * perRequest, Busy);
-        return Math.Max(least, observed.PatientWaitMs <= 0 ? ahead.HighRate * perRequest : PatientStaffing.Slots(new()
+        var present = _forecast.RecentRate * perRequest * (isAsking ? Growth : 1);
+        var expected = Math.Max(ahead.Rate * perRequest, isAsking ? present : 0);
+        var burst = Math.Max(ahead.HighRate, _options.Forecasts ? _forecast.PeakRate : 0) * perRequest;
+        return Math.Max(Math.Max(expected, Busy), observed.PatientWaitMs <= 0 ? ahead.HighRate * perRequest : PatientStaffing.Slots(new()
         {
-            Present = _forecast.RecentRate * perRequest,
-            Expected = ahead.Rate * perRequest,
-            Burst = Math.Max(ahead.HighRate, _options.Forecasts ? _forecast.PeakRate : 0) * perRequest,
+            Present = present,
+            Expected = expected,
+            Burst = observed.OneChangeAtATime && !isAsking ? ReserveShare * burst : burst,
             Slots = (double)observed.InService * perInstance,
-            WaitingMs = waitingMs,
+            WaitingMs = observed.WaitingWorkMs > 0 ? observed.WaitingWorkMs : queue * service,
             WaitMs = observed.PatientWaitMs,
-            LeadMs = lead,
+            LeadMs = isAsking ? 2 * lead : lead,
         }));
     }
 

@@ -54,7 +54,10 @@ public sealed class SlotLedger
     public int Limit => _demand.Limit(_slots);
 
     /// <summary>Slots that lower classes leave to <see cref="TrafficClass.High"/>.</summary>
-    public int Headroom => _keepsHeadroom ? _demand.Headroom(Limit) : 0;
+    public int Headroom => _keepsHeadroom ? _demand.Headroom(Limit, _demand.ServiceMs, UrgentWaitMs / 2) : 0;
+
+    /// <summary>How long a request of High can wait for a slot and still be in time, in milliseconds; 0: not known.</summary>
+    public double UrgentWaitMs { get; set; }
 
     /// <summary>What the calls did: the limit and the headroom rest on it.</summary>
     public SlotDemand Demand => _demand;
@@ -79,6 +82,9 @@ public sealed class SlotLedger
 
     /// <summary>Tickets that wait, by class.</summary>
     public ImmutableArray<int> Waiting => _tickets.ByClass;
+
+    /// <summary>Slot-milliseconds that those who wait are expected to take.</summary>
+    public long WaitingWorkMs => _tickets.WorkMs;
 
     /// <summary>Tickets that wait, by tenant.</summary>
     public IReadOnlyList<WaitingTenant> WaitingByTenant => _tickets.ByTenant;

@@ -26,6 +26,9 @@ internal sealed class SlotTickets(FairQueueOptions? options)
     /// <summary>Tickets that wait, by class.</summary>
     public ImmutableArray<int> ByClass => [_queue.CountOf(TrafficClass.High), _queue.CountOf(TrafficClass.Medium), _queue.CountOf(TrafficClass.Low)];
 
+    /// <summary>Slot-milliseconds that they are expected to take.</summary>
+    public long WorkMs => _queue.WorkOf(TrafficClass.High) + _queue.WorkOf(TrafficClass.Medium) + _queue.WorkOf(TrafficClass.Low);
+
     /// <summary>Tickets that wait, by tenant.</summary>
     public IReadOnlyList<WaitingTenant> ByTenant => _queue.Tenants();
 

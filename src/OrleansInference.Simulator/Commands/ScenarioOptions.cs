@@ -36,6 +36,12 @@ internal sealed class ScenarioOptions(bool isRequired = true)
         },
     };
 
+    private readonly Option<bool?> _oneChange = new("--one-change-at-a-time")
+    {
+        Description = "Whether an endpoint of which instances are coming cannot be changed until they serve, as SageMaker has it; default: the scenario's.",
+        HelpName = "true|false",
+    };
+
     /// <summary>Gives a command these options.</summary>
     public void AddTo(Command command)
     {
@@ -43,11 +49,12 @@ internal sealed class ScenarioOptions(bool isRequired = true)
         command.Options.Add(_days);
         command.Options.Add(_rateScale);
         command.Options.Add(_seed);
+        command.Options.Add(_oneChange);
     }
 
     /// <summary>Whether one of these options was given.</summary>
     public bool IsGiven(ParseResult parsed) =>
-        new Option[] { _scenario, _days, _rateScale, _seed }.Any(option => parsed.GetResult(option) is { Implicit: false });
+        new Option[] { _scenario, _days, _rateScale, _seed, _oneChange }.Any(option => parsed.GetResult(option) is { Implicit: false });
 
     /// <summary>The scenario that was asked for.</summary>
     /// <exception cref="ScenarioException">There is none such, or it cannot be used.</exception>
@@ -56,13 +63,13 @@ internal sealed class ScenarioOptions(bool isRequired = true)
         var nameOrFile = parsed.GetValue(_scenario) ?? "";
         return nameOrFile.Length == 0
             ? throw new UserMistakeException("--scenario is empty; give a file or the name of a shipped scenario.")
-            : bench.Read(nameOrFile, new() { Days = parsed.GetValue(_days), RateScale = parsed.GetValue(_rateScale), Seed = parsed.GetValue(_seed) });
+            : bench.Read(nameOrFile, new() { Days = parsed.GetValue(_days), RateScale = parsed.GetValue(_rateScale), Seed = parsed.GetValue(_seed), OneChangeAtATime = parsed.GetValue(_oneChange) });
     }
 
     /// <summary>The options as they would be given again, each stated.</summary>
     public string Again(ParseResult parsed, Scenario scenario) => string.Create(
         CultureInfo.InvariantCulture,
-        $"--scenario {Quoted(parsed.GetRequiredValue(_scenario))} --days {scenario.Days} --rate-scale {scenario.RateScale} --seed {scenario.Seed}");
+        $"--scenario {Quoted(parsed.GetRequiredValue(_scenario))} --days {scenario.Days} --rate-scale {scenario.RateScale} --seed {scenario.Seed}{(scenario.OneChangeAtATime ? " --one-change-at-a-time" : "")}");
 
     /// <summary>Finds policies by their names.</summary>
     /// <exception cref="UserMistakeException">There is none of a name; the message has those that there are.</exception>

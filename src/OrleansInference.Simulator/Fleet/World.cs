@@ -132,10 +132,21 @@ public sealed class World
         return pool;
     }
 
-    /// <summary>Wants a number of instances of a pool, within what the lane allows.</summary>
-    public void Want(Pool pool, int instances)
+    /// <summary>Whether the instances of a pool can be changed now.</summary>
+    public bool CanChange(Pool pool)
     {
         ArgumentNullException.ThrowIfNull(pool);
+        return !Scenario.OneChangeAtATime || pool.Coming == 0 || IsClosing;
+    }
+
+    /// <summary>Wants a number of instances of a pool, within what the lane allows; nothing happens while it cannot be changed.</summary>
+    public void Want(Pool pool, int instances)
+    {
+        if (!CanChange(pool))
+        {
+            return;
+        }
+
         var before = pool.Coming;
         if (pool.Want(Math.Clamp(instances, LeastOf(pool), pool.LaneDefinition.MaxInstances), NowUs) && pool.Coming > before)
         {

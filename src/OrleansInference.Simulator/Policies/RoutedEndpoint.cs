@@ -8,7 +8,6 @@ namespace OrleansInference.Simulator.Policies;
 /// <summary>An endpoint of the router in the simulated world: its queue, its deferred work, its headroom and its capacity plan, over a pool.</summary>
 internal sealed class RoutedEndpoint
 {
-    private const double SlackShare = 0.02;
     private const double SoonMs = 300_000;
     private const int NewSamples = 20;
     private const int KnownSamples = 200;
@@ -17,22 +16,14 @@ internal sealed class RoutedEndpoint
     private readonly CapacityPlan _plan;
     private readonly RoutedOptions _options;
     private readonly SlotDemand _demand = new();
+    private readonly DemandSums _sums = new();
     private readonly List<Ticket<int>> _expired = [];
     private readonly LatencySeries _latency;
     private readonly int[] _new = new int[SizeClass.Count];
     private readonly int[] _known = new int[SizeClass.Count];
     private EndpointDefinition _definition;
     private long _ticket;
-    private int _arrivals;
-    private int _urgentArrivals;
-    private int _completions;
-    private int _urgentCompletions;
-    private double _busyMs;
-    private double _arrivedMs;
-    private double _urgentBusyMs;
     private double _serviceMs;
-    private double _urgentWaitMs;
-    private double _patientWaitMs;
     private int _deferredInUse;
     private int _inUseAtPoll;
     private int _seen;
@@ -74,36 +65,8 @@ internal sealed class RoutedEndpoint
     /// <summary>Price of a slot, in nano-dollars a millisecond.</summary>
     public double SlotMsCost { get; init; }
 
-    /// <summary>Counts a request that was sent here; one that is deferred is not counted.</summary>
-    public void Count(TrafficClass trafficClass, double slackMs, double serviceMs)
-    {
-        _arrivals++;
-        _arrivedMs += serviceMs;
-        if (trafficClass == TrafficClass.High)
-        {
-            _urgentArrivals++;
-            _urgentWaitMs += SlackShare * (Math.Max(0, slackMs) - _urgentWaitMs);
-        }
-        else
-        {
-            _patientWaitMs += SlackShare * (Math.Max(0, slackMs) - _patientWaitMs);
-        }
-    }
-
-    /// <summary>Counts a request that is served elsewhere, and would have been cheaper here had there been a slot.</summary>
-    public void Wants(TrafficClass trafficClass, double serviceMs)
-    {
-        _arrivals++;
-        _arrivedMs += serviceMs;
-        _completions++;
-        _busyMs += serviceMs;
-        if (trafficClass == TrafficClass.High)
-        {
-            _urgentArrivals++;
-            _urgentCompletions++;
-            _urgentBusyMs += serviceMs;
-        }
-    }
+    /// <summary>What is told to its plan. A request that is deferred is counted nowhere in it.</summary>
+    public DemandSums Demand => _sums;
 
     /// <summary>Whether a request of a class may begin at once.</summary>
     public bool HasSlot(TrafficClass trafficClass) =>
@@ -172,13 +135,7 @@ internal sealed class RoutedEndpoint
             return;
         }
 
-        _completions++;
-        _busyMs += took;
-        if (request.Class == TrafficClass.High)
-        {
-            _urgentCompletions++;
-            _urgentBusyMs += took;
-        }
+        _sums.Ended(request.Class, took);
     }
 
     /// <summary>Looks at what is going on, and changes the instances if that is due.</summary>
@@ -193,7 +150,7 @@ internal sealed class RoutedEndpoint
 
         var now = _world.NowMs;
         _demand.InFlight(Pool.InUseBy(TrafficClass.High), Pool.InUseBy(TrafficClass.Medium), Queue.CountOf(TrafficClass.High), now);
-        HeadroomSlots = _demand.Headroom(Slots, _serviceMs, _urgentWaitMs / 2);
+        HeadroomSlots = _demand.Headroom(Slots, _serviceMs, _sums.UrgentWaitMs / 2);
         var observed = new CapacityObservation
         {
             Now = now,
@@ -201,27 +158,17 @@ internal sealed class RoutedEndpoint
             Reported = Pool.Wanted,
             InFlight = Pool.InUse - _deferredInUse,
             Waiting = Queue.Count,
-            Arrivals = _arrivals,
-            Completions = _completions,
-            BusyMs = (long)_busyMs,
+            WaitingWorkMs = WaitingWorkMs(TrafficClass.Low),
+            Deferrable = Queue.CountOf(TrafficClass.Low),
             DeferredSlots = _options.DeadlineBatching ? Deferred.SlotsNeeded(now, MarginMs) : (double)Deferred.WorkMs / SoonMs,
             DeferredIsDue = _options.DeadlineBatching ? Deferred.EarliestDeadline - MarginMs <= now : Deferred.Count > 0,
-            Hold = _options.OneChangeAtATime && Pool.Coming > 0 ? "instances are coming" : null,
+            SpillRatio = SpillRatio,
+            OneChangeAtATime = Silos is not null || _world.Scenario.OneChangeAtATime,
+            Hold = (Silos is null ? !_world.CanChange(Pool) : Pool.Coming > 0) ? "instances are coming" : null,
         };
         var decision = _plan.Observe(
             isClosing ? _definition with { MinInstances = 0 } : _definition,
-            !_options.TellsApart ? observed with { Deferrable = Queue.CountOf(TrafficClass.Low) } : observed with
-            {
-                ArrivedWorkMs = _arrivedMs,
-                WaitingWorkMs = WaitingWorkMs(TrafficClass.Low),
-                UrgentArrivals = _urgentArrivals,
-                UrgentCompletions = _urgentCompletions,
-                UrgentBusyMs = (long)_urgentBusyMs,
-                UrgentWaitMs = _urgentWaitMs,
-                PatientWaitMs = _patientWaitMs,
-                SpillRatio = SpillRatio,
-            });
-        (_arrivals, _urgentArrivals, _completions, _urgentCompletions, _busyMs, _urgentBusyMs, _arrivedMs) = (0, 0, 0, 0, 0, 0, 0);
+            _sums.Take(observed, _definition.Lane == Lane.Realtime));
         _world.Want(Pool, decision.Desired);
     }
 

@@ -24,7 +24,6 @@ internal sealed class RoutedModel
     private readonly TenantId[] _tenantIds;
     private readonly double[] _minQuality;
     private readonly bool _defers;
-    private readonly bool _tellsApart;
     private readonly long _publishMs;
     private RoutingTable _table;
     private long _sequence;
@@ -35,7 +34,7 @@ internal sealed class RoutedModel
 
     public RoutedModel(World world, int index, RoutedOptions options, FirstRequests first)
     {
-        (_world, _defers, _tellsApart) = (world, options.ValleyFilling, options.TellsApart);
+        (_world, _defers) = (world, options.ValleyFilling);
 
         // A cluster's silos are told at once what was measured; the many that a trace has make that dear, and little different.
         _publishMs = options.Silos > 0 ? 0 : MostPublishMs;
@@ -52,7 +51,7 @@ internal sealed class RoutedModel
                 endpoints.Add(new(world, endpoint, pool, _recorder, options)
                 {
                     SlotMsCost = build.PricePerHour.Nanos / 3_600_000.0 / build.Concurrency,
-                    SpillRatio = endpoint.Lane != Lane.Realtime || !options.TellsApart ? 0 : SpillRatio(model, at, options.FullOnly, variant => first.SecondsOn(index, variant).P50),
+                    SpillRatio = endpoint.Lane != Lane.Realtime || !options.WeighsSpill ? 0 : SpillRatio(model, at, options.FullOnly, variant => first.SecondsOn(index, variant).P50),
                 });
             }
         }
@@ -170,7 +169,7 @@ internal sealed class RoutedModel
             return true;
         }
 
-        endpoint.Count(request.Class, slackMs - quote.ServiceMs, quote.ServiceMs);
+        endpoint.Demand.Arrived(request.Class, slackMs - quote.ServiceMs, quote.ServiceMs);
         TellWanted(decision.Chosen, request.Class);
         if (endpoint.HasSlot(request.Class))
         {
@@ -193,7 +192,7 @@ internal sealed class RoutedModel
                 && quote.ServiceMs > 0
                 && quote.ServiceMs * Endpoints[i].SlotMsCost < _quotes[chosen].MarginalCost)
             {
-                Endpoints[i].Wants(trafficClass, quote.ServiceMs);
+                Endpoints[i].Demand.Missed(trafficClass, quote.ServiceMs);
             }
         }
     }
@@ -276,7 +275,7 @@ internal sealed class RoutedModel
                 InFlight = pool.InUse,
                 InFlightUrgent = urgent,
                 Waiting = waiting,
-                WaitingWorkMs = waiting > 0 && _tellsApart ? endpoint.WaitingWorkMs(trafficClass) : 0,
+                WaitingWorkMs = waiting > 0 ? endpoint.WaitingWorkMs(trafficClass) : 0,
                 WarmEnvironments = endpoint.Definition.Lane == Lane.Serverless ? pool.WarmIdle(_world.NowUs) : 0,
                 DeferredWorkMs = _defers && endpoint.Definition.Lane == Lane.Realtime ? endpoint.Deferred.WorkMs : null,
             };

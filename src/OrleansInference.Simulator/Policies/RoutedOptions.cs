@@ -17,14 +17,8 @@ public sealed record RoutedOptions
     /// <summary>Whether deferred work is put off until its deadlines ask for it; else it is worked off in five minutes.</summary>
     public bool DeadlineBatching { get; init; } = true;
 
-    /// <summary>
-    /// Whether the capacity plans are told how long each class can wait, what requests will take, and what they cost elsewhere. The endpoints' grains tell theirs
-    /// how many come, run and wait, whatever their class.
-    /// </summary>
-    public bool TellsApart { get; init; } = true;
-
-    /// <summary>Whether a change of an endpoint has to be done before the next is asked for, as SageMaker has it.</summary>
-    public bool OneChangeAtATime { get; init; }
+    /// <summary>Whether the capacity plans are told of the requests that were served elsewhere for want of a slot, and what that costs. The endpoints' grains are not.</summary>
+    public bool WeighsSpill { get; init; } = true;
 
     /// <summary>
     /// Silos that requests come to by turns, each of which knows its own calls, its share of the free slots and the environments that it has warmed, and what all of
@@ -43,5 +37,5 @@ public sealed record RoutedOptions
 
     /// <summary>What a cluster does: its grains put nothing off, and plan from what silos report to them.</summary>
     /// <param name="silos">How many silos it has.</param>
-    public static RoutedOptions Cluster(int silos) => new() { Name = "ours-cluster", ValleyFilling = false, TellsApart = false, OneChangeAtATime = true, Silos = silos };
+    public static RoutedOptions Cluster(int silos) => new() { Name = "ours-cluster", ValleyFilling = false, WeighsSpill = false, Silos = silos };
 }

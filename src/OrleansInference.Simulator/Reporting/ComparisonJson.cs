@@ -21,6 +21,7 @@ internal static class ComparisonJson
             json.WriteNumber("days", comparison.Scenario.Days);
             json.WriteNumber("rateScale", comparison.Scenario.RateScale);
             json.WriteNumber("seed", comparison.Scenario.Seed);
+            json.WriteBoolean("oneChangeAtATime", comparison.Scenario.OneChangeAtATime);
             if (comparison.LowerBound is { } bound)
             {
                 json.WriteNumber("lowerBoundUsd", bound.ToDollars());

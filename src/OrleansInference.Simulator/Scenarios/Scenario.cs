@@ -20,6 +20,12 @@ public sealed record Scenario
     /// <summary>Whether fleets are kept and billed until the days are over, though no more requests come.</summary>
     public bool IsBilledToTheEnd { get; init; }
 
+    /// <summary>
+    /// Whether an endpoint of which instances are coming cannot be changed until they serve, as SageMaker refuses it (UpdateEndpointWeightsAndCapacities while the
+    /// endpoint is Updating); else changes may overlap.
+    /// </summary>
+    public bool OneChangeAtATime { get; init; }
+
     /// <summary>Where arrivals come from.</summary>
     public required TraceDefinition Trace { get; init; }
 

@@ -113,6 +113,20 @@ internal readonly struct ScenarioElement(string file, List<ScenarioProblem> prob
         return otherwise ?? 1;
     }
 
+    public bool Flag(string field, bool otherwise)
+    {
+        switch (Find(field))
+        {
+            case null:
+                return otherwise;
+            case { ValueKind: JsonValueKind.True or JsonValueKind.False } found:
+                return found.GetBoolean();
+            default:
+                Wrong(field, "true or false");
+                return otherwise;
+        }
+    }
+
     public Money Price(string field)
     {
         var value = Number(field, Bound.Positive);

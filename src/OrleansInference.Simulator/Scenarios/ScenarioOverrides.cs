@@ -11,4 +11,7 @@ public sealed record ScenarioOverrides
 
     /// <summary>Seed.</summary>
     public ulong? Seed { get; init; }
+
+    /// <summary>Whether an endpoint of which instances are coming cannot be changed.</summary>
+    public bool? OneChangeAtATime { get; init; }
 }

@@ -65,6 +65,7 @@ public static class ScenarioReader
             Seed = overrides?.Seed ?? root.Seed("seed", 1),
             Days = Override("days", overrides?.Days) ?? root.Number("days", Bound.Positive, 7),
             RateScale = Override("rateScale", overrides?.RateScale) ?? root.Number("rateScale", Bound.Positive, 1),
+            OneChangeAtATime = overrides?.OneChangeAtATime ?? root.Flag("oneChangeAtATime", false),
             Trace = ReadTrace(root, file),
             Classes = [.. Enum.GetValues<TrafficClass>().Select(each => terms.GetValueOrDefault(each) ?? new(0, 0))],
             Models = models,

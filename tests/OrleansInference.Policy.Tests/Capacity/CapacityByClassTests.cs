@@ -51,6 +51,44 @@ public sealed class CapacityByClassTests
         Assert.InRange(Steady(static seen => seen with { UrgentArrivals = seen.Arrivals, UrgentCompletions = seen.Completions, UrgentBusyMs = seen.BusyMs, UrgentWaitMs = 2000, PatientWaitMs = 3_600_000 }), 6, alike);
     }
 
+    /// <summary>What is asked for when a load of requests that can wait five minutes grows tenfold, and what is kept before it.</summary>
+    private static (int Before, int Asked) Grown(bool oneChangeAtATime)
+    {
+        var plan = new CapacityPlan();
+        for (var now = 1_000_000L; now < 20_000_000; now += Poll)
+        {
+            var arrivals = now < 10_000_000 ? 40 : 400;
+            var before = plan.Desired;
+            var decision = plan.Observe(Endpoint, new()
+            {
+                Now = now,
+                InService = plan.Desired,
+                InFlight = arrivals / 5,
+                Arrivals = arrivals,
+                Completions = arrivals,
+                BusyMs = arrivals * 1000L,
+                ArrivedWorkMs = arrivals * 1000,
+                UrgentArrivals = 0,
+                PatientWaitMs = 300_000,
+                OneChangeAtATime = oneChangeAtATime,
+            });
+            if (now >= 10_000_000 && decision.HasChanged)
+            {
+                return (before, decision.Desired);
+            }
+        }
+
+        return (plan.Desired, plan.Desired);
+    }
+
+    [Fact]
+    public void A_change_that_lets_no_other_begin_asks_for_what_may_come_until_the_next()
+    {
+        var (alone, several) = (Grown(oneChangeAtATime: true), Grown(oneChangeAtATime: false));
+        Assert.InRange(alone.Before, 1, several.Before);
+        Assert.True(alone.Asked > several.Asked, $"{alone} against {several}");
+    }
+
     [Fact]
     public void Idle_instances_go_sooner_where_most_of_what_a_start_delays_can_wait()
     {

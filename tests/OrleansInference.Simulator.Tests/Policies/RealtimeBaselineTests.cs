@@ -55,6 +55,20 @@ public sealed class RealtimeBaselineTests
     }
 
     [Fact]
+    public void Where_changes_may_not_overlap_more_is_had_only_when_the_change_before_is_done()
+    {
+        Watched Run(bool oneChangeAtATime) => SmallWorld.Run(
+            SmallWorld.Scenario(concurrency: 8) with { OneChangeAtATime = oneChangeAtATime },
+            new TargetTrackingFleet(0, new(100, 1, 1)),
+            SmallWorld.Pace(0, 240, 240, TrafficClass.High).Concat(SmallWorld.Pace(240, 1200, 480, TrafficClass.High)));
+        Assert.Contains(Run(false).Wants, static want => want.At is > 180 and < 420);
+        var one = Run(true);
+        Assert.Equal([(0.0, 1), (180.0, 3), (420.0, 5)], one.Wants.Take(3));
+        Assert.Equal([420.0, 660.0], one.Came.Take(2).Select(static came => Math.Round(came.At, 3)));
+        Assert.Equal(0, one.World.Pools[0].InService);
+    }
+
+    [Fact]
     public void Target_tracking_goes_back_after_fifteen_quiet_minutes_and_never_to_zero()
     {
         var run = SmallWorld.Run(

@@ -64,6 +64,14 @@ public sealed class TargetTrackerTests
         Assert.Equal([2, 2, 4, 4, 4, 5, 5], wanted);
     }
 
+    [Fact]
+    public void While_nothing_can_be_changed_the_alarm_goes_on()
+    {
+        var tracker = new TargetTracker(100, 1, 10);
+        var wanted = Enumerable.Range(1, 5).Select(minute => tracker.Observe(401, 2, 2, minute * Minute, canChange: minute > 4));
+        Assert.Equal([2, 2, 2, 2, 5], wanted);
+    }
+
     private static List<int> Follow(TargetTracker tracker, int instances, IEnumerable<double> totals)
     {
         var wanted = new List<int>();

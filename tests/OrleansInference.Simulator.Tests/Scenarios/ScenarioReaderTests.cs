@@ -31,6 +31,7 @@ public sealed class ScenarioReaderTests
     [InlineData("\"lanes\": [", "\"lanes\": [], \"x\": [", "$.models[0].lanes")]
     [InlineData("\"Medium\": {", "\"Middle\": {", "$.classes.Middle")]
     [InlineData("\"model\": \"m-small\",\n   \"client\"", "\"model\": \"m-tiny\",\n   \"client\"", "$.tenants[0].model")]
+    [InlineData("\"days\": 7", "\"oneChangeAtATime\": 1, \"days\": 7", "$.oneChangeAtATime")]
     [InlineData("clients.csv", "nowhere.csv", "$.trace.clients")]
     public void What_is_wrong_is_named_by_file_and_path(string from, string to, string path)
     {
@@ -38,6 +39,17 @@ public sealed class ScenarioReaderTests
         Assert.True(at >= 0, from);
         var wrong = Refused(Shipped[..at] + to + Shipped[(at + from.Length)..], out var file);
         Assert.Contains(wrong.Problems, each => each.Where == path && each.File == file);
+    }
+
+    [Fact]
+    public void Whether_changes_may_overlap_is_read_and_can_be_set()
+    {
+        var file = Path.Combine(Directory.CreateTempSubdirectory("oi-scenario-").FullName, "s.json");
+        File.WriteAllText(file, Shipped.Replace("\"days\": 7", "\"oneChangeAtATime\": true, \"days\": 7", StringComparison.Ordinal));
+        Assert.True(ScenarioReader.Read(file).OneChangeAtATime);
+        Assert.False(ScenarioReader.Read(file, new() { OneChangeAtATime = false }).OneChangeAtATime);
+        Assert.False(ScenarioReader.Read(ScenarioReader.Find("servegen-week")).OneChangeAtATime);
+        Directory.Delete(Path.GetDirectoryName(file)!, true);
     }
 
     [Fact]

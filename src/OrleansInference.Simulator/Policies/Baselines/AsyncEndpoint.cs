@@ -61,7 +61,7 @@ internal sealed class AsyncEndpoint(World world, Pool pool, Tracking tracking)
             // Of no instance there is no backlog per instance.
             if (pool.InService > 0)
             {
-                world.Want(pool, _tracker.Observe(_queue.Count + pool.InUse, Math.Min(pool.InService, pool.Wanted), pool.Wanted, world.NowUs));
+                world.Want(pool, _tracker.Observe(_queue.Count + pool.InUse, Math.Min(pool.InService, pool.Wanted), pool.Wanted, world.NowUs, world.CanChange(pool)));
             }
 
             return;

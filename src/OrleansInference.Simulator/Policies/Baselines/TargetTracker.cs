@@ -38,11 +38,17 @@ internal sealed class TargetTracker
     /// <param name="inService">Instances in service.</param>
     /// <param name="wanted">Instances wanted so far.</param>
     /// <param name="nowUs">Microseconds.</param>
-    public int Observe(double total, int inService, int wanted, long nowUs)
+    /// <param name="canChange">Whether the number wanted can be changed now.</param>
+    public int Observe(double total, int inService, int wanted, long nowUs, bool canChange = true)
     {
         var metric = total / Math.Max(1, inService);
         _above = metric > _target ? _above + 1 : 0;
         _below = metric < BelowShare * _target ? _below + 1 : 0;
+        if (!canChange)
+        {
+            return wanted;
+        }
+
         var desired = (int)Math.Clamp(Math.Ceiling(total / _target), _least, _most);
         if (_above >= MinutesAbove && desired > wanted)
         {

@@ -28,6 +28,6 @@ internal sealed class TrackedEndpoint(World world, RealtimeEndpoint endpoint, do
         }
 
         var pool = endpoint.Pool;
-        world.Want(pool, _tracker.Observe(endpoint.TakeInvocations(), Math.Min(pool.InService, pool.Wanted), pool.Wanted, world.NowUs));
+        world.Want(pool, _tracker.Observe(endpoint.TakeInvocations(), Math.Min(pool.InService, pool.Wanted), pool.Wanted, world.NowUs, world.CanChange(pool)));
     }
 }

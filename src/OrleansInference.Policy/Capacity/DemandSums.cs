@@ -1,0 +1,147 @@
+namespace OrleansInference.Capacity;
+
+/// <summary>
+/// What an endpoint's requests did since its capacity was last decided, and how long they can wait: those of <see cref="TrafficClass.High"/>, and the others. Where
+/// somebody tells only the whole, the classes are not told apart. Not thread-safe.
+/// </summary>
+public sealed class DemandSums
+{
+    // Of the slack that a request has more than those before it, what is believed of the next.
+    private const double SlackShare = 0.02;
+
+    // Of the patient requests, how many have to be of Medium for its slack to count, and how fast that is forgotten.
+    private const double LeastMedium = 0.02;
+    private const double MediumShare = 0.005;
+
+    private double _mediumWaitMs;
+    private double _lowWaitMs;
+    private double _ofMedium;
+
+    private int _arrivals;
+    private int _completions;
+    private int _throttled;
+    private double _busyMs;
+    private double _arrivedMs;
+    private int _urgentArrivals;
+    private int _urgentCompletions;
+    private double _urgentBusyMs;
+    private bool _isWholeOnly;
+
+    /// <summary>How long a request of High can wait for a slot and still be in time, in milliseconds; 0: none has come.</summary>
+    public double UrgentWaitMs { get; private set; }
+
+    /// <summary>How long the others can wait for a slot and still be in time, in milliseconds: those of Medium, unless hardly any come; 0: none has come.</summary>
+    public double PatientWaitMs => _mediumWaitMs > 0 && (_ofMedium >= LeastMedium || _lowWaitMs <= 0) ? _mediumWaitMs : _lowWaitMs;
+
+    /// <summary>A request came.</summary>
+    /// <param name="trafficClass">Its class.</param>
+    /// <param name="slackMs">How long it can wait for a slot, in milliseconds; less than 0 counts as 0.</param>
+    /// <param name="serviceMs">How long it is expected to take, in milliseconds.</param>
+    public void Arrived(TrafficClass trafficClass, double slackMs, double serviceMs)
+    {
+        _arrivals++;
+        _arrivedMs += serviceMs;
+        if (trafficClass == TrafficClass.High)
+        {
+            _urgentArrivals++;
+            UrgentWaitMs = Follow(UrgentWaitMs, 1, slackMs);
+        }
+        else
+        {
+            HearPatient(trafficClass == TrafficClass.Medium ? 1 : 0, slackMs, trafficClass == TrafficClass.Low ? 1 : 0, slackMs);
+        }
+    }
+
+    /// <summary>A request is served elsewhere that would have been cheaper here, had there been a slot: it counts as one that came and was served.</summary>
+    /// <param name="trafficClass">Its class.</param>
+    /// <param name="serviceMs">How long it would have taken, in milliseconds.</param>
+    public void Missed(TrafficClass trafficClass, double serviceMs)
+    {
+        _arrivals++;
+        _arrivedMs += serviceMs;
+        _urgentArrivals += trafficClass == TrafficClass.High ? 1 : 0;
+        Ended(trafficClass, serviceMs);
+    }
+
+    /// <summary>A call ended.</summary>
+    /// <param name="trafficClass">Its class.</param>
+    /// <param name="busyMs">Slot-milliseconds that it took.</param>
+    public void Ended(TrafficClass trafficClass, double busyMs)
+    {
+        _completions++;
+        _busyMs += busyMs;
+        if (trafficClass == TrafficClass.High)
+        {
+            _urgentCompletions++;
+            _urgentBusyMs += busyMs;
+        }
+    }
+
+    /// <summary>Takes what a silo tells.</summary>
+    public void Hear(EndpointDemand demand)
+    {
+        ArgumentNullException.ThrowIfNull(demand);
+        _arrivals += Math.Max(0, demand.Arrivals);
+        _completions += Math.Max(0, demand.Completions);
+        _throttled += Math.Max(0, demand.Throttled);
+        _busyMs += Math.Max(0, demand.BusyMilliseconds);
+        if (demand.Classes is not { } classes)
+        {
+            // A silo of an earlier version, which tells the whole only.
+            _isWholeOnly |= demand.Arrivals + demand.Completions > 0;
+            return;
+        }
+
+        _arrivedMs += Math.Max(0, classes.ArrivedMilliseconds);
+        _urgentArrivals += Math.Max(0, classes.UrgentArrivals);
+        _urgentCompletions += Math.Max(0, classes.UrgentCompletions);
+        _urgentBusyMs += Math.Max(0, classes.UrgentBusyMilliseconds);
+        var (urgent, medium) = (Math.Max(0, classes.UrgentArrivals), Math.Max(0, classes.MediumArrivals));
+        var low = Math.Max(0, demand.Arrivals - urgent - medium);
+        UrgentWaitMs = Follow(UrgentWaitMs, urgent, (double)classes.UrgentSlackMilliseconds / Math.Max(1, urgent));
+        HearPatient(medium, (double)classes.MediumSlackMilliseconds / Math.Max(1, medium), low, (double)classes.LowSlackMilliseconds / Math.Max(1, low));
+    }
+
+    /// <summary>Puts into an observation what was counted since the last one.</summary>
+    /// <param name="observed">What else is known.</param>
+    /// <param name="tellsApart">Whether the classes are to be told apart, as far as they can be.</param>
+    public CapacityObservation Take(in CapacityObservation observed, bool tellsApart)
+    {
+        var taken = observed with { Arrivals = _arrivals, Completions = _completions, Throttled = _throttled, BusyMs = (long)_busyMs };
+        if (tellsApart && !_isWholeOnly)
+        {
+            taken = taken with
+            {
+                Deferrable = 0,
+                ArrivedWorkMs = _arrivedMs,
+                UrgentArrivals = _urgentArrivals,
+                UrgentCompletions = _urgentCompletions,
+                UrgentBusyMs = (long)_urgentBusyMs,
+                UrgentWaitMs = UrgentWaitMs,
+                PatientWaitMs = PatientWaitMs,
+            };
+        }
+        else
+        {
+            taken = taken with { WaitingWorkMs = 0 };
+        }
+
+        (_arrivals, _completions, _throttled, _busyMs, _arrivedMs, _urgentArrivals, _urgentCompletions, _urgentBusyMs, _isWholeOnly) = (0, 0, 0, 0, 0, 0, 0, 0, false);
+        return taken;
+    }
+
+    private void HearPatient(int medium, double mediumSlackMs, int low, double lowSlackMs)
+    {
+        if (medium + low == 0)
+        {
+            return;
+        }
+
+        _mediumWaitMs = Follow(_mediumWaitMs, medium, mediumSlackMs);
+        _lowWaitMs = Follow(_lowWaitMs, low, lowSlackMs);
+        _ofMedium += (1 - Math.Pow(1 - MediumShare, medium + low)) * (((double)medium / (medium + low)) - _ofMedium);
+    }
+
+    private static double Follow(double mean, int requests, double slackMs) =>
+        requests == 0 ? mean : mean + ((mean <= 0 ? 1 : 1 - Math.Pow(1 - SlackShare, requests)) * (Math.Max(0, slackMs) - mean));
+}

@@ -1,0 +1,89 @@
+using OrleansInference.Capacity;
+
+namespace OrleansInference.Tests.Capacity;
+
+public sealed class DemandSumsTests
+{
+    private static CapacityObservation Seen => new() { Now = 1, Waiting = 9, Deferrable = 4, WaitingWorkMs = 900 };
+
+    [Fact]
+    public void What_silos_tell_is_what_the_requests_themselves_would_have_told()
+    {
+        var (one, other) = (new DemandSums(), new DemandSums());
+        for (var i = 0; i < 30; i++)
+        {
+            one.Arrived((TrafficClass)(i % 3), 1_000 * (1 + (i % 3)), 40);
+            one.Ended((TrafficClass)(i % 3), 50);
+        }
+
+        foreach (var _ in (int[])[0, 1])
+        {
+            other.Hear(new()
+            {
+                Arrivals = 15,
+                Completions = 15,
+                BusyMilliseconds = 750,
+                Classes = new()
+                {
+                    UrgentArrivals = 5,
+                    UrgentCompletions = 5,
+                    UrgentBusyMilliseconds = 250,
+                    ArrivedMilliseconds = 600,
+                    UrgentSlackMilliseconds = 5_000,
+                    MediumArrivals = 5,
+                    MediumSlackMilliseconds = 10_000,
+                    LowSlackMilliseconds = 15_000,
+                },
+            });
+        }
+
+        var (told, heard) = (one.Take(Seen, true), other.Take(Seen, true));
+        Assert.Equal((30, 30, 1_500, 10, 10, 500), (told.Arrivals, told.Completions, told.BusyMs, told.UrgentArrivals, told.UrgentCompletions, told.UrgentBusyMs));
+        Assert.Equal((1_000.0, 2_000.0, 1_200.0), (told.UrgentWaitMs, told.PatientWaitMs, told.ArrivedWorkMs));
+        Assert.Equal(told, heard);
+        Assert.Equal(0, told.Deferrable);
+        Assert.Equal(900, told.WaitingWorkMs);
+        Assert.Equal((0, 0, 0), (one.Take(Seen, true).Arrivals, one.Take(Seen, true).UrgentArrivals, one.Take(Seen, true).BusyMs));
+    }
+
+    [Fact]
+    public void A_silo_that_tells_the_whole_only_leaves_the_classes_as_one_until_the_next_decision()
+    {
+        var sums = new DemandSums();
+        sums.Hear(new() { Arrivals = 3, Completions = 2, Throttled = 1, BusyMilliseconds = 70, Classes = new() { UrgentArrivals = 3, UrgentSlackMilliseconds = 900 } });
+        sums.Hear(new() { Arrivals = 1 });
+        var whole = sums.Take(Seen, true);
+        Assert.Equal((4, 2, 1, 70, null, 4, 0), (whole.Arrivals, whole.Completions, whole.Throttled, whole.BusyMs, whole.UrgentArrivals, whole.Deferrable, whole.WaitingWorkMs));
+        Assert.Equal(0, sums.Take(Seen, true).UrgentArrivals);
+        Assert.Null(sums.Take(Seen, false).UrgentArrivals);
+    }
+
+    [Fact]
+    public void Who_waits_least_of_those_who_can_wait_counts_unless_hardly_any_come()
+    {
+        var sums = new DemandSums();
+        sums.Arrived(TrafficClass.Low, 86_400_000, 1);
+        Assert.Equal(86_400_000, sums.PatientWaitMs);
+        for (var i = 0; i < 100; i++)
+        {
+            sums.Arrived(i % 10 == 0 ? TrafficClass.Medium : TrafficClass.Low, i % 10 == 0 ? 300_000 : 86_400_000, 1);
+        }
+
+        Assert.Equal(300_000, sums.PatientWaitMs, 1e-6);
+        for (var i = 0; i < 1_000; i++)
+        {
+            sums.Arrived(TrafficClass.Low, 86_400_000, 1);
+        }
+
+        Assert.Equal(86_400_000, sums.PatientWaitMs, 1e-3);
+    }
+
+    [Fact]
+    public void Nonsense_from_a_silo_is_nothing()
+    {
+        var sums = new DemandSums();
+        sums.Hear(new() { Arrivals = -5, Completions = -1, BusyMilliseconds = -9, Classes = new() { UrgentArrivals = -4, MediumArrivals = -4, UrgentSlackMilliseconds = -100, ArrivedMilliseconds = -1 } });
+        var taken = sums.Take(Seen, true);
+        Assert.Equal((0, 0, 0L, 0, 0.0, 0.0), (taken.Arrivals, taken.Completions, taken.BusyMs, taken.UrgentArrivals, taken.UrgentWaitMs, taken.ArrivedWorkMs));
+    }
+}
