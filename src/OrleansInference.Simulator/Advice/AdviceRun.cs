@@ -87,7 +87,7 @@ internal sealed class AdviceRun
         stage.Begin();
         Parallel.For(0, parts.Length, new ParallelOptions { MaxDegreeOfParallelism = Math.Min(MostAtATime, Environment.ProcessorCount), CancellationToken = cancellationToken }, index =>
         {
-            var policy = parts[index].Make(parts[index].Scenario);
+            var policy = parts[index].Make(parts[index].Scenario, cancellationToken);
             cancellationToken.ThrowIfCancellationRequested();
             results[index] = World.Measure(parts[index].Scenario, policy, cancellationToken: cancellationToken);
             stage.Reach((double)Interlocked.Increment(ref done) / parts.Length);

@@ -44,7 +44,7 @@ internal sealed class BatchWindows : IAdviser
                     Why = Words.Of($"{Numbers.Count(served)} requests on {Numbers.Count(starts)} instances of hourly jobs, each billed {Numbers.Duration(lane.StartSeconds)} before it works: {Numbers.Percent(share, 1)} of {Numbers.Dollars(pools.Sum(pool => ground.Monthly(pool.Cost)))} a month."),
                     Do = Words.Of($"Collect the requests of {window} hours for one job."),
                     Models = [today.Index],
-                    Parts = [new(today.Scenario, scenario => vary(scenario, new() { JobHours = window }))],
+                    Parts = [new(today.Scenario, (scenario, cancel) => vary(scenario, new() { JobHours = window }, cancel))],
                 };
             }
         }

@@ -38,7 +38,7 @@ internal sealed class ColdStarts : IAdviser
                 Why = Words.Of($"A scale-in waits for 15 minutes below the target, {Numbers.Dollars(price / 4)} an instance; a start takes {Numbers.Duration(provision)}. Instances are changed {today.Result.ScaleChanges} times and {Numbers.Percent(pools.Max(static pool => pool.Utilization), 1)} busy."),
                 Do = Words.Of($"Scale in by an alarm of your own after {minutes} minutes below the target."),
                 Models = [today.Index],
-                Parts = [new(today.Scenario, scenario => vary(scenario, new() { ScaleInMinutes = minutes }))],
+                Parts = [new(today.Scenario, (scenario, cancel) => vary(scenario, new() { ScaleInMinutes = minutes }, cancel))],
             };
         }
     }

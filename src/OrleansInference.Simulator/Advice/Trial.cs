@@ -37,7 +37,7 @@ internal sealed record Trial
 }
 
 /// <summary>A fleet to simulate: a scenario and the policy for it.</summary>
-internal sealed record TrialPart(Scenario Scenario, Func<Scenario, IFleetPolicy> Make);
+internal sealed record TrialPart(Scenario Scenario, Func<Scenario, CancellationToken, IFleetPolicy> Make);
 
 /// <summary>A model's fleet of today.</summary>
 /// <param name="Index">Index of the model in the whole scenario.</param>

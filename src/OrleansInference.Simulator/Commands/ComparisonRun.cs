@@ -70,7 +70,7 @@ internal sealed class ComparisonRun
     public static PolicyResult Run(Bench bench, Scenario scenario, PolicyChoice choice, Stage stage, Func<Decisions.IDecisionLog>? log, CancellationToken cancellationToken)
     {
         stage.Prepare("being tuned");
-        var policy = choice.Make(scenario);
+        var policy = choice.Make(scenario, cancellationToken);
         cancellationToken.ThrowIfCancellationRequested();
         stage.Begin();
         var result = World.Measure(scenario, policy, policy.How, stage.Reach, log?.Invoke(), cancellationToken);

@@ -46,10 +46,10 @@ public interface IFleetPolicy
 /// <param name="Name">Its name.</param>
 /// <param name="About">What it does, in a line.</param>
 /// <param name="Make">Makes it for a scenario; it may run the scenario's first days to be tuned.</param>
-public sealed record PolicyChoice(string Name, string About, Func<Scenario, IFleetPolicy> Make)
+public sealed record PolicyChoice(string Name, string About, Func<Scenario, CancellationToken, IFleetPolicy> Make)
 {
     /// <summary>Makes it with other settings than those that AWS documents; null if it has none such.</summary>
-    public Func<Scenario, FleetVariation, IFleetPolicy>? Vary { get; init; }
+    public Func<Scenario, FleetVariation, CancellationToken, IFleetPolicy>? Vary { get; init; }
 }
 
 /// <summary>Settings of a fleet that its user may change.</summary>

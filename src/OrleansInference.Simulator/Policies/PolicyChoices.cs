@@ -19,5 +19,5 @@ public static class PolicyChoices
         Ours("The router as a cluster of three silos does it today: nothing is deferred, and each silo knows its own calls.", RoutedOptions.Cluster(3)),
     ];
 
-    private static PolicyChoice Ours(string about, RoutedOptions options) => new(options.Name, about, _ => new RoutedPolicy(options));
+    private static PolicyChoice Ours(string about, RoutedOptions options) => new(options.Name, about, (_, _) => new RoutedPolicy(options));
 }

@@ -16,7 +16,7 @@ internal static class SimulatorSuite
     {
         figures.Say("a day of the week, in this process");
         var day = ScenarioReader.Read(ScenarioReader.Find(Week), new() { Days = 1 });
-        var result = World.Measure(day, PolicyChoices.All.Single(static choice => choice.Name == Policy).Make(day));
+        var result = World.Measure(day, PolicyChoices.All.Single(static choice => choice.Name == Policy).Make(day, CancellationToken.None));
         figures.Print("simulator_requests_per_second_on_one_core", result.Requests / result.WallSeconds, "requests/s", 500_000, Better.High);
 
         figures.Say("the same two hours twice, as commands");

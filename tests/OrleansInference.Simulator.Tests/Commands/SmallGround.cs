@@ -22,8 +22,8 @@ internal sealed class SmallGround : IDisposable
         {
             Policies =
             [
-                new("always-on", "Four instances, always.", _ => new AlwaysOn("always-on", 4, Arrived)),
-                new("target-tracking", "Two instances & no more, <always>.", _ => new AlwaysOn("target-tracking", 2, Arrived)),
+                new("always-on", "Four instances, always.", (_, _) => new AlwaysOn("always-on", 4, Arrived)),
+                new("target-tracking", "Two instances & no more, <always>.", (_, _) => new AlwaysOn("target-tracking", 2, Arrived)),
             ],
             Read = (name, overrides) => name == "small"
                 ? Scenario() with { Days = overrides.Days ?? Hours / 24.0, RateScale = overrides.RateScale ?? 1, Seed = overrides.Seed ?? 1 }

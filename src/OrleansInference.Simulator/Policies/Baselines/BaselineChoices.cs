@@ -13,54 +13,54 @@ public static class BaselineChoices
     /// <summary>The baselines.</summary>
     public static IReadOnlyList<PolicyChoice> All { get; } =
     [
-        new("static-peak", "All real-time on a fixed number of instances that covers the peak.", static scenario => Static("static-peak", "peak", 1, scenario)),
-        new("static-p99", "All real-time on a fixed number of instances that covers 99 % of the minutes.", static scenario => Static("static-p99", "99th percentile", 0.99, scenario)),
-        new("target-tracking", "All real-time, scaled by SageMaker's target tracking on invocations per instance.", static scenario => Tracked(scenario, new())) { Vary = Tracked },
-        new("fixed-rule", "High real-time, Medium asynchronous, Low in hourly batch jobs, each scaled as AWS does it.", static scenario => Ruled(scenario, new())) { Vary = Ruled },
-        new("predictive", "All real-time, scaled by forecast, with serverless or headroom for bursts (after MArk, USENIX ATC 2019).", static scenario => Make("predictive", scenario, Predictive)),
+        new("static-peak", "All real-time on a fixed number of instances that covers the peak.", static (scenario, cancel) => Static("static-peak", "peak", 1, scenario, cancel)),
+        new("static-p99", "All real-time on a fixed number of instances that covers 99 % of the minutes.", static (scenario, cancel) => Static("static-p99", "99th percentile", 0.99, scenario, cancel)),
+        new("target-tracking", "All real-time, scaled by SageMaker's target tracking on invocations per instance.", static (scenario, cancel) => Tracked(scenario, new(), cancel)) { Vary = Tracked },
+        new("fixed-rule", "High real-time, Medium asynchronous, Low in hourly batch jobs, each scaled as AWS does it.", static (scenario, cancel) => Ruled(scenario, new(), cancel)) { Vary = Ruled },
+        new("predictive", "All real-time, scaled by forecast, with serverless or headroom for bursts (after MArk, USENIX ATC 2019).", static (scenario, cancel) => Make("predictive", scenario, Predictive, cancel)),
     ];
 
     /// <summary>All of a model's requests on an asynchronous endpoint that goes down to none.</summary>
-    public static IFleetPolicy Asynchronous(Scenario scenario) => Make("asynchronous", scenario, static (whole, totals, model) =>
+    public static IFleetPolicy Asynchronous(Scenario scenario, CancellationToken cancellationToken) => Make("asynchronous", scenario, static (whole, totals, model, cancel) =>
     {
         var lane = whole.Models[model].LaneOf(Lane.Async)!;
-        var ground = new TuningGround(whole, model, totals, lane.MaxServiceSeconds);
+        var ground = new TuningGround(whole, model, totals, lane.MaxServiceSeconds, cancellationToken: cancel);
         var tuned = new Tuner(ground, setting => new AsyncFleet(model, Backlog(ground, setting)), Backlogs).Choose(LeastsOf(ground, lane, lane.MinInstances));
         return (new AsyncFleet(model, Backlog(ground, tuned)), "");
-    });
+    }, cancellationToken);
 
     /// <summary>All of a model's requests on serverless executions.</summary>
-    public static IFleetPolicy Serverless(Scenario scenario)
+    public static IFleetPolicy Serverless(Scenario scenario, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(scenario);
         return new BaselinePolicy("serverless", "", [.. scenario.Models.Select(static (_, model) => new ServerlessFleet(model))]);
     }
 
-    private static BaselinePolicy Tracked(Scenario scenario, FleetVariation variation) =>
-        Make("target-tracking", scenario, (whole, totals, model) => TargetTracking(whole, totals, model, variation));
+    private static BaselinePolicy Tracked(Scenario scenario, FleetVariation variation, CancellationToken cancellationToken) =>
+        Make("target-tracking", scenario, (whole, totals, model, cancel) => TargetTracking(whole, totals, model, variation, cancel), cancellationToken);
 
-    private static BaselinePolicy Ruled(Scenario scenario, FleetVariation variation) =>
-        Make("fixed-rule", scenario, (whole, totals, model) => FixedRule(whole, totals, model, variation));
+    private static BaselinePolicy Ruled(Scenario scenario, FleetVariation variation, CancellationToken cancellationToken) =>
+        Make("fixed-rule", scenario, (whole, totals, model, cancel) => FixedRule(whole, totals, model, variation, cancel), cancellationToken);
 
-    private static BaselinePolicy Static(string name, string what, double share, Scenario scenario) => Make(name, scenario, (whole, totals, model) =>
+    private static BaselinePolicy Static(string name, string what, double share, Scenario scenario, CancellationToken cancellationToken) => Make(name, scenario, (whole, totals, model, cancel) =>
     {
         var definition = whole.Models[model];
         var lane = ModelFleet.RealtimeLane(definition);
-        var load = Ground(whole, model, totals).Load;
+        var load = Ground(whole, model, totals, cancel).Load;
         var instances = InstancesFor(load.Slots(share), definition, lane);
         return (new StaticFleet(model, instances), string.Create(CultureInfo.InvariantCulture, $"{Count(instances)} for the {what} of {load.Slots(share):0.#} slots"));
-    });
+    }, cancellationToken);
 
-    private static (ModelFleet Fleet, string How) TargetTracking(Scenario scenario, IReadOnlyList<long> totals, int model, FleetVariation variation)
+    private static (ModelFleet Fleet, string How) TargetTracking(Scenario scenario, IReadOnlyList<long> totals, int model, FleetVariation variation, CancellationToken cancellationToken)
     {
-        var ground = Ground(scenario, model, totals);
+        var ground = Ground(scenario, model, totals, cancellationToken);
         var lane = ModelFleet.RealtimeLane(ground.Definition);
         var tuned = new Tuner(ground, setting => new TargetTrackingFleet(model, Invocations(ground, setting, variation)), Utilizations).Choose(LeastsOf(ground, lane, Math.Max(1, lane.MinInstances)));
         var tracking = Invocations(ground, tuned, variation);
         return (new TargetTrackingFleet(model, tracking), Describe(tracking, tuned));
     }
 
-    private static (ModelFleet Fleet, string How) FixedRule(Scenario scenario, IReadOnlyList<long> totals, int model, FleetVariation variation)
+    private static (ModelFleet Fleet, string How) FixedRule(Scenario scenario, IReadOnlyList<long> totals, int model, FleetVariation variation, CancellationToken cancellationToken)
     {
         var definition = scenario.Models[model];
         var realtime = ModelFleet.RealtimeLane(definition);
@@ -70,7 +70,7 @@ public static class BaselineChoices
             hasAsync && (trafficClass == TrafficClass.Medium || (trafficClass == TrafficClass.Low && !hasBatch) || (trafficClass == TrafficClass.High && FixedRuleFleet.IsLong(definition, input, output)));
         bool IsBatch(TrafficClass trafficClass) => hasBatch && trafficClass == TrafficClass.Low;
 
-        var fast = new TuningGround(scenario, model, totals, realtime.MaxServiceSeconds, (arrival, trafficClass) => !IsBatch(trafficClass) && !IsQueued(trafficClass, arrival.InputTokens, arrival.OutputTokens));
+        var fast = new TuningGround(scenario, model, totals, realtime.MaxServiceSeconds, (arrival, trafficClass) => !IsBatch(trafficClass) && !IsQueued(trafficClass, arrival.InputTokens, arrival.OutputTokens), cancellationToken);
         var tuned = new Tuner(fast, setting => new TargetTrackingFleet(model, Invocations(fast, setting, variation)), Utilizations).Choose(LeastsOf(fast, realtime, Math.Max(1, realtime.MinInstances)));
         var tracking = Invocations(fast, tuned, variation);
         var how = $"real-time {Describe(tracking, tuned)}";
@@ -79,16 +79,16 @@ public static class BaselineChoices
             return (new FixedRuleFleet(model, tracking, default, variation.JobHours), how);
         }
 
-        var queued = new TuningGround(scenario, model, totals, lane.MaxServiceSeconds, (arrival, trafficClass) => IsQueued(trafficClass, arrival.InputTokens, arrival.OutputTokens));
+        var queued = new TuningGround(scenario, model, totals, lane.MaxServiceSeconds, (arrival, trafficClass) => IsQueued(trafficClass, arrival.InputTokens, arrival.OutputTokens), cancellationToken);
         var idle = new Tracking(1, 1, 1);
         var waiting = new Tuner(queued, setting => new FixedRuleFleet(model, idle, Backlog(queued, setting)), Backlogs).Choose(LeastsOf(queued, lane, lane.MinInstances));
         var backlog = Backlog(queued, waiting);
         return (new FixedRuleFleet(model, tracking, backlog, variation.JobHours), string.Create(CultureInfo.InvariantCulture, $"{how}; asynchronous backlog target {backlog.Target:0.#} per instance, at least {Count(backlog.Least)}"));
     }
 
-    private static (ModelFleet Fleet, string How) Predictive(Scenario scenario, IReadOnlyList<long> totals, int model)
+    private static (ModelFleet Fleet, string How) Predictive(Scenario scenario, IReadOnlyList<long> totals, int model, CancellationToken cancellationToken)
     {
-        var ground = Ground(scenario, model, totals);
+        var ground = Ground(scenario, model, totals, cancellationToken);
         var lane = ModelFleet.RealtimeLane(ground.Definition);
         PredictivePlan Plan(Setting setting) => new(setting.Level, setting.Least, First(ground, setting), ground.Load.MeanServiceSeconds);
         var fewest = ground.Definition.LaneOf(Lane.Serverless) is null ? Math.Max(1, lane.MinInstances) : lane.MinInstances;
@@ -97,18 +97,19 @@ public static class BaselineChoices
     }
 
     /// <summary>Makes a baseline of what is made for each model; models are tuned at the same time.</summary>
-    private static BaselinePolicy Make(string name, Scenario scenario, Func<Scenario, IReadOnlyList<long>, int, (ModelFleet Fleet, string How)> make)
+    private static BaselinePolicy Make(string name, Scenario scenario, Func<Scenario, IReadOnlyList<long>, int, CancellationToken, (ModelFleet Fleet, string How)> make, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(scenario);
-        var totals = TuningGround.Count(scenario);
+        var totals = TuningGround.Count(scenario, cancellationToken);
         var made = new (ModelFleet Fleet, string How)[scenario.Models.Length];
-        Parallel.For(0, made.Length, model => made[model] = make(scenario, totals, model));
+        Parallel.For(0, made.Length, new ParallelOptions { CancellationToken = cancellationToken }, model => made[model] = make(scenario, totals, model, cancellationToken));
         var days = Math.Min(TuningGround.MostDays, scenario.Days);
         var how = string.Create(CultureInfo.InvariantCulture, $"tuned on the first {days:0.##} days: {string.Join("; ", scenario.Models.Select((model, index) => $"{model.Model}: {made[index].How}"))}");
         return new(name, how, [.. made.Select(static each => each.Fleet)]);
     }
 
-    private static TuningGround Ground(Scenario scenario, int model, IReadOnlyList<long> totals) => new(scenario, model, totals, ModelFleet.RealtimeLane(scenario.Models[model]).MaxServiceSeconds);
+    private static TuningGround Ground(Scenario scenario, int model, IReadOnlyList<long> totals, CancellationToken cancellationToken) =>
+        new(scenario, model, totals, ModelFleet.RealtimeLane(scenario.Models[model]).MaxServiceSeconds, cancellationToken: cancellationToken);
 
     private static int[] LeastsOf(TuningGround ground, ScenarioLane lane, int fewest) =>
         Tuner.Leasts(fewest, Math.Max(fewest, lane.MaxInstances), ground.Load, ground.Definition.FullVariant.Concurrency);

@@ -16,6 +16,7 @@ internal sealed class TuningGround
     private readonly Func<Arrival, TrafficClass, bool>? _only;
     private readonly long[] _possible = new long[3];
     private readonly IReadOnlyList<long> _totals;
+    private readonly CancellationToken _cancellationToken;
 
     /// <summary>The first days of a model's traffic.</summary>
     /// <param name="scenario">The scenario.</param>
@@ -23,9 +24,10 @@ internal sealed class TuningGround
     /// <param name="totals">Requests of all models by class (<see cref="Count"/>).</param>
     /// <param name="limitSeconds">The longest that a service may take where they are sent.</param>
     /// <param name="only">Requests to be looked at; null: all.</param>
-    public TuningGround(Scenario scenario, int model, IReadOnlyList<long> totals, double limitSeconds, Func<Arrival, TrafficClass, bool>? only = null)
+    /// <param name="cancellationToken">Ends all that is done on it.</param>
+    public TuningGround(Scenario scenario, int model, IReadOnlyList<long> totals, double limitSeconds, Func<Arrival, TrafficClass, bool>? only = null, CancellationToken cancellationToken = default)
     {
-        (Model, _totals, _only) = (model, totals, only);
+        (Model, _totals, _only, _cancellationToken) = (model, totals, only, cancellationToken);
         Days = Math.Min(MostDays, scenario.Days);
         _whole = scenario with { Days = Days };
         var name = scenario.Models[model].Model;
@@ -61,10 +63,10 @@ internal sealed class TuningGround
     public LoadProfile Load { get; }
 
     /// <summary>Counts the first days' requests of all models by class.</summary>
-    public static IReadOnlyList<long> Count(Scenario scenario)
+    public static IReadOnlyList<long> Count(Scenario scenario, CancellationToken cancellationToken)
     {
         var counts = new long[3];
-        using var arrivals = TraceReader.Open(scenario with { Days = Math.Min(MostDays, scenario.Days) });
+        using var arrivals = new ChosenArrivals(TraceReader.Open(scenario with { Days = Math.Min(MostDays, scenario.Days) }), null, scenario, null, cancellationToken);
         while (arrivals.TryNext(out var arrival))
         {
             counts[(int)scenario.Tenants[arrival.Tenant].Class]++;
@@ -141,20 +143,28 @@ internal sealed class TuningGround
     {
         if (Scenario.Tenants.IsEmpty)
         {
-            return new(null, _tenants, Scenario, _only);
+            return new(null, _tenants, Scenario, _only, _cancellationToken);
         }
 
         // A ServeGen client is drawn on its own; other traces are shared out over all tenants.
         return _whole.Trace.Format == TraceFormat.ServeGen
-            ? new(TraceReader.Open(Scenario), null, Scenario, _only)
-            : new(TraceReader.Open(_whole), _tenants, Scenario, _only);
+            ? new(TraceReader.Open(Scenario), null, Scenario, _only, _cancellationToken)
+            : new(TraceReader.Open(_whole), _tenants, Scenario, _only, _cancellationToken);
     }
 
-    private sealed class ChosenArrivals(IArrivals? inner, int[]? tenants, Scenario scenario, Func<Arrival, TrafficClass, bool>? only) : IArrivals
+    private sealed class ChosenArrivals(IArrivals? inner, int[]? tenants, Scenario scenario, Func<Arrival, TrafficClass, bool>? only, CancellationToken cancellationToken) : IArrivals
     {
+        private const int Every = 1 << 12;
+        private int _count;
+
         public bool TryNext(out Arrival arrival)
         {
             arrival = default;
+            if ((++_count & (Every - 1)) == 0)
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+            }
+
             while (inner is not null && inner.TryNext(out arrival))
             {
                 if (tenants is not null)
