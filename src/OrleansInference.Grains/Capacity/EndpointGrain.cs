@@ -347,7 +347,7 @@ internal sealed partial class EndpointGrain(
                     WaitingWorkMs = _slots!.WaitingWorkMs,
                     Deferrable = Math.Min(waiting, _slots.Waiting[(int)TrafficClass.Low]),
                 },
-                tellsApart: _configuration.Endpoint.Lane == Lane.Realtime),
+                tellsApart: _configuration.Endpoint.Lane != Lane.Serverless),
             PersistAsync);
         if (isChanged)
         {

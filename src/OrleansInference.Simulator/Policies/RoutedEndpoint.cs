@@ -168,7 +168,7 @@ internal sealed class RoutedEndpoint
         };
         var decision = _plan.Observe(
             isClosing ? _definition with { MinInstances = 0 } : _definition,
-            _sums.Take(observed, _definition.Lane == Lane.Realtime));
+            _sums.Take(observed, tellsApart: true));
         _world.Want(Pool, decision.Desired);
     }
 
