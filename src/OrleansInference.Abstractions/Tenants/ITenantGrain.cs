@@ -220,6 +220,13 @@ public interface ITenantGrain : IGrainWithStringKey
     /// </summary>
     [Alias("HoldJob")] Task<HoldReply> Hold(HoldRequest request);
 
+    /// <summary>
+    /// As silos of the version before call it while a cluster is upgraded: their jobs ask for their money by themselves (<see cref="Reserve"/>), so one is
+    /// only counted, until <paramref name="until"/> (Unix ms) or until its reservation is made or ended. False if the tenant has as many as it may.
+    /// Repeating it changes nothing.
+    /// </summary>
+    [Alias("Hold")] Task<bool> Hold(string reservationId, long until);
+
     /// <summary>What there is for each of some amounts, why it is not more, and when each fits; empty if there is no such tenant or it has no budget.</summary>
     [Alias("GetShortages")] Task<ImmutableArray<BudgetShortage>> GetShortages(ImmutableArray<Money> amounts);
 

@@ -195,6 +195,18 @@ internal sealed partial class TenantGrain(
         return reply;
     }
 
+    public async Task<bool> Hold(string reservationId, long until)
+    {
+        RequireAlive();
+        if (_ledger is null || _isRemoved || !_ledger.TryHold(new(reservationId, until), options.Value.MaxHeldJobs, Clock.Now))
+        {
+            return false;
+        }
+
+        await StoreAsync();
+        return true;
+    }
+
     public Task<ImmutableArray<BudgetShortage>> GetShortages(ImmutableArray<Money> amounts)
     {
         RequireAlive();

@@ -74,6 +74,28 @@ public sealed class HeldJobTests
     }
 
     [Fact]
+    public async Task A_job_of_a_silo_of_the_version_before_is_counted_and_gets_its_money_when_it_asks()
+    {
+        await using var world = await StartAsync(maxHeldJobs: 1);
+        var tenant = world.Cluster.GrainFactory.GetGrain<ITenantGrain>(JobsWorld.Acme.Value);
+        foreach (var other in (string[])["one", "two"])
+        {
+            Assert.True((await tenant.Reserve(other, Price, world.Clock.Now + 5_000_000)).Granted);
+        }
+
+        var until = world.Clock.Now + 5_000_000;
+        Assert.True(await tenant.Hold("acme/old/1", until));
+        Assert.True(await tenant.Hold("acme/old/1", until));
+        Assert.False(await tenant.Hold("acme/older/1", until));
+        await tenant.Settle("one", Money.Zero);
+        Assert.Equal(Price, (await world.BudgetAsync()).Reserved);
+        Assert.True((await tenant.Reserve("acme/old/1", Price, until)).Granted);
+        Assert.True(await tenant.Hold("acme/older/1", until));
+        await tenant.Settle("acme/older/1", Money.Zero);
+        Assert.True(await tenant.Hold("acme/oldest/1", until));
+    }
+
+    [Fact]
     public async Task Held_jobs_are_bounded_and_a_cancelled_one_makes_room()
     {
         await using var world = await StartAsync(maxHeldJobs: 1);
