@@ -10,6 +10,8 @@ internal sealed class SqsMessageQueue(IAmazonSQS sqs) : IMessageQueue
 {
     private const string ReceiveCount = "ApproximateReceiveCount";
     private const string SentTimestamp = "SentTimestamp";
+    private const string AllAttributes = "All";
+    private static readonly Dictionary<string, MessageAttribute> NoAttributes = [];
 
     public async Task<string?> ResolveAsync(string queueName, bool create, CancellationToken cancellationToken)
     {
@@ -29,13 +31,13 @@ internal sealed class SqsMessageQueue(IAmazonSQS sqs) : IMessageQueue
         }
     }
 
-    public Task SendAsync(string queueUrl, string body, IReadOnlyDictionary<string, string> attributes, CancellationToken cancellationToken) =>
+    public Task SendAsync(string queueUrl, string body, IReadOnlyDictionary<string, MessageAttribute> attributes, CancellationToken cancellationToken) =>
         sqs.SendMessageAsync(
             new SendMessageRequest
             {
                 QueueUrl = queueUrl,
                 MessageBody = body,
-                MessageAttributes = attributes.ToDictionary(static pair => pair.Key, static pair => new MessageAttributeValue { DataType = "String", StringValue = pair.Value }),
+                MessageAttributes = attributes.ToDictionary(static pair => pair.Key, static pair => ToSqs(pair.Value)),
             },
             cancellationToken);
 
@@ -53,9 +55,10 @@ internal sealed class SqsMessageQueue(IAmazonSQS sqs) : IMessageQueue
                 WaitTimeSeconds = Seconds(wait),
                 VisibilityTimeout = Seconds(visibility),
                 MessageSystemAttributeNames = [ReceiveCount, SentTimestamp],
+                MessageAttributeNames = [AllAttributes],
             },
             cancellationToken).ConfigureAwait(false);
-        return [.. (answer.Messages ?? []).Select(message => new QueueMessage(message.MessageId, message.ReceiptHandle, message.Body ?? "", (int)(NumberOf(message, ReceiveCount) ?? 1), SentAt(message)))];
+        return [.. (answer.Messages ?? []).Select(message => new QueueMessage(message.MessageId, message.ReceiptHandle, message.Body ?? "", (int)(NumberOf(message, ReceiveCount) ?? 1), SentAt(message), AttributesOf(message)))];
     }
 
     public Task DeleteAsync(string queueUrl, string receiptHandle, CancellationToken cancellationToken) =>
@@ -72,6 +75,14 @@ internal sealed class SqsMessageQueue(IAmazonSQS sqs) : IMessageQueue
 
     private static DateTimeOffset? SentAt(Message message) =>
         NumberOf(message, SentTimestamp) is { } milliseconds ? DateTimeOffset.FromUnixTimeMilliseconds(milliseconds) : null;
+
+    private static Dictionary<string, MessageAttribute> AttributesOf(Message message) => message.MessageAttributes is { Count: > 0 } attributes
+        ? attributes.ToDictionary(static pair => pair.Key, static pair => new MessageAttribute(pair.Value.DataType, pair.Value.StringValue, pair.Value.BinaryValue?.ToArray()), StringComparer.Ordinal)
+        : NoAttributes;
+
+    private static MessageAttributeValue ToSqs(MessageAttribute attribute) => attribute.Text is { } text
+        ? new() { DataType = attribute.DataType, StringValue = text }
+        : new() { DataType = attribute.DataType, BinaryValue = new(attribute.Bytes.ToArray(), writable: false) };
 
     /// <summary>Whole seconds, rounded up: a message must not come back while it is still being worked on.</summary>
     private static int Seconds(TimeSpan time) => (int)Math.Ceiling(time.TotalSeconds);

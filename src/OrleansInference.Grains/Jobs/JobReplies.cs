@@ -6,7 +6,7 @@ namespace OrleansInference.Jobs;
 /// <summary>Tells ends to the queues and webhooks that requests name.</summary>
 public sealed class JobReplies(IMessageQueue queue, IObjectStore objects, IWebhooks? webhooks = null)
 {
-    private static readonly Dictionary<string, string> NoAttributes = [];
+    private static readonly Dictionary<string, MessageAttribute> NoAttributes = [];
 
     /// <summary>Sends a reply to a queue. Throws if the queue or the store cannot be reached: then it may be sent again.</summary>
     public async Task SendAsync(JobReply reply, string queueName, string? correlationId, CancellationToken cancellationToken)

@@ -4,6 +4,19 @@ using OrleansInference.Webhooks;
 
 namespace OrleansInference.FrontDoor;
 
+/// <summary>What a routing field's value is where it is more than text, as in JSON.</summary>
+internal enum FieldForm
+{
+    /// <summary>Text.</summary>
+    Text = 0,
+
+    /// <summary>A number, or its text.</summary>
+    Number = 1,
+
+    /// <summary>Texts, or one text of them separated by commas.</summary>
+    List = 2,
+}
+
 /// <summary>What a caller may say about the route it wants. The same names, with the same rules, in both dialects.</summary>
 internal static class RoutingFields
 {
@@ -18,7 +31,22 @@ internal static class RoutingFields
     public const string Webhook = "webhook";
     private const int MaxKeyLength = 255;
 
-    public static readonly FrozenSet<string> Names = FrozenSet.Create(StringComparer.Ordinal, Class, Deadline, MinQuality, MaxCharge, Lanes, InputTokens, MaxOutputTokens, IdempotencyKey, Webhook);
+    /// <summary>The form of each field.</summary>
+    public static readonly FrozenDictionary<string, FieldForm> Forms = new Dictionary<string, FieldForm>
+    {
+        [Class] = FieldForm.Text,
+        [Deadline] = FieldForm.Number,
+        [MinQuality] = FieldForm.Number,
+        [MaxCharge] = FieldForm.Number,
+        [Lanes] = FieldForm.List,
+        [InputTokens] = FieldForm.Number,
+        [MaxOutputTokens] = FieldForm.Number,
+        [IdempotencyKey] = FieldForm.Text,
+        [Webhook] = FieldForm.Text,
+    }.ToFrozenDictionary(StringComparer.Ordinal);
+
+    /// <summary>The name of each field.</summary>
+    public static readonly FrozenSet<string> Names = Forms.Keys.ToFrozenSet(StringComparer.Ordinal);
 
     /// <summary>Reads every field into a request.</summary>
     /// <param name="request">The request so far.</param>

@@ -91,7 +91,7 @@ internal sealed class MessageFormat(QueueSettings queue, string bucket)
         var absolute = AbsoluteDeadline(message);
         request = RoutingFields.Apply(
             request,
-            field => field == RoutingFields.Deadline && absolute is not null ? null : Scalar(message, Routing[field], problems),
+            field => field == RoutingFields.Deadline && absolute is not null ? null : Field(message, field, problems),
             static field => Routing[field],
             problems);
         request = request with { ReplyTo = ReplyOf(message, request.ReplyTo?.Webhook, problems) };
@@ -249,32 +249,32 @@ internal sealed class MessageFormat(QueueSettings queue, string bucket)
         return null;
     }
 
-    private static string? Scalar(JsonElement message, string name, List<string> problems)
+    /// <summary>The text of a routing field, in whatever JSON its form may be written; null if the message has none.</summary>
+    private static string? Field(JsonElement message, string field, List<string> problems)
     {
+        var name = Routing[field];
+        var form = RoutingFields.Forms[field];
         if (!message.TryGetProperty(name, out var value))
         {
             return null;
         }
 
-        var isNumber = name is not ("class" or "lanes" or "idempotencyKey");
         if (value.ValueKind == JsonValueKind.String)
         {
             return value.GetString();
         }
 
-        if (name == "lanes" && value.ValueKind == JsonValueKind.Array && value.EnumerateArray().All(static lane => lane.ValueKind == JsonValueKind.String))
+        switch (form)
         {
-            return string.Join(',', value.EnumerateArray().Select(static lane => lane.GetString()));
+            case FieldForm.Number when value.ValueKind == JsonValueKind.Number:
+                // 1e3 and 1000.0 are the number that they are.
+                return value.TryGetDecimal(out var number) ? number.ToString("0.############################", CultureInfo.InvariantCulture) : value.GetRawText();
+            case FieldForm.List when value.ValueKind == JsonValueKind.Array && value.EnumerateArray().All(static item => item.ValueKind == JsonValueKind.String):
+                return string.Join(',', value.EnumerateArray().Select(static item => item.GetString()));
+            default:
+                problems.Add($"{name}: {form switch { FieldForm.Number => "a number or a string", FieldForm.List => "an array of strings", _ => "a string" }} is wanted.");
+                return null;
         }
-
-        if (isNumber && value.ValueKind == JsonValueKind.Number)
-        {
-            // 1e3 and 1000.0 are the number that they are.
-            return value.TryGetDecimal(out var number) ? number.ToString("0.############################", CultureInfo.InvariantCulture) : value.GetRawText();
-        }
-
-        problems.Add($"{name}: {(isNumber ? "a number or a string" : name == "lanes" ? "an array of strings" : "a string")} is wanted.");
-        return null;
     }
 
     private static string CamelCase(string name) => string.Concat(name.Split('-').Select(static (word, i) => i == 0 ? word : char.ToUpperInvariant(word[0]) + word[1..]));

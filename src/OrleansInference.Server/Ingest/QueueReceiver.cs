@@ -22,8 +22,6 @@ internal sealed partial class QueueReceiver(
     RouterClock clock,
     ILogger<QueueReceiver> logger)
 {
-    private const int MaxReason = 1_024;
-
     private static readonly TimeSpan LongPoll = TimeSpan.FromSeconds(20);
     private static readonly TimeSpan AfterFault = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan HandledAtMost = TimeSpan.FromMinutes(5);
@@ -247,17 +245,7 @@ internal sealed partial class QueueReceiver(
         }
 
         await ReplyAsync(request, state, new() { Problem = problem }, cancellationToken);
-        var reason = $"{problem.Code}: {problem.Message}";
-        await queue.SendAsync(
-            deadLetters,
-            message.Body,
-            new Dictionary<string, string>
-            {
-                ["Reason"] = Printable(reason.Length <= MaxReason ? reason : reason[..MaxReason]),
-                ["MessageId"] = message.MessageId,
-                ["Queue"] = settings.Queue,
-            },
-            cancellationToken);
+        await queue.SendAsync(deadLetters, message.Body, DeadLetter.AttributesOf(message, settings.Queue, problem), cancellationToken);
         await queue.DeleteAsync(_url, message.ReceiptHandle, cancellationToken);
         LogRefused(settings.Queue, message.MessageId, problem.Code, problem.Message);
         return "refused";
@@ -302,9 +290,6 @@ internal sealed partial class QueueReceiver(
             LogNotHidden(exception, settings.Queue, message.MessageId);
         }
     }
-
-    // What an attribute of SQS may hold: no control characters, no lone surrogates.
-    private static string Printable(string text) => string.Concat(text.EnumerateRunes().Select(static rune => System.Text.Rune.IsControl(rune) || rune.Value is 0xFFFE or 0xFFFF ? " " : rune.ToString()));
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Queue {Queue} could not be read; its messages come later.")]
     private partial void LogQueueFailed(Exception exception, string queue);

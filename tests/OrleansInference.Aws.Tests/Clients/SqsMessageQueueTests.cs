@@ -43,16 +43,19 @@ public sealed class SqsMessageQueueTests
     public async Task Messages_are_received_with_how_often_they_were_before()
     {
         await using var aws = await ScriptedAws.StartAsync((_, context) => AnswerAsync(context,
-            $$$"""{"Messages":[{"MessageId":"m","ReceiptHandle":"r","Body":"hello","MD5OfBody":"{{{Md5("hello")}}}","Attributes":{"ApproximateReceiveCount":"3","SentTimestamp":"1700000000000"}}]}"""));
+            $$$"""{"Messages":[{"MessageId":"m","ReceiptHandle":"r","Body":"hello","MD5OfBody":"{{{Md5("hello")}}}","Attributes":{"ApproximateReceiveCount":"3","SentTimestamp":"1700000000000"},"MessageAttributes":{"Shard":{"DataType":"Number.int","StringValue":"7"}}}]}"""));
 
         var messages = await aws.Client<IMessageQueue>().ReceiveAsync(Url(aws), 10, TimeSpan.FromSeconds(20), TimeSpan.FromSeconds(29.5), None);
 
-        Assert.Equal([new("m", "r", "hello", 3, DateTimeOffset.FromUnixTimeMilliseconds(1_700_000_000_000))], messages);
+        var message = Assert.Single(messages);
+        Assert.Equal(("m", "r", "hello", 3, DateTimeOffset.FromUnixTimeMilliseconds(1_700_000_000_000)), (message.MessageId, message.ReceiptHandle, message.Body, message.ReceiveCount, message.SentAt));
+        Assert.Equal(new("Number.int", "7"), Assert.Single(message.Attributes).Value);
         var request = aws.SingleRequest("sqs");
         Assert.Equal("AmazonSQS.ReceiveMessage", request.Header("X-Amz-Target"));
         Assert.Equal(10, Member(request, "MaxNumberOfMessages").GetInt32());
         Assert.Equal(20, Member(request, "WaitTimeSeconds").GetInt32());
         Assert.Equal(30, Member(request, "VisibilityTimeout").GetInt32());
+        Assert.Equal(["All"], Member(request, "MessageAttributeNames").EnumerateArray().Select(static name => name.GetString()));
         Assert.Equal(["ApproximateReceiveCount", "SentTimestamp"], Member(request, "MessageSystemAttributeNames").EnumerateArray().Select(static name => name.GetString()));
     }
 
@@ -87,12 +90,19 @@ public sealed class SqsMessageQueueTests
             : "{}"));
         var queue = aws.Client<IMessageQueue>();
 
-        await queue.SendAsync(Url(aws), "body", new Dictionary<string, string>(), None);
+        await queue.SendAsync(Url(aws), "body", new Dictionary<string, MessageAttribute>
+        {
+            ["Reason"] = MessageAttribute.Of("none"),
+            ["Trace"] = new("Binary.otel", null, new byte[] { 1, 2 }),
+        }, None);
         await queue.ChangeVisibilityAsync(Url(aws), "r", TimeSpan.FromMinutes(2), None);
         await queue.DeleteAsync(Url(aws), "r", None);
 
         Assert.Equal(["SendMessage", "ChangeMessageVisibility", "DeleteMessage"], aws.Requests.Select(Operation));
         Assert.Equal("body", Member(aws.Requests[0], "MessageBody").GetString());
+        Assert.Equal(
+            """{"Reason":{"DataType":"String","StringValue":"none"},"Trace":{"BinaryValue":"AQI=","DataType":"Binary.otel"}}""",
+            Member(aws.Requests[0], "MessageAttributes").GetRawText());
         Assert.Equal(120, Member(aws.Requests[1], "VisibilityTimeout").GetInt32());
         Assert.Equal("r", Member(aws.Requests[2], "ReceiptHandle").GetString());
         Assert.All(aws.Requests, request => Assert.Equal(Url(aws), Member(request, "QueueUrl").GetString()));

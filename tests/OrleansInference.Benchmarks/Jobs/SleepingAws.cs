@@ -58,7 +58,7 @@ internal sealed class SleepingAws : IModelRuntime, IEndpointControl, IObjectStor
 
     public Task<string?> ResolveAsync(string queueName, bool create, CancellationToken cancellationToken) => Task.FromResult<string?>(queueName);
 
-    public Task SendAsync(string queueUrl, string body, IReadOnlyDictionary<string, string> attributes, CancellationToken cancellationToken) => Task.CompletedTask;
+    public Task SendAsync(string queueUrl, string body, IReadOnlyDictionary<string, MessageAttribute> attributes, CancellationToken cancellationToken) => Task.CompletedTask;
 
     public async Task<IReadOnlyList<QueueMessage>> ReceiveAsync(string queueUrl, int max, TimeSpan wait, TimeSpan visibility, CancellationToken cancellationToken)
     {

@@ -39,6 +39,9 @@ internal sealed class JobsWorld : IAsyncDisposable
     private readonly TimeSpan? _poll;
     private int _deleted;
     private int _heldDeletes;
+    private int _received;
+    private int _extended;
+    private readonly ConcurrentQueue<(QueueMessage Message, int Left)> _repeated = new();
     private TestCluster? _cluster;
 
     private JobsWorld(bool notify, TimeSpan retention, TimeSpan? poll) => (_notify, _retention, _poll) = (notify, retention, poll);
@@ -72,6 +75,24 @@ internal sealed class JobsWorld : IAsyncDisposable
 
     /// <summary>While set, SageMaker creates no transform job.</summary>
     public bool AreTransformsDown { get; set; }
+
+    /// <summary>What the next creations of transform jobs fail with, in order.</summary>
+    public ConcurrentQueue<Exception> TransformFaults { get; } = new();
+
+    /// <summary>What an operation of the object store on a key fails with; null: nothing. <see cref="NoSuchKeyException"/> makes an object one that is not there.</summary>
+    public Func<string, string, Exception?>? StoreFault { get; set; }
+
+    /// <summary>While it is not complete, deletions of messages of queues that requests come from wait for it.</summary>
+    public TaskCompletionSource? DeleteGate { get; set; }
+
+    /// <summary>How often each message of a queue that requests come from is handed out, whether or not it is deleted meanwhile.</summary>
+    public int Deliveries { get; set; } = 1;
+
+    /// <summary>Messages that were handed out by queues that requests come from, repetitions counted.</summary>
+    public int Received => Volatile.Read(ref _received);
+
+    /// <summary>How often messages were kept hidden longer.</summary>
+    public int Extended => Volatile.Read(ref _extended);
 
     /// <summary>Messages that were taken off the queue of notifications.</summary>
     public int Deleted => Volatile.Read(ref _deleted);
@@ -144,14 +165,27 @@ internal sealed class JobsWorld : IAsyncDisposable
         await StartClusterAsync();
     }
 
-    public async Task<InferenceOutcome> SubmitAsync(string body, string endpoint, double deadlineSeconds = 7_200, string? key = null, Money? cap = null, string? location = null, string? webhook = null)
+    /// <summary>Kills the silo on which a grain lives; false if that is the one that membership lives on.</summary>
+    public async Task<bool> TryKillSiloOfAsync(IAddressable grain)
+    {
+        var address = await Cluster.GrainFactory.GetGrain<IManagementGrain>(0).GetActivationAddress(grain);
+        if (Cluster.SecondarySilos.FirstOrDefault(silo => silo.SiloAddress.Equals(address)) is not { } silo)
+        {
+            return false;
+        }
+
+        await Cluster.KillSiloAsync(silo);
+        return true;
+    }
+
+    public async Task<InferenceOutcome> SubmitAsync(string body, string endpoint, double deadlineSeconds = 7_200, string? key = null, Money? cap = null, string? location = null, string? webhook = null, string? replyQueue = null, bool mayHold = false)
     {
         var now = Clock.Now;
         var lane = endpoint.Contains("batch", StringComparison.Ordinal) ? Lane.Batch : Lane.Async;
         return await Services.GetRequiredService<IJobSubmitter>().SubmitAsync(
             new()
             {
-                Request = new() { Tenant = Acme, Model = Chat, Body = Encoding.UTF8.GetBytes(body), IdempotencyKey = key, Delivery = Delivery.Either, InputLocation = location, ReplyTo = webhook is null ? null : new() { Webhook = webhook, CorrelationId = "c-1" } },
+                Request = new() { Tenant = Acme, Model = Chat, Body = Encoding.UTF8.GetBytes(body), IdempotencyKey = key, Delivery = Delivery.Either, InputLocation = location, ReplyTo = webhook is null && replyQueue is null ? null : new() { Webhook = webhook, Queue = replyQueue, CorrelationId = "c-1" } },
                 Route = new()
                 {
                     DecisionId = Guid.NewGuid().ToString("n"),
@@ -163,6 +197,7 @@ internal sealed class JobsWorld : IAsyncDisposable
                 },
                 AcceptedAt = now,
                 Deadline = now + (long)(deadlineSeconds * 1000),
+                MayHold = mayHold,
             },
             TestContext.Current.CancellationToken);
     }
@@ -195,7 +230,7 @@ internal sealed class JobsWorld : IAsyncDisposable
         var url = await queue.ResolveAsync("completions", create: true, CancellationToken.None);
         foreach (var message in messages)
         {
-            await queue.SendAsync(url!, message, new Dictionary<string, string>(), CancellationToken.None);
+            await queue.SendAsync(url!, message, new Dictionary<string, MessageAttribute>(), CancellationToken.None);
         }
     }
 
@@ -327,6 +362,7 @@ internal sealed class JobsWorld : IAsyncDisposable
             Decorate<IModelRuntime>(siloBuilder.Services, inner => new GatedRuntime(world, inner));
             Decorate<ITransformJobs>(siloBuilder.Services, inner => new GatedTransforms(world, inner));
             Decorate<IMessageQueue>(siloBuilder.Services, inner => new CountingQueue(world, inner));
+            Decorate<IObjectStore>(siloBuilder.Services, inner => new FaultyStore(world, inner));
             siloBuilder.Services.AddSingleton(world._masterKey);
             siloBuilder.Services.AddWebhooks(new(["http://127.0.0.1"]), TimeSpan.FromMilliseconds(1));
             world.Faults?.Decorate(siloBuilder);
@@ -356,11 +392,32 @@ internal sealed class JobsWorld : IAsyncDisposable
     {
         public Task<string?> ResolveAsync(string queueName, bool create, CancellationToken cancellationToken) => inner.ResolveAsync(queueName, create, cancellationToken);
 
-        public Task SendAsync(string queueUrl, string body, IReadOnlyDictionary<string, string> attributes, CancellationToken cancellationToken) =>
+        public Task SendAsync(string queueUrl, string body, IReadOnlyDictionary<string, MessageAttribute> attributes, CancellationToken cancellationToken) =>
             inner.SendAsync(queueUrl, body, attributes, cancellationToken);
 
-        public Task<IReadOnlyList<QueueMessage>> ReceiveAsync(string queueUrl, int max, TimeSpan wait, TimeSpan visibility, CancellationToken cancellationToken) =>
-            inner.ReceiveAsync(queueUrl, max, wait, visibility, cancellationToken);
+        public async Task<IReadOnlyList<QueueMessage>> ReceiveAsync(string queueUrl, int max, TimeSpan wait, TimeSpan visibility, CancellationToken cancellationToken)
+        {
+            if (!IsOfRequests(queueUrl))
+            {
+                return await inner.ReceiveAsync(queueUrl, max, wait, visibility, cancellationToken);
+            }
+
+            List<QueueMessage> messages = [];
+            while (messages.Count < max && world._repeated.TryDequeue(out var repeated))
+            {
+                messages.Add(repeated.Message);
+                Repeat(repeated.Message, repeated.Left);
+            }
+
+            if (messages.Count == 0)
+            {
+                messages.AddRange(await inner.ReceiveAsync(queueUrl, max, wait, visibility, cancellationToken));
+                messages.ForEach(message => Repeat(message, world.Deliveries));
+            }
+
+            Interlocked.Add(ref world._received, messages.Count);
+            return messages;
+        }
 
         public async Task DeleteAsync(string queueUrl, string receiptHandle, CancellationToken cancellationToken)
         {
@@ -370,18 +427,90 @@ internal sealed class JobsWorld : IAsyncDisposable
                 await Task.Delay(Timeout.Infinite, cancellationToken);
             }
 
+            if (world.DeleteGate is { } gate && IsOfRequests(queueUrl))
+            {
+                Interlocked.Increment(ref world._heldDeletes);
+                await gate.Task.WaitAsync(cancellationToken);
+            }
+
             await inner.DeleteAsync(queueUrl, receiptHandle, cancellationToken);
             Interlocked.Increment(ref world._deleted);
         }
 
-        public Task ChangeVisibilityAsync(string queueUrl, string receiptHandle, TimeSpan visibility, CancellationToken cancellationToken) =>
-            inner.ChangeVisibilityAsync(queueUrl, receiptHandle, visibility, cancellationToken);
+        public async Task ChangeVisibilityAsync(string queueUrl, string receiptHandle, TimeSpan visibility, CancellationToken cancellationToken)
+        {
+            await inner.ChangeVisibilityAsync(queueUrl, receiptHandle, visibility, cancellationToken);
+            Interlocked.Increment(ref world._extended);
+        }
+
+        private bool IsOfRequests(string queueUrl) => world.Queues.Any(queue => queueUrl.EndsWith('/' + queue.Queue, StringComparison.Ordinal));
+
+        private void Repeat(QueueMessage message, int left)
+        {
+            if (left > 1)
+            {
+                world._repeated.Enqueue((message, left - 1));
+            }
+        }
+    }
+
+    private sealed class FaultyStore(JobsWorld world, IObjectStore inner) : IObjectStore
+    {
+        public async Task PutAsync(string bucket, string key, ReadOnlyMemory<byte> body, string contentType, CancellationToken cancellationToken)
+        {
+            Require("Put", key);
+            await inner.PutAsync(bucket, key, body, contentType, cancellationToken);
+        }
+
+        public async Task<StoredObject?> GetAsync(string bucket, string key, CancellationToken cancellationToken) =>
+            IsThere("Get", key) ? await inner.GetAsync(bucket, key, cancellationToken) : null;
+
+        public async Task<Stream?> OpenAsync(string bucket, string key, CancellationToken cancellationToken) =>
+            IsThere("Get", key) ? await inner.OpenAsync(bucket, key, cancellationToken) : null;
+
+        public async Task<bool> ExistsAsync(string bucket, string key, CancellationToken cancellationToken) =>
+            IsThere("Head", key) && await inner.ExistsAsync(bucket, key, cancellationToken);
+
+        public async Task DeleteAsync(string bucket, string key, CancellationToken cancellationToken)
+        {
+            Require("Delete", key);
+            await inner.DeleteAsync(bucket, key, cancellationToken);
+        }
+
+        public async Task<IReadOnlyList<string>> ListAsync(string bucket, string prefix, CancellationToken cancellationToken)
+        {
+            Require("List", prefix);
+            return await inner.ListAsync(bucket, prefix, cancellationToken);
+        }
+
+        public Task EnsureBucketAsync(string bucket, CancellationToken cancellationToken) => inner.EnsureBucketAsync(bucket, cancellationToken);
+
+        private void Require(string operation, string key)
+        {
+            if (world.StoreFault?.Invoke(operation, key) is { } fault)
+            {
+                throw fault;
+            }
+        }
+
+        private bool IsThere(string operation, string key)
+        {
+            try
+            {
+                Require(operation, key);
+                return true;
+            }
+            catch (NoSuchKeyException)
+            {
+                return false;
+            }
+        }
     }
 
     private sealed class GatedTransforms(JobsWorld world, ITransformJobs inner) : ITransformJobs
     {
-        public Task StartAsync(TransformJobRequest request, CancellationToken cancellationToken) => world.AreTransformsDown
-            ? Task.FromException(new IOException("ResourceLimitExceeded: the account has as many transform jobs as it may"))
+        public Task StartAsync(TransformJobRequest request, CancellationToken cancellationToken) => world.TransformFaults.TryDequeue(out var fault) ? Task.FromException(fault)
+            : world.AreTransformsDown ? Task.FromException(new IOException("ResourceLimitExceeded: the account has as many transform jobs as it may"))
             : inner.StartAsync(request, cancellationToken);
 
         public Task<TransformJobDescription?> DescribeAsync(string jobName, CancellationToken cancellationToken) => inner.DescribeAsync(jobName, cancellationToken);
@@ -400,6 +529,9 @@ internal sealed class JobsWorld : IAsyncDisposable
             : inner.InvokeAsynchronouslyAsync(call, cancellationToken);
     }
 }
+
+/// <summary>What S3 says of an object that is not there.</summary>
+internal sealed class NoSuchKeyException : Exception;
 
 /// <summary>A listener to budget alerts.</summary>
 internal sealed class AlertQueue : IBudgetEvents

@@ -2,6 +2,8 @@ using System.Text.Json;
 using Amazon.Runtime;
 using Amazon.SQS;
 using Amazon.SQS.Model;
+using Microsoft.Extensions.DependencyInjection;
+using OrleansInference.Ingest;
 using OrleansInference.Jobs;
 
 namespace OrleansInference.Tests.Jobs;
@@ -13,6 +15,16 @@ public sealed class QueueTests
     private const string Refused = "refused";
     private const string Answers = "answers";
     private const string Good = """{"model":"chat","lanes":["Async"],"deadline":"2h","body":{"inputs":"hello"},"correlationId":"c-1"}""";
+
+    private static readonly QueueSettings Settings = new()
+    {
+        Queue = Requests,
+        Tenant = JobsWorld.Acme,
+        DeadLetterQueue = Refused,
+        ReplyQueue = Answers,
+        Visibility = TimeSpan.FromSeconds(2),
+        RetryAtMost = TimeSpan.FromSeconds(2),
+    };
 
     [Fact]
     public async Task A_message_becomes_one_job_and_its_result_comes_back()
@@ -47,6 +59,105 @@ public sealed class QueueTests
         Assert.Equal(0, await sqs.CountAsync(Refused));
     }
 
+    [Fact]
+    public async Task Messages_that_are_delivered_many_times_to_every_silo_at_once_are_one_job_each()
+    {
+        const int Messages = 10, Deliveries = 20;
+        await using var world = await JobsWorld.StartAsync(queues: [Settings]);
+        using var sqs = new Sqs(world);
+        await sqs.CreateAsync();
+        world.Deliveries = Deliveries;
+        await Task.WhenAll(Enumerable.Range(0, Messages).Select(_ => sqs.SendAsync(Good)));
+        world.StartIngest();
+        var jobs = new HashSet<string>();
+        for (var i = 0; i < Messages; i++)
+        {
+            Assert.True(jobs.Add((await sqs.ReplyAsync()).GetProperty("jobId").GetString()!));
+        }
+
+        await JobsWorld.UntilAsync(() => Task.FromResult(world.Received >= Messages * Deliveries), "every delivery was made");
+        await sqs.UntilEmptyAsync(Requests);
+        await world.RequireLedgerAndAuditAgreeAsync(jobs: Messages);
+        Assert.Equal(Messages, world.Aws.InvocationCounts.Values.Sum(static count => count.Completed));
+        Assert.Equal(0, await sqs.CountAsync(Answers));
+        Assert.Equal(0, await sqs.CountAsync(Refused));
+    }
+
+    [Fact]
+    public async Task A_message_that_takes_long_is_kept_hidden_and_comes_to_nobody_else()
+    {
+        // Hidden for 8 s at a time and renewed every 4.
+        await using var world = await JobsWorld.StartAsync(queues: [Settings with { Visibility = TimeSpan.FromSeconds(8) }]);
+        using var sqs = new Sqs(world);
+        await sqs.CreateAsync();
+        world.DeleteGate = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        world.StartIngest();
+        await sqs.SendAsync(Good);
+        await JobsWorld.UntilAsync(() => Task.FromResult(world.Extended >= 3), "it was kept hidden for longer than it is at first");
+        Assert.Equal(1, world.Received);
+        world.DeleteGate.SetResult();
+        await sqs.UntilEmptyAsync(Requests);
+        Assert.Equal(1, world.Received);
+        Assert.Equal(nameof(JobState.Succeeded), (await sqs.ReplyAsync()).GetProperty("state").GetString());
+    }
+
+    [Fact]
+    public async Task No_silo_has_more_messages_in_hand_than_it_may()
+    {
+        const int InHand = 2, Messages = 20, Silos = 3;
+        await using var world = await JobsWorld.StartAsync(queues: [Settings with { MaxInFlight = InHand, Visibility = TimeSpan.FromSeconds(8) }]);
+        using var sqs = new Sqs(world);
+        await sqs.CreateAsync();
+        world.DeleteGate = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        await Task.WhenAll(Enumerable.Range(0, Messages).Select(_ => sqs.SendAsync(Good)));
+        world.StartIngest();
+        await JobsWorld.UntilAsync(() => Task.FromResult(world.HeldDeletes == InHand * Silos), "every silo has what it may have");
+
+        // They are renewed in turn, and nothing else is received meanwhile.
+        var extended = world.Extended;
+        await JobsWorld.UntilAsync(() => Task.FromResult(world.Extended >= extended + (InHand * Silos)), "they are kept hidden");
+        Assert.Equal(InHand * Silos, world.Received);
+        world.DeleteGate.SetResult();
+        await sqs.UntilEmptyAsync(Requests);
+        await JobsWorld.UntilAsync(() => Task.FromResult(world.Audit.Records.Count == Messages), "every job has ended");
+        await world.RequireLedgerAndAuditAgreeAsync(jobs: Messages);
+    }
+
+    [Fact]
+    public async Task A_silo_that_stops_brings_what_it_has_in_hand_to_its_end()
+    {
+        await using var world = await JobsWorld.StartAsync(queues: [Settings with { Visibility = TimeSpan.FromSeconds(60) }]);
+        using var sqs = new Sqs(world);
+        await sqs.CreateAsync();
+        world.DeleteGate = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        var stopped = world.Cluster.SecondarySilos[0];
+        ((Orleans.TestingHost.InProcessSiloHandle)stopped).SiloHost.Services.GetRequiredService<QueueIngest>().Start();
+        await Task.WhenAll(Enumerable.Range(0, 5).Select(_ => sqs.SendAsync(Good)));
+        await JobsWorld.UntilAsync(() => Task.FromResult(world.HeldDeletes == 5), "all are in hand");
+        var stopping = world.Cluster.StopSiloAsync(stopped);
+        Assert.False(stopping.IsCompleted);
+        world.DeleteGate.SetResult();
+        await stopping;
+        Assert.Equal(0, await sqs.CountAsync(Requests));
+        Assert.Equal(5, world.Received);
+        await JobsWorld.UntilAsync(() => Task.FromResult(world.Audit.Records.Count == 5), "every job has ended");
+        await world.RequireLedgerAndAuditAgreeAsync(jobs: 5);
+    }
+
+    [Fact]
+    public async Task A_result_too_large_for_a_reply_is_left_where_it_is_stored_and_named()
+    {
+        await using var world = await StartAsync(JobsWorld.Catalog with { Models = [JobsWorld.Catalog.Models[0] with { MaxOutputTokens = 100_000 }] });
+        using var sqs = new Sqs(world);
+        await sqs.SendAsync("""{"model":"chat","lanes":["Async"],"deadline":"2h","body":{"inputs":"hello","output_tokens":60000},"correlationId":"c-2"}""");
+        var reply = await sqs.ReplyAsync();
+        Assert.Equal((nameof(JobState.Succeeded), "c-2"), (reply.GetProperty("state").GetString(), reply.GetProperty("correlationId").GetString()));
+        Assert.All((string[])["body", "text", "base64", "problem"], name => Assert.False(reply.TryGetProperty(name, out _)));
+        Assert.StartsWith("s3://", reply.GetProperty("outputLocation").GetString(), StringComparison.Ordinal);
+        var result = await world.Jobs.GetResultAsync(JobsWorld.Acme, reply.GetProperty("jobId").GetString()!, CancellationToken.None);
+        Assert.True(result!.Body.Length > JobReply.MaxBytes);
+    }
+
     [Theory]
     [InlineData("no json", "InvalidRequest: The message is not JSON")]
     [InlineData("""{"model":"nobody","body":1}""", "UnknownModel")]
@@ -56,8 +167,9 @@ public sealed class QueueTests
     {
         await using var world = await StartAsync();
         using var sqs = new Sqs(world);
-        await sqs.SendAsync(text);
+        await sqs.SendAsync(text, new() { ["Shard"] = new() { DataType = "Number.int", StringValue = "7" }, ["Reason"] = new() { DataType = "String", StringValue = "mine" } });
         var letter = await sqs.ReceiveAsync(Refused);
+        Assert.Equal(("Number.int", "7"), (letter.MessageAttributes["Shard"].DataType, letter.MessageAttributes["Shard"].StringValue));
         Assert.Equal(text, letter.Body);
         Assert.StartsWith(reason, letter.MessageAttributes["Reason"].StringValue, StringComparison.Ordinal);
         Assert.Equal(Requests, letter.MessageAttributes["Queue"].StringValue);
@@ -142,14 +254,7 @@ public sealed class QueueTests
 
     private static async Task<JobsWorld> StartAsync(CatalogDefinition? catalog = null)
     {
-        var world = await JobsWorld.StartAsync(catalog: catalog, queues:
-        [
-            new()
-            {
-                Queue = Requests, Tenant = JobsWorld.Acme, DeadLetterQueue = Refused, ReplyQueue = Answers,
-                Visibility = TimeSpan.FromSeconds(2), RetryAtMost = TimeSpan.FromSeconds(2),
-            },
-        ]);
+        var world = await JobsWorld.StartAsync(catalog: catalog, queues: [Settings]);
         using var sqs = new Sqs(world);
         await sqs.CreateAsync();
         world.StartIngest();
@@ -181,7 +286,8 @@ public sealed class QueueTests
 
         public async Task DeleteAsync(string name) => await _client.DeleteQueueAsync(await UrlAsync(name), TestContext.Current.CancellationToken);
 
-        public async Task SendAsync(string text) => await _client.SendMessageAsync(await UrlAsync(Requests), text, TestContext.Current.CancellationToken);
+        public async Task SendAsync(string text, Dictionary<string, MessageAttributeValue>? attributes = null) =>
+            await _client.SendMessageAsync(new SendMessageRequest { QueueUrl = await UrlAsync(Requests), MessageBody = text, MessageAttributes = attributes }, TestContext.Current.CancellationToken);
 
         public async Task<JsonElement> ReplyAsync() => JsonDocument.Parse((await ReceiveAsync(Answers)).Body).RootElement;
 

@@ -49,6 +49,23 @@ public sealed class MessageFormatTests
         Assert.Contains(Read(Naming, Named.Replace("https://", "", StringComparison.Ordinal)).Problems, static problem => problem.StartsWith("webhook:", StringComparison.Ordinal));
     }
 
+    [Theory]
+    [InlineData("class", "1", "a string")]
+    [InlineData("idempotencyKey", "1", "a string")]
+    [InlineData("webhook", "1", "a string")]
+    [InlineData("lanes", "1", "an array of strings")]
+    [InlineData("lanes", "[\"Async\",1]", "an array of strings")]
+    [InlineData("deadline", "true", "a number or a string")]
+    [InlineData("minQuality", "[1]", "a number or a string")]
+    [InlineData("maxCharge", "{}", "a number or a string")]
+    [InlineData("inputTokens", "null", "a number or a string")]
+    [InlineData("maxOutputTokens", "false", "a number or a string")]
+    public void A_member_of_another_form_is_refused_and_the_form_is_named(string member, string value, string wanted)
+    {
+        var problem = Assert.Single(Read(Bound, $$"""{"model":"chat","body":1,"{{member}}":{{value}}}""").Problems);
+        Assert.Equal($"{member}: {wanted} is wanted.", problem);
+    }
+
     [Fact]
     public void Without_a_key_a_message_has_its_id_for_one()
     {
