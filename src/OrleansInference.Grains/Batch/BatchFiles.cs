@@ -43,7 +43,8 @@ internal sealed class BatchFiles(IObjectStore objects, IOptions<OrleansInference
         {
             if (pieces[i].Source != source)
             {
-                (source, lines) = (pieces[i].Source, await ReadSourceAsync(batch, record, pieces[i].Source, cancellationToken));
+                source = pieces[i].Source;
+                lines = await FindSourceAsync(batch, record, source, cancellationToken) ?? throw new InvalidOperationException($"Object {source} of the batch's input is gone.");
             }
 
             var body = new ArrayBufferWriter<byte>();
@@ -77,20 +78,21 @@ internal sealed class BatchFiles(IObjectStore objects, IOptions<OrleansInference
     /// <param name="batch">The batch.</param>
     /// <param name="record">The batch as it stands.</param>
     /// <param name="pieces">The round's objects.</param>
-    /// <param name="job">The ended transform job.</param>
+    /// <param name="why">Why objects without output have none.</param>
+    /// <param name="mayPass">Whether their records are not to blame for that.</param>
     /// <param name="tookMs">How long its instances were billed.</param>
     /// <param name="cancellationToken">Gives up.</param>
-    public async Task<IReadOnlyList<PieceOutcome>> CollectAsync(JobAddress batch, BatchRecord record, IReadOnlyList<BatchPiece> pieces, TransformJobDescription job, long tookMs, CancellationToken cancellationToken)
+    public async Task<IReadOnlyList<PieceOutcome>> CollectAsync(JobAddress batch, BatchRecord record, IReadOnlyList<BatchPiece> pieces, string why, bool mayPass, long tookMs, CancellationToken cancellationToken)
     {
         List<PieceOutcome> outcomes = [];
         var bill = new BatchBill(record, pieces, tookMs);
-        var (source, lines) = (-1, (IReadOnlyList<ReadOnlyMemory<byte>>)[]);
+        var (source, lines) = (-1, (IReadOnlyList<ReadOnlyMemory<byte>>?)null);
         for (var i = 0; i < pieces.Count; i++)
         {
             var piece = pieces[i];
             if (await objects.GetAsync(Bucket, OutputKey(batch, record, record.Round, i), cancellationToken) is not { } output)
             {
-                outcomes.Add(new(null, job.Why, job.MayPass));
+                outcomes.Add(new(null, why, mayPass));
                 continue;
             }
 
@@ -102,13 +104,15 @@ internal sealed class BatchFiles(IObjectStore objects, IOptions<OrleansInference
 
             if (piece.Source != source)
             {
-                (source, lines) = (piece.Source, await ReadSourceAsync(batch, record, piece.Source, cancellationToken));
+                (source, lines) = (piece.Source, await FindSourceAsync(batch, record, piece.Source, cancellationToken));
             }
 
+            // Of records that somebody has deleted meanwhile, only the size of all in their object is still known.
+            var mean = record.Specification.Objects[piece.Source] is var all ? all.Bytes / all.Records : 0;
             var charge = Money.Zero;
             for (var k = 0; k < answers.Count; k++)
             {
-                charge += bill.Of(lines[piece.First + k].Length, AnswerUse.Read(answers[k]));
+                charge += bill.Of(lines?[piece.First + k].Length ?? mean, AnswerUse.Read(answers[k]));
             }
 
             outcomes.Add(new(charge, null));
@@ -166,13 +170,14 @@ internal sealed class BatchFiles(IObjectStore objects, IOptions<OrleansInference
         }
     }
 
-    private async Task<IReadOnlyList<ReadOnlyMemory<byte>>> ReadSourceAsync(JobAddress batch, BatchRecord record, int source, CancellationToken cancellationToken)
+    /// <summary>The records of an object of the upload; null if it is gone.</summary>
+    private async Task<IReadOnlyList<ReadOnlyMemory<byte>>?> FindSourceAsync(JobAddress batch, BatchRecord record, int source, CancellationToken cancellationToken)
     {
         var key = Folder(batch, record.Specification.Upload, 0, "in") + Name(source);
-        var found = await objects.GetAsync(Bucket, key, cancellationToken);
         var count = record.Specification.Objects[source].Records;
-        return found is null ? throw new InvalidOperationException($"The batch's input object '{key}' is gone.")
-            : WindowFiles.Lines(found.Body, count) ?? throw new InvalidOperationException($"The batch's input object '{key}' has not its {count} records any more.");
+        return await objects.GetAsync(Bucket, key, cancellationToken) is { } found
+            ? WindowFiles.Lines(found.Body, count) ?? throw new InvalidOperationException($"The batch's input object '{key}' has not its {count} records any more.")
+            : null;
     }
 
     private static void Write(ArrayBufferWriter<byte> to, string text) => Encoding.UTF8.GetBytes(text, to);

@@ -232,7 +232,7 @@ internal sealed partial class BatchWindowGrain(
                 break;
         }
 
-        var outcomes = await files.CollectAsync(Key, Record, job.Why, job.MayPass, CancellationToken.None);
+        var outcomes = await files.CollectAsync(Key, Record, job.Why(name), job.MayPass, CancellationToken.None);
         var ended = job.EndedAt?.ToUnixTimeMilliseconds() ?? Clock.Now;
         var began = job.StartedAt?.ToUnixTimeMilliseconds() ?? ended;
         var took = Math.Max(0, ended - began);

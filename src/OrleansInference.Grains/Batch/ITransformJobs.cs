@@ -58,6 +58,9 @@ public enum TransformJobState
 /// <summary>A transform job as the control plane reports it.</summary>
 public sealed record TransformJobDescription
 {
+    /// <summary>Where SageMaker logs the errors of transform jobs, in CloudWatch.</summary>
+    private const string LogGroup = "/aws/sagemaker/TransformJobs";
+
     /// <summary>Where it stands.</summary>
     public required TransformJobState State { get; init; }
 
@@ -70,8 +73,14 @@ public sealed record TransformJobDescription
     /// <summary>When it ended.</summary>
     public DateTimeOffset? EndedAt { get; init; }
 
-    /// <summary>Why the objects of an ended job that have no output have none.</summary>
-    internal string Why => FailureReason ?? (State == TransformJobState.Stopped ? "The transform job was stopped." : "The model failed on this record.");
+    /// <summary>
+    /// Why the objects of an ended job that have no output have none. SageMaker's reason is the job's; what the model said of each object is in the job's
+    /// log alone, whose place is named.
+    /// </summary>
+    /// <param name="jobName">The job's name.</param>
+    internal string Why(string jobName) => State == TransformJobState.Stopped
+        ? FailureReason ?? "The transform job was stopped."
+        : $"{FailureReason ?? "SageMaker gave no reason"} (transform job '{jobName}'; what the model said is in the log group {LogGroup}, streams '{jobName}/…/data-log')";
 
     /// <summary>Whether the records have no part in that: somebody stopped the job, or AWS failed, as the first word of its reason tells.</summary>
     internal bool MayPass => State == TransformJobState.Stopped

@@ -10,9 +10,9 @@ namespace OrleansInference.LocalAws.Transform;
 /// </summary>
 internal sealed class TransformRun(TransformJobSpec spec, BatchModel model, ObjectStore objects, InvocationLog log, RouterClock clock)
 {
+    // Which objects failed, and what the container said, SageMaker tells in the job's log alone.
     private const string FailureReason = "ClientError: See job logs for more information";
-    private readonly List<string> _failed = [];
-    private readonly Lock _gate = new();
+    private volatile bool _hasFailed;
 
     /// <summary>Runs to the end and returns why the job failed, or null.</summary>
     public async Task<string?> RunAsync(CancellationToken cancellationToken)
@@ -25,7 +25,7 @@ internal sealed class TransformRun(TransformJobSpec spec, BatchModel model, Obje
 
         // Like SageMaker, which deals the objects out to the instances.
         await Task.WhenAll(Enumerable.Range(0, spec.InstanceCount).Select(instance => ServeAsync(keys.Where((_, i) => i % spec.InstanceCount == instance), cancellationToken)));
-        return _failed.Count == 0 ? null : $"{FailureReason} ({_failed.Count} of {keys.Count} objects were not transformed, the first: {_failed.Order(StringComparer.Ordinal).First()})";
+        return _hasFailed ? FailureReason : null;
     }
 
     private List<string> Keys()
@@ -61,7 +61,7 @@ internal sealed class TransformRun(TransformJobSpec spec, BatchModel model, Obje
         var input = await objects.ReadAsync(spec.Input.Bucket, key, cancellationToken);
         if (input is null)
         {
-            Fail(key);
+            _hasFailed = true;
             return;
         }
 
@@ -77,7 +77,7 @@ internal sealed class TransformRun(TransformJobSpec spec, BatchModel model, Obje
             // One bad record loses its whole object. Wait for what the container is still at, so that it is not counted free too early.
             await abandoned.CancelAsync();
             await Task.WhenAll(outputs.Select(o => o.ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default)));
-            Fail(key);
+            _hasFailed = true;
             return;
         }
 
@@ -218,13 +218,5 @@ internal sealed class TransformRun(TransformJobSpec spec, BatchModel model, Obje
         }
 
         return joined.ToArray();
-    }
-
-    private void Fail(string key)
-    {
-        lock (_gate)
-        {
-            _failed.Add(key);
-        }
     }
 }

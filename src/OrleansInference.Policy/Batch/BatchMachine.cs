@@ -190,7 +190,7 @@ public sealed class BatchMachine(BatchRecord record, WindowLimits limits, long r
             }
             else if (last || (piece.Count == 1 && !outcome.MayPass))
             {
-                Add(pieces, piece with { Failure = outcome.Failure ?? "The transform job gave no output for this record." });
+                Add(pieces, piece with { Failure = RecordFailure.Of(outcome.Failure, piece.Count, outcome.MayPass) });
             }
             else
             {

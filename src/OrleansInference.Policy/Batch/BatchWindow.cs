@@ -249,10 +249,9 @@ public sealed class BatchWindow(WindowRecord record, WindowLimits limits)
                 continue;
             }
 
-            var why = outcome.Failure ?? "The transform job gave no output for this record.";
             if (last || (members.Count == 1 && !outcome.MayPass))
             {
-                Fail(members, why);
+                Fail(members, RecordFailure.Of(outcome.Failure, members.Count, outcome.MayPass));
                 continue;
             }
 

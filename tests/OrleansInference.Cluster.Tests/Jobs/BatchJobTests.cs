@@ -1,5 +1,8 @@
 using System.Globalization;
 using System.Text.Json;
+using Microsoft.Extensions.DependencyInjection;
+using OrleansInference.Aws.ControlPlane;
+using OrleansInference.Batch;
 
 namespace OrleansInference.Tests.Jobs;
 
@@ -73,6 +76,71 @@ public sealed class BatchJobTests
         Assert.Equal(JobState.Cancelled, (await world.Jobs.CancelAsync(JobsWorld.Acme, gone, CancellationToken.None))!.State);
         Assert.Equal(0, (await window.GetView()).Members);
         Assert.Equal(Money.Zero, await world.RequireLedgerAndAuditAgreeAsync(jobs: 1));
+    }
+
+    [Fact]
+    public async Task A_window_goes_on_after_its_silo_died_while_its_transform_job_ran()
+    {
+        await using var world = await JobsWorld.StartAsync();
+        var ids = new List<string>();
+        for (var number = 1; ; number++)
+        {
+            Assert.True(number < 30, "no window lives on a silo that can be killed");
+            ids.Add(await world.AcceptAsync(Body(number), "chat-batch-slow"));
+            var window = world.Cluster.GrainFactory.GetGrain<IBatchWindowGrain>(string.Create(CultureInfo.InvariantCulture, $"chat-batch-slow/{number}"));
+            await JobsWorld.UntilAsync(async () => (await window.GetView()).State == WindowState.Running, "its transform job runs");
+            if (await world.TryKillSiloOfAsync(window))
+            {
+                break;
+            }
+        }
+
+        foreach (var id in ids)
+        {
+            var view = await world.EndOfAsync(id);
+            Assert.True(view.State == JobState.Succeeded, view.Problem?.Message);
+        }
+
+        await world.RequireLedgerAndAuditAgreeAsync(jobs: ids.Count);
+        Assert.Equal(ids.Count, world.Aws.InvocationCounts["chat-batch-slow"].Completed);
+    }
+
+    [Fact]
+    public async Task A_window_whose_transform_job_is_throttled_at_its_creation_gets_it_later()
+    {
+        await using var world = await JobsWorld.StartAsync();
+        foreach (var _ in Enumerable.Range(0, 3))
+        {
+            world.TransformFaults.Enqueue(new SageMakerException("CreateTransformJob", "ThrottlingException", 400, "Rate exceeded"));
+        }
+
+        var view = await world.EndOfAsync(await world.AcceptAsync(Body(1), "chat-batch"));
+        Assert.True(view.State == JobState.Succeeded, view.Problem?.Message);
+        Assert.Empty(world.TransformFaults);
+        await world.RequireLedgerAndAuditAgreeAsync(jobs: 1);
+    }
+
+    [Fact]
+    public async Task A_window_whose_transform_job_never_ends_stops_it_when_its_last_job_has_expired()
+    {
+        var chat = JobsWorld.Catalog.Models[0];
+        var slow = chat.Variants[0].Endpoints.Single(static endpoint => endpoint.Name.Value == "chat-batch-slow");
+        await using var world = await JobsWorld.StartAsync(catalog: JobsWorld.Catalog with
+        {
+            Models = [chat with { Variants = [chat.Variants[0] with { Endpoints = [slow with { Simulation = slow.Simulation! with { BaseSeconds = 604_800 } }] }] }],
+        });
+        var ids = new[] { await world.AcceptAsync(Body(1), "chat-batch-slow", deadlineSeconds: 600), await world.AcceptAsync(Body(2), "chat-batch-slow", deadlineSeconds: 900) };
+        var window = world.Cluster.GrainFactory.GetGrain<IBatchWindowGrain>("chat-batch-slow/1");
+        string? job = null;
+        await JobsWorld.UntilAsync(async () => (job = (await window.GetView()).TransformJob) is not null, "its transform job runs");
+        foreach (var id in ids)
+        {
+            var view = await world.EndOfAsync(id);
+            Assert.Equal((JobState.Expired, ProblemCode.DeadlineExceeded, Money.Zero), (view.State, view.Problem!.Code, view.Route.Charge));
+        }
+
+        await JobsWorld.UntilAsync(async () => (await world.Services.GetRequiredService<ITransformJobs>().DescribeAsync(job!, CancellationToken.None))!.State == TransformJobState.Stopped, "it was stopped");
+        Assert.Equal(Money.Zero, await world.RequireLedgerAndAuditAgreeAsync(jobs: 2));
     }
 
     [Fact]

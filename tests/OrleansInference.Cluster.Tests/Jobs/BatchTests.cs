@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using Microsoft.Extensions.DependencyInjection;
+using OrleansInference.Aws.ControlPlane;
 using OrleansInference.Batch;
 using OrleansInference.Jobs;
 using OrleansInference.Payloads;
@@ -39,6 +40,67 @@ public sealed class BatchTests
         var view = await EndOfAsync(world, id);
         Assert.Equal((JobState.Succeeded, 99, 1), (view.State, view.Done, view.Failed));
         Assert.Equal(BillOf(await ResultsAsync(world, id)), await world.RequireLedgerAndAuditAgreeAsync(jobs: 1));
+    }
+
+    [Fact]
+    public async Task Batches_go_on_after_the_silo_of_one_died_in_its_midst()
+    {
+        await using var world = await StartAsync(seconds: 20);
+        var ids = new List<string>();
+        var isKilled = false;
+        while (!isKilled)
+        {
+            Assert.True(ids.Count < 30, "no batch lives on a silo that can be killed");
+            var id = await AcceptAsync(world, 20, bad: [7]);
+            ids.Add(id);
+            await JobsWorld.UntilAsync(async () => (await GetAsync(world, id))!.State == JobState.Running, "it runs");
+            isKilled = await world.TryKillSiloOfAsync(world.Cluster.GrainFactory.GetGrain<IBatchGrain>(new JobAddress(JobsWorld.Acme, id).Key));
+        }
+
+        var bill = Money.Zero;
+        foreach (var id in ids)
+        {
+            var view = await EndOfAsync(world, id);
+            Assert.Equal((JobState.Succeeded, 19, 1), (view.State, view.Done, view.Failed));
+            bill += BillOf(await ResultsAsync(world, id));
+        }
+
+        Assert.Equal(bill, await world.RequireLedgerAndAuditAgreeAsync(jobs: ids.Count));
+    }
+
+    [Fact]
+    public async Task A_transform_job_whose_creation_is_throttled_is_created_later()
+    {
+        await using var world = await StartAsync(seconds: 1);
+        Throttle(world);
+        var view = await EndOfAsync(world, await AcceptAsync(world, 3));
+        Assert.Equal((JobState.Succeeded, 3, 1), (view.State, view.Done, view.TransformJobs));
+        Assert.Empty(world.TransformFaults);
+        Assert.Equal(3, world.Aws.InvocationCounts["bulk"].Completed);
+        await world.RequireLedgerAndAuditAgreeAsync(jobs: 1);
+    }
+
+    [Fact]
+    public async Task A_transform_job_that_never_ends_is_stopped_at_the_deadline_and_costs_the_tenant_nothing()
+    {
+        await using var world = await StartAsync(seconds: 604_800, prior: 1, maxServiceSeconds: 3_600);
+        var id = await AcceptAsync(world, 3, deadlineSeconds: 900);
+        var view = await EndOfAsync(world, id);
+        Assert.Equal((JobState.Expired, 0, 3, Money.Zero), (view.State, view.Done, view.Failed, view.Route.Charge));
+        Assert.All(await ResultsAsync(world, id), static line => Assert.Contains("deadline", line.GetProperty("error").GetProperty("message").GetString(), StringComparison.Ordinal));
+        Assert.Equal(0, world.Aws.InvocationCounts["bulk"].Completed);
+        Assert.Equal(Money.Zero, await world.RequireLedgerAndAuditAgreeAsync(jobs: 1));
+    }
+
+    [Fact]
+    public async Task A_record_that_failed_alone_says_so_and_names_its_transform_job_and_what_SageMaker_said()
+    {
+        await using var world = await StartAsync(seconds: 1);
+        var id = await AcceptAsync(world, 3, bad: [2]);
+        await EndOfAsync(world, id);
+        var message = (await ResultsAsync(world, id))[1].GetProperty("error").GetProperty("message").GetString();
+        Assert.StartsWith("The model did not answer this record: ClientError: See job logs for more information (transform job 'oi-bulk-", message, StringComparison.Ordinal);
+        Assert.Contains("/aws/sagemaker/TransformJobs", message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -113,7 +175,7 @@ public sealed class BatchTests
         Assert.Empty(await world.ObjectsAsync("batches/"));
     }
 
-    private static Task<JobsWorld> StartAsync(double seconds, double? prior = null, TimeSpan? retention = null) => JobsWorld.StartAsync(retention: retention, catalog: JobsWorld.Catalog with
+    private static Task<JobsWorld> StartAsync(double seconds, double? prior = null, TimeSpan? retention = null, double maxServiceSeconds = 120) => JobsWorld.StartAsync(retention: retention, catalog: JobsWorld.Catalog with
     {
         Models =
         [
@@ -135,7 +197,7 @@ public sealed class BatchTests
                                 InstanceType = "ml.g5.xlarge",
                                 ConcurrencyPerInstance = 4,
                                 MaxInstances = 1,
-                                MaxServiceSeconds = 120,
+                                MaxServiceSeconds = maxServiceSeconds,
                                 Tariff = Tariff,
                                 Prior = new() { ServiceP50Seconds = prior ?? seconds, ServiceP99Seconds = 2 * (prior ?? seconds), ColdStartSeconds = 10 },
                                 Simulation = new() { BaseSeconds = seconds, Jitter = 0, DecodeTokensPerSecond = 0, StartSeconds = 10 },
@@ -169,6 +231,14 @@ public sealed class BatchTests
         }
 
         return sum;
+    }
+
+    private static void Throttle(JobsWorld world)
+    {
+        foreach (var _ in Enumerable.Range(0, 3))
+        {
+            world.TransformFaults.Enqueue(new SageMakerException("CreateTransformJob", "ThrottlingException", 400, "Rate exceeded"));
+        }
     }
 
     private static IBatches Batches(JobsWorld world) => world.Services.GetRequiredService<IBatches>();
