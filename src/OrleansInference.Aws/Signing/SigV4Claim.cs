@@ -49,6 +49,9 @@ public sealed class SigV4Claim
     /// <summary>What stands for the body in the canonical request; null means the body's own hash.</summary>
     internal string? DeclaredPayload { get; private set; }
 
+    /// <summary>SHA-256 of the body as the request declares it (<c>X-Amz-Content-Sha256</c>), in lower-case hex; null if it declares none.</summary>
+    public string? DeclaredBodyHash => CoversBody ? DeclaredPayload : null;
+
     internal string ScopeDate { get; private set; } = "";
 
     internal string TimeText { get; private set; } = "";

@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Runtime.ExceptionServices;
 using System.Security.Cryptography;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
@@ -97,6 +98,12 @@ internal sealed partial class BatchDirectory(
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
             return InferenceOutcome.Refused(ProblemCode.Cancelled, "The caller gave up before the batch was accepted.");
+        }
+        catch (UnreadableRecordsException exception) when (lines is not null)
+        {
+            // The caller's own stream: whoever gave it knows what its errors mean.
+            ExceptionDispatchInfo.Throw(exception.InnerException!);
+            throw;
         }
         catch (Exception exception)
         {

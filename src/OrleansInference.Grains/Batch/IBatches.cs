@@ -5,7 +5,8 @@ public interface IBatches
 {
     /// <summary>
     /// Stores the records and begins a batch; answers its id as that of a job once it is durable, or a problem. The request's maximum charge is
-    /// for all records together, its token counts are for each. Never throws for what a caller may do wrong or for what AWS may do.
+    /// for all records together, its token counts are for each. Never throws for what a caller may do wrong or for what AWS may do;
+    /// what <paramref name="lines"/> throws is thrown.
     /// </summary>
     /// <param name="request">The request, without a body.</param>
     /// <param name="lines">The records as JSON lines; null to take those of the objects below <see cref="InferenceRequest.InputLocation"/>.</param>

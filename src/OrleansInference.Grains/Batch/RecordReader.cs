@@ -4,6 +4,9 @@ using System.Text.Json;
 
 namespace OrleansInference.Batch;
 
+/// <summary>The stream of the records failed: what it threw is the inner exception.</summary>
+internal sealed class UnreadableRecordsException(Exception inner) : Exception("The records could not be read.", inner);
+
 /// <summary>Reads JSON lines from a stream, holding no more than one of them. What is wrong with a line is named by its number, from 1.</summary>
 /// <param name="mostBytes">Most bytes of one line.</param>
 /// <param name="mostProblems">How many wrong lines are named before it gives up.</param>
@@ -29,7 +32,16 @@ internal sealed class RecordReader(int mostBytes, int mostProblems)
         {
             for (var number = 1L; ;)
             {
-                var result = await reader.ReadAsync(cancellationToken);
+                ReadResult result;
+                try
+                {
+                    result = await reader.ReadAsync(cancellationToken);
+                }
+                catch (Exception exception) when (exception is not OperationCanceledException)
+                {
+                    throw new UnreadableRecordsException(exception);
+                }
+
                 var buffer = result.Buffer;
                 while (TryTakeLine(ref buffer, result.IsCompleted, out var line))
                 {

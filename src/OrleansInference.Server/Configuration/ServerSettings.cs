@@ -27,6 +27,12 @@ public sealed record ServerSettings
     /// <summary>Largest request body of <c>/v1</c> in bytes.</summary>
     public long MaxBodyBytes { get; init; } = 104_857_600;
 
+    /// <summary>Most bytes of the records of one batch; 1 to 1 GiB.</summary>
+    public long MaxBatchBytes { get; init; } = 1L << 30;
+
+    /// <summary>Most records of one batch; 1..100,000.</summary>
+    public int MaxBatchRecords { get; init; } = 100_000;
+
     /// <summary>S3 bucket of job inputs and results.</summary>
     public string PayloadBucket { get; init; } = "orleans-inference";
 

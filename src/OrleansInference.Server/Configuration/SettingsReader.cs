@@ -15,7 +15,7 @@ public static class SettingsReader
     /// <summary>The name of every setting.</summary>
     internal static readonly IReadOnlySet<string> Known = new HashSet<string>(
         [
-            "Urls", "DataFolder", "Catalog", "Speed", "AdminKey", "MasterKey", "MaxBodyBytes", "PayloadBucket", "MaxInFlight", "MaxAttempts", "HedgeQuantile", "MaxHedgeShare", "MaxHeldJobs", "LimitChangeSeconds", "JobRetention", "WebhookRetryFor", "WebhookAllow", "InlineWait", "AuditRetentionDays", "AuditMaxBytes",
+            "Urls", "DataFolder", "Catalog", "Speed", "AdminKey", "MasterKey", "MaxBodyBytes", "MaxBatchBytes", "MaxBatchRecords", "PayloadBucket", "MaxInFlight", "MaxAttempts", "HedgeQuantile", "MaxHedgeShare", "MaxHeldJobs", "LimitChangeSeconds", "JobRetention", "WebhookRetryFor", "WebhookAllow", "InlineWait", "AuditRetentionDays", "AuditMaxBytes",
             "KeyCacheLifetime", "SiloPort", "GatewayPort", "LocalAwsPort", "Seed", "OtlpEndpoint", "ShutdownTimeout", "LogLevel", "NotificationQueue", QueueSettingsReader.Key,
             "Aws:Mode", "Aws:Region", "Aws:Endpoint", "Aws:RuntimeEndpoint", "Aws:ControlPlaneEndpoint", "Aws:S3Endpoint", "Aws:SqsEndpoint",
             "Aws:AccessKeyId", "Aws:SecretAccessKey", "Aws:SessionToken",
@@ -68,6 +68,8 @@ public static class SettingsReader
             AdminKey = values.Text("AdminKey", static text => text.Length >= AdminKey.MinLength, $"an admin key has at least {AdminKey.MinLength} characters"),
             MasterKey = values.Text("MasterKey", IsMasterKey, $"a master key is {MasterKey.Length} bytes in base64, such as 'openssl rand -base64 {MasterKey.Length}' prints"),
             MaxBodyBytes = (long)values.Number("MaxBodyBytes", 1, 1 << 30, defaults.MaxBodyBytes),
+            MaxBatchBytes = (long)values.Number("MaxBatchBytes", 1, 1 << 30, defaults.MaxBatchBytes),
+            MaxBatchRecords = (int)values.Number("MaxBatchRecords", 1, 100_000, defaults.MaxBatchRecords),
             PayloadBucket = values.Text("PayloadBucket", IsBucket, "a bucket's name has 3 to 63 lower-case letters, digits, hyphens and dots") ?? defaults.PayloadBucket,
             MaxInFlight = (int)values.Number("MaxInFlight", 1, 1_000_000, defaults.MaxInFlight),
             MaxAttempts = (int)values.Number("MaxAttempts", 1, 10, defaults.MaxAttempts),

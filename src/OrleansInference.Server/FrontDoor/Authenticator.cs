@@ -24,26 +24,13 @@ internal sealed class Authenticator(KeyDirectory keys, AdminKey adminKey, FrontD
             return (caller, await BodyReader.ReadAsync(request, bodyLimit, context.RequestAborted));
         }
 
-        var signed = Signed(context);
-        if (!SigV4Verifier.TryParse(signed, out var claim, out var problem))
-        {
-            throw new RefusedException(Of(problem));
-        }
-
-        var key = claim.SessionToken is null ? await keys.FindAsync(claim.AccessKeyId) : null;
-        if (key is null)
-        {
-            throw new RefusedException(new(ProblemTable.UnknownKey, "UnknownKey", "The security token included in the request is invalid: no such access key was issued here, or it was revoked."));
-        }
-
-        var body = await BodyReader.ReadAsync(request, bodyLimit, context.RequestAborted);
-        var verification = Verify(claim, key.SecretAccessKey, signed, body.Span);
-        return verification.IsValid ? (new(RequireOwn(request, key.Tenant), false), body) : throw new RefusedException(Of(verification));
+        var signature = await FindSignatureAsync(context);
+        return await VerifyWholeAsync(request, signature, bodyLimit, context.RequestAborted);
     }
 
     /// <summary>
-    /// Believes a caller whose body is to be read bit by bit. A key is all that is needed for that; a signature covers the body, which is
-    /// read whole for it and must be as short as SageMaker's.
+    /// Believes a caller whose body is to be read bit by bit. A key is all that is needed for that, and so is a signature that covers a declared hash
+    /// of the body: reading to the end then refuses any other body. Without a declared hash the body is read whole and must be as short as SageMaker's.
     /// </summary>
     public async ValueTask<(Caller Caller, Stream Body)> AuthenticateStreamAsync(HttpContext context)
     {
@@ -53,8 +40,36 @@ internal sealed class Authenticator(KeyDirectory keys, AdminKey adminKey, FrontD
             return (await ByApiKeyAsync(request, apiKey), request.Body);
         }
 
-        var (caller, body) = await AuthenticateAsync(context, FrontDoorOptions.SageMakerBodyBytes);
-        return (caller, new MemoryStream(body.ToArray(), writable: false));
+        var signature = await FindSignatureAsync(context);
+        if (signature.Claim is { CoversBody: true, DeclaredBodyHash: null })
+        {
+            if (request.ContentLength is > FrontDoorOptions.SageMakerBodyBytes)
+            {
+                throw new RefusedException(Refusal.Of(
+                    ProblemCode.PayloadTooLarge,
+                    $"A signed body of more than {FrontDoorOptions.SageMakerBodyBytes} bytes declares its SHA-256 in the signed header X-Amz-Content-Sha256; add that header, send an API key, or send less."));
+            }
+
+            var (caller, body) = await VerifyWholeAsync(request, signature, FrontDoorOptions.SageMakerBodyBytes, context.RequestAborted);
+            return (caller, new MemoryStream(body.ToArray(), writable: false));
+        }
+
+        var hash = signature.Claim.DeclaredBodyHash is { } declared ? Convert.FromHexString(declared) : null;
+        var verification = _verifier.Verify(signature.Claim, signature.Key.SecretAccessKey, signature.Request, hash, time.GetUtcNow());
+        if (!verification.IsValid)
+        {
+            throw new RefusedException(Of(verification));
+        }
+
+        var sender = new Caller(RequireOwn(request, signature.Key.Tenant), false);
+        if (hash is null)
+        {
+            return (sender, request.Body);
+        }
+
+        var hashed = new HashedBody(request.Body, hash);
+        context.Response.RegisterForDispose(hashed);
+        return (sender, hashed);
     }
 
     /// <summary>Believes the caller of an operation without a body of interest.</summary>
@@ -65,11 +80,25 @@ internal sealed class Authenticator(KeyDirectory keys, AdminKey adminKey, FrontD
         return caller;
     }
 
-    private SigV4Verification Verify(SigV4Claim claim, string secret, in SignedRequest signed, ReadOnlySpan<byte> body)
+    /// <summary>What the request says of its signature, unchecked, and the key that it names.</summary>
+    private async ValueTask<(SignedRequest Request, SigV4Claim Claim, ActiveKey Key)> FindSignatureAsync(HttpContext context)
     {
-        Span<byte> hash = stackalloc byte[SHA256.HashSizeInBytes];
-        SHA256.HashData(body, hash);
-        return _verifier.Verify(claim, secret, signed, hash, time.GetUtcNow());
+        var signed = Signed(context);
+        if (!SigV4Verifier.TryParse(signed, out var claim, out var problem))
+        {
+            throw new RefusedException(Of(problem));
+        }
+
+        return claim.SessionToken is null && await keys.FindAsync(claim.AccessKeyId) is { } key
+            ? (signed, claim, key)
+            : throw new RefusedException(new(ProblemTable.UnknownKey, "UnknownKey", "The security token included in the request is invalid: no such access key was issued here, or it was revoked."));
+    }
+
+    private async ValueTask<(Caller Caller, ReadOnlyMemory<byte> Body)> VerifyWholeAsync(HttpRequest request, (SignedRequest Request, SigV4Claim Claim, ActiveKey Key) signature, long bodyLimit, CancellationToken cancellationToken)
+    {
+        var body = await BodyReader.ReadAsync(request, bodyLimit, cancellationToken);
+        var verification = _verifier.Verify(signature.Claim, signature.Key.SecretAccessKey, signature.Request, SHA256.HashData(body.Span), time.GetUtcNow());
+        return verification.IsValid ? (new(RequireOwn(request, signature.Key.Tenant), false), body) : throw new RefusedException(Of(verification));
     }
 
     private static string? ApiKeyOf(HttpRequest request)

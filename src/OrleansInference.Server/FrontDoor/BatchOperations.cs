@@ -31,13 +31,19 @@ internal sealed class BatchOperations(IBatches batches, Authenticator authentica
 
     private async Task CreateAsync(HttpContext context, string name)
     {
+        // Line ends count too; which records are too many is said by whoever counts them.
+        var most = Math.Max(2 * options.MaxBatchBytes, MaxLocationBody);
         if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size)
         {
-            // Line ends count too; which records are too many is said by whoever counts them.
-            size.MaxRequestBodySize = 2 * options.MaxBatchBytes;
+            size.MaxRequestBodySize = most;
         }
 
         var (caller, body) = await authenticator.AuthenticateStreamAsync(context);
+        if (context.Request.ContentLength > most)
+        {
+            throw new RefusedException(Refusal.Of(ProblemCode.PayloadTooLarge, $"The body has {context.Request.ContentLength} bytes, and a batch has at most {options.MaxBatchBytes} bytes of records; send the rest as another."));
+        }
+
         if (!ModelName.TryParse(name, out var model))
         {
             throw new RefusedException(Refusal.Of(ProblemCode.UnknownModel, $"'{name}' is not a valid model name: it must be {NameRule.Description}."));
@@ -84,13 +90,14 @@ internal sealed class BatchOperations(IBatches batches, Authenticator authentica
 
     private async Task<string> ReadLocationAsync(Stream body, TenantId tenant, CancellationToken cancellationToken)
     {
-        var buffer = new byte[MaxLocationBody];
+        // One byte more than is taken, so that the end is seen: a signed body is verified there.
+        var buffer = new byte[MaxLocationBody + 1];
         var read = await body.ReadAtLeastAsync(buffer, buffer.Length, throwOnEndOfStream: false, cancellationToken);
         string? location = null;
         try
         {
             using var json = JsonDocument.Parse(buffer.AsMemory(0, read));
-            if (json.RootElement.ValueKind == JsonValueKind.Object && json.RootElement.EnumerateObject().ToList() is [{ Name: Input, Value.ValueKind: JsonValueKind.String } only])
+            if (read <= MaxLocationBody && json.RootElement.ValueKind == JsonValueKind.Object && json.RootElement.EnumerateObject().ToList() is [{ Name: Input, Value.ValueKind: JsonValueKind.String } only])
             {
                 location = only.Value.GetString();
             }

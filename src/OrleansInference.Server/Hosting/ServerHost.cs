@@ -216,7 +216,7 @@ public sealed class ServerHost : IAsyncDisposable
             AccessKeyId = "OIEMBEDDEDAWS0000000",
             SecretAccessKey = "the-embedded-aws-takes-any-secret-key-00",
         });
-        builder.Services.AddFrontDoor(new() { MaxBodyBytes = settings.MaxBodyBytes, PayloadBucket = settings.PayloadBucket, Region = settings.Region }, settings.KeyCacheLifetime);
+        builder.Services.AddFrontDoor(new() { MaxBodyBytes = settings.MaxBodyBytes, MaxBatchBytes = settings.MaxBatchBytes, PayloadBucket = settings.PayloadBucket, Region = settings.Region }, settings.KeyCacheLifetime);
         builder.Services.AddWebhooks(new(settings.WebhookAllow), settings.KeyCacheLifetime);
         AddTelemetry(builder.Services, settings);
         builder.UseOrleans(silo => silo
@@ -226,6 +226,8 @@ public sealed class ServerHost : IAsyncDisposable
                 options.NotificationQueue = settings.NotificationQueue;
                 options.PayloadBucket = settings.PayloadBucket;
                 options.MaxBodyBytes = settings.MaxBodyBytes;
+                options.MaxBatchBytes = settings.MaxBatchBytes;
+                options.MaxBatchRecords = settings.MaxBatchRecords;
                 options.MaxInFlight = settings.MaxInFlight;
                 options.MaxAttempts = settings.MaxAttempts;
                 options.HedgeQuantile = settings.HedgeQuantile;

@@ -221,6 +221,18 @@ public sealed class SettingsReaderTests : IDisposable
     }
 
     [Fact]
+    public void What_bounds_batches_can_be_lowered()
+    {
+        var problems = Problems(Write("config.json", """{ "OrleansInference": { "MaxBatchBytes": 0, "MaxBatchRecords": 100001 } }"""));
+        Has(problems, "MaxBatchBytes", "0");
+        Has(problems, "MaxBatchRecords", "100001");
+        var settings = SettingsReader.Read(
+            Write("good.json", """{ "OrleansInference": { "MaxBatchBytes": 5000, "MaxBatchRecords": 7 } }"""),
+            new Dictionary<string, string?> { ["DataFolder"] = In("batches"), ["Urls"] = "http://127.0.0.1:0", ["SiloPort"] = "0", ["GatewayPort"] = "0" });
+        Assert.Equal((5_000, 7), (settings.MaxBatchBytes, settings.MaxBatchRecords));
+    }
+
+    [Fact]
     public void Tries_and_second_tries_can_be_set_within_their_range()
     {
         var problems = Problems(Write("config.json", """{ "OrleansInference": { "MaxAttempts": 0, "HedgeQuantile": 0.4, "MaxHedgeShare": 1.5 } }"""));

@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Http.Headers;
 using System.Text;
 using System.Text.Json;
+using OrleansInference.Aws.Signing;
 
 namespace OrleansInference.Tests.Hosting;
 
@@ -145,6 +146,65 @@ public sealed class BatchTests(LiveServer server) : IClassFixture<LiveServer>
     }
 
     [Fact]
+    public async Task A_batch_above_the_set_limits_is_refused_with_the_limit_and_leaves_no_object()
+    {
+        await using var small = new LiveServer { MaxBatchBytes = 100_000, MaxBatchRecords = 50 };
+        await small.InitializeAsync();
+        var key = (await small.IssueAsync("acme")).ApiKey;
+        foreach (var (content, what) in ((Func<HttpContent>, string)[])
+            [
+                (static () => Lines([.. Enumerable.Range(1, 51).Select(Record)]), "50 records"),
+                (static () => Lines([.. Enumerable.Range(1, 20).Select(static i => $"\"{new string('x', 9_000)}{i}\"")]), "100000 bytes"),
+                (static () => Lines([.. Enumerable.Repeat("", 300_000), Record(1)]), "100000 bytes"),
+                (static () => new StreamContent(new Unknown(Encoding.UTF8.GetBytes(new string('\n', 300_000)))) { Headers = { ContentType = new MediaTypeHeaderValue("application/jsonlines") } }, "larger"),
+            ])
+        {
+            // A caller that is still sending may find its connection closed before it has read why.
+            await LiveServer.EventuallyAsync(
+                async () =>
+                {
+                    try
+                    {
+                        using var refused = await small.SendAsync(HttpMethod.Post, Batches, key, content());
+                        Assert.Equal(HttpStatusCode.RequestEntityTooLarge, refused.StatusCode);
+                        Assert.Contains(what, await refused.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+                        return true;
+                    }
+                    catch (HttpRequestException)
+                    {
+                        return false;
+                    }
+                },
+                "the refusal is read");
+        }
+
+        await LiveServer.EventuallyAsync(async () => await small.CountObjectsAsync("batches/", "<Key>") == 0, "no object is left");
+        Assert.Equal(Money.Zero, (await small.BudgetAsync("acme")).Reserved);
+        using var accepted = await small.SendAsync(HttpMethod.Post, Batches, key, Lines([.. Enumerable.Range(1, 50).Select(Record)]));
+        Assert.Equal(HttpStatusCode.Accepted, accepted.StatusCode);
+    }
+
+    [Fact]
+    public async Task A_signed_batch_may_be_larger_than_a_call_if_its_hash_is_declared_and_another_body_under_that_hash_is_refused()
+    {
+        var key = await server.IssueAsync("acme");
+        var padding = new string('x', 400_000);
+        var records = Enumerable.Range(1, 20).Select(i => string.Create(CultureInfo.InvariantCulture, $$"""{"inputs":"{{padding}}","input_tokens":{{1_000 + i}},"output_tokens":20}""")).ToList();
+        var body = Encoding.UTF8.GetBytes(string.Join('\n', records));
+        Assert.True(body.Length > OrleansInference.FrontDoor.FrontDoorOptions.SageMakerBodyBytes);
+        using var accepted = await server.PostSignedAsync(Batches, key, Lines(records), PayloadHash.Of(body));
+        Assert.True(accepted.StatusCode == HttpStatusCode.Accepted, await accepted.Content.ReadAsStringAsync());
+        Assert.Equal(20, (await EndOfAsync(accepted.Headers.Location!.OriginalString, key.ApiKey)).GetProperty("done").GetInt64());
+
+        var uploads = await server.CountObjectsAsync("batches/acme/", "/0/in/");
+        records[19] = records[19].Replace("\"output_tokens\":20", "\"output_tokens\":21", StringComparison.Ordinal);
+        using var other = await server.PostSignedAsync(Batches, key, Lines(records), PayloadHash.Of(body));
+        Assert.Equal(HttpStatusCode.Forbidden, other.StatusCode);
+        Assert.Contains("X-Amz-Content-Sha256", await other.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        Assert.Equal(uploads, await server.CountObjectsAsync("batches/acme/", "/0/in/"));
+    }
+
+    [Fact]
     public async Task The_description_tells_of_batches()
     {
         var paths = (await server.GetAsync("/openapi/v1.json", server.AdminKey)).GetProperty("paths");
@@ -154,6 +214,12 @@ public sealed class BatchTests(LiveServer server) : IClassFixture<LiveServer>
         Assert.Contains("Idempotency-Key", headers);
         Assert.DoesNotContain("X-Inference-Input-Tokens", headers);
         Assert.True(paths.TryGetProperty("/v1/batches/{id}/results", out _));
+    }
+
+    /// <summary>A body whose length is not known before its end.</summary>
+    private sealed class Unknown(byte[] body) : MemoryStream(body, writable: false)
+    {
+        public override bool CanSeek => false;
     }
 
     private static string Record(int i) => string.Create(CultureInfo.InvariantCulture, $$"""{"inputs":"record {{i}}","input_tokens":{{1_000 + i}},"output_tokens":20}""");

@@ -24,13 +24,17 @@ public sealed class LiveServer : IAsyncLifetime
 
     public string Folder { get; } = Directory.CreateTempSubdirectory("oi-live-").FullName;
 
+    public long MaxBatchBytes { get; init; } = 1 << 30;
+
+    public int MaxBatchRecords { get; init; } = 100_000;
+
     public HttpClient Http { get; } = new(new SocketsHttpHandler { UseProxy = false });
 
     public Uri Address => _host!.Address;
 
     public string AdminKey => _host!.AdminKey;
 
-    public ServerSettings Settings => new() { DataFolder = Path.Combine(Folder, "data"), Catalog = Catalog(), Urls = ["http://127.0.0.1:0"], Speed = 50, LogLevel = LogLevel.Critical, WebhookAllow = ["http://127.0.0.1"] };
+    public ServerSettings Settings => new() { DataFolder = Path.Combine(Folder, "data"), Catalog = Catalog(), Urls = ["http://127.0.0.1:0"], Speed = 50, MaxBatchBytes = MaxBatchBytes, MaxBatchRecords = MaxBatchRecords, LogLevel = LogLevel.Critical, WebhookAllow = ["http://127.0.0.1"] };
 
     public async ValueTask InitializeAsync()
     {
@@ -78,11 +82,23 @@ public sealed class LiveServer : IAsyncLifetime
         return await Http.SendAsync(request);
     }
 
-    public async Task<HttpResponseMessage> PostSignedAsync(string path, IssuedKey key, string? secret = null)
+    public Task<HttpResponseMessage> PostSignedAsync(string path, IssuedKey key, string? secret = null) =>
+        PostSignedAsync(path, key, new ByteArrayContent(Body) { Headers = { ContentType = new("application/json") } }, PayloadHash.Of(Body), secret);
+
+    public async Task<HttpResponseMessage> PostSignedAsync(string path, IssuedKey key, HttpContent content, string payloadHash, string? secret = null)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(Address, path)) { Content = new ByteArrayContent(Body) { Headers = { ContentType = new("application/json") } } };
-        new SigV4Signer("us-east-1", "sagemaker").Sign(request, PayloadHash.Of(Body), new(key.AccessKeyId, secret ?? key.SecretAccessKey), DateTimeOffset.UtcNow);
+        using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(Address, path)) { Content = content };
+        new SigV4Signer("us-east-1", "sagemaker").Sign(request, payloadHash, new(key.AccessKeyId, secret ?? key.SecretAccessKey), DateTimeOffset.UtcNow);
         return await Http.SendAsync(request);
+    }
+
+    /// <summary>How often a text is in the list of the objects below a prefix.</summary>
+    public async Task<int> CountObjectsAsync(string prefix, string text)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Get, new Uri(_host!.LocalAws!, $"/{Settings.PayloadBucket}?list-type=2&prefix={Uri.EscapeDataString(prefix)}"));
+        new SigV4Signer("us-east-1", "s3").Sign(request, PayloadHash.Of([]), new("OITESTS0000000000000", new('s', 40)), DateTimeOffset.UtcNow);
+        using var response = await Http.SendAsync(request);
+        return (await response.EnsureSuccessStatusCode().Content.ReadAsStringAsync()).Split(text).Length - 1;
     }
 
     /// <summary>Stores the model's body, or another, as an object of the embedded AWS.</summary>
