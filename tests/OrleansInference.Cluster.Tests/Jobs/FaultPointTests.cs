@@ -1,9 +1,12 @@
 using System.Globalization;
 using System.Text;
+using System.Text.Json;
 using Microsoft.Extensions.DependencyInjection;
 using OrleansInference.Audit;
 using OrleansInference.Batch;
 using OrleansInference.Jobs;
+using OrleansInference.Payloads;
+using OrleansInference.Webhooks;
 
 namespace OrleansInference.Tests.Jobs;
 
@@ -17,6 +20,9 @@ public sealed class FaultPointTests
     private const string Good = """{"inputs":"hello","input_tokens":30,"output_tokens":5}""";
     private const string Bad = """{"question":1}""";
 
+    // A job that crashed while its end was being told is taken up by its reminder, five minutes later.
+    private static readonly TimeSpan RepliesKept = TimeSpan.FromSeconds(1_200);
+
     [Fact]
     public async Task An_async_job_ends_once_whatever_point_its_activation_crashes_at()
     {
@@ -24,9 +30,9 @@ public sealed class FaultPointTests
         await RunAsync(
             world,
             mostPoints: int.MaxValue,
-            key: static name => new JobAddress(JobsWorld.Acme, JobAddress.IdOf(JobsWorld.Acme, name)).Key,
+            key: KeyOf,
             submit: async name => Assert.NotNull((await world.SubmitAsync(Good, "chat-async", key: name)).JobId),
-            requests: static name => [new JobAddress(JobsWorld.Acme, JobAddress.IdOf(JobsWorld.Acme, name)).Key]);
+            requests: static name => [KeyOf(name)]);
     }
 
     [Fact]
@@ -37,9 +43,9 @@ public sealed class FaultPointTests
         await RunAsync(
             world,
             mostPoints: MostWindows - 1,
-            key: static name => new JobAddress(JobsWorld.Acme, JobAddress.IdOf(JobsWorld.Acme, name)).Key,
+            key: KeyOf,
             submit: async name => Assert.NotNull((await world.SubmitAsync(Good, Window(Interlocked.Increment(ref windows) - 1), key: name)).JobId),
-            requests: static name => [new JobAddress(JobsWorld.Acme, JobAddress.IdOf(JobsWorld.Acme, name)).Key]);
+            requests: static name => [KeyOf(name)]);
     }
 
     [Fact]
@@ -68,11 +74,72 @@ public sealed class FaultPointTests
         await RunAsync(
             world,
             mostPoints: int.MaxValue,
-            key: static name => new JobAddress(JobsWorld.Acme, JobAddress.IdOf(JobsWorld.Acme, name)).Key,
+            key: KeyOf,
             submit: async name => Assert.NotNull((await world.SubmitAsync(Good, "late-batch", deadlineSeconds: 1_100, key: name)).JobId),
-            requests: static name => [new JobAddress(JobsWorld.Acme, JobAddress.IdOf(JobsWorld.Acme, name)).Key],
+            requests: static name => [KeyOf(name)],
             windowsEnd: false);
         Assert.All(world.Audit.Records, static record => Assert.Equal(record.Lane == Lane.Async, record.Charge > Money.Zero));
+    }
+
+    [Fact]
+    public async Task The_end_of_a_job_with_a_webhook_is_posted_whatever_point_its_activation_crashes_at()
+    {
+        await using var receiver = await WebhookReceiver.StartAsync();
+        await using var world = await StartAsync(RepliesKept);
+        await world.Services.GetRequiredService<WebhookSecrets>().RotateAsync(JobsWorld.Acme, TimeSpan.FromHours(1));
+        await RunAsync(
+            world,
+            mostPoints: int.MaxValue,
+            key: KeyOf,
+            submit: async name => Assert.NotNull((await world.SubmitAsync(Good, "chat-async", key: name, webhook: receiver.UrlOf("/hook"))).JobId),
+            requests: static name => [KeyOf(name)]);
+
+        // At least once each, under one id however often.
+        var told = receiver.Posts.GroupBy(static post => JsonDocument.Parse(post.Text).RootElement.GetProperty("jobId").GetString()!).ToList();
+        Assert.Equal(world.Audit.Records.Select(static record => record.Request).Distinct().Order(), told.Select(static posts => new JobAddress(JobsWorld.Acme, posts.Key).Key).Order());
+        Assert.All(told, static posts => Assert.Single(posts.Select(static post => post.Id).Distinct()));
+    }
+
+    [Fact]
+    public async Task The_end_of_a_job_is_told_to_its_reply_queue_whatever_point_its_activation_crashes_at()
+    {
+        await using var world = await StartAsync(RepliesKept);
+        var queue = world.Services.GetRequiredService<IMessageQueue>();
+        var url = (await queue.ResolveAsync("answers", create: true, CancellationToken.None))!;
+        await RunAsync(
+            world,
+            mostPoints: int.MaxValue,
+            key: KeyOf,
+            submit: async name => Assert.NotNull((await world.SubmitAsync(Good, "chat-async", key: name, replyQueue: "answers")).JobId),
+            requests: static name => [KeyOf(name)]);
+        var told = new HashSet<string>();
+        while (await queue.ReceiveAsync(url, 10, TimeSpan.Zero, TimeSpan.FromMinutes(5), CancellationToken.None) is { Count: > 0 } messages)
+        {
+            told.UnionWith(messages.Select(static message => new JobAddress(JobsWorld.Acme, JsonDocument.Parse(message.Body).RootElement.GetProperty("jobId").GetString()!).Key));
+        }
+
+        Assert.Equal(world.Audit.Records.Select(static record => record.Request).Distinct().Order(), told.Order());
+    }
+
+    [Fact]
+    public async Task A_held_job_ends_once_whatever_point_its_activation_crashes_at()
+    {
+        await using var world = await StartAsync();
+        var tenant = world.Cluster.GrainFactory.GetGrain<ITenantGrain>(JobsWorld.Acme.Value);
+        var blocks = 0;
+        await RunAsync(
+            world,
+            mostPoints: int.MaxValue,
+            key: KeyOf,
+            submit: async name => Assert.NotNull((await world.SubmitAsync(Good, "chat-async", key: name, mayHold: true)).HeldUntil),
+            requests: static name => [KeyOf(name)],
+            before: async () =>
+            {
+                // All the money there is; back long after everything was submitted, unless it is released before.
+                var all = (await world.BudgetAsync()).Windows[0].Available;
+                Assert.True((await tenant.Reserve($"block-{++blocks}", all, world.Clock.Now + 5_000_000)).Granted);
+            },
+            after: () => tenant.Settle($"block-{blocks}", Money.Zero));
     }
 
     [Fact]
@@ -100,11 +167,13 @@ public sealed class FaultPointTests
             requests: static name => [$"batches/{new JobAddress(JobsWorld.Acme, JobAddress.IdOf(JobsWorld.Acme, "batch\n" + name)).Key}/"]);
     }
 
-    private static async Task RunAsync(JobsWorld world, int mostPoints, Func<string, string> key, Func<string, Task> submit, Func<string, IReadOnlyList<string>> requests, bool windowsEnd = true)
+    private static async Task RunAsync(JobsWorld world, int mostPoints, Func<string, string> key, Func<string, Task> submit, Func<string, IReadOnlyList<string>> requests, bool windowsEnd = true, Func<Task>? before = null, Func<Task>? after = null)
     {
         var prefix = windowsEnd ? "" : "jobs/";
         var faults = world.Faults!;
+        await (before?.Invoke() ?? Task.CompletedTask);
         await submit("0");
+        await (after?.Invoke() ?? Task.CompletedTask);
         await EndedAsync(world, requests("0"));
         await ForgottenAsync(world, prefix, key("0"));
         var points = faults.Passed(key("0"));
@@ -114,7 +183,9 @@ public sealed class FaultPointTests
             faults.Plan(key(Name(i)), point);
         }
 
+        await (before?.Invoke() ?? Task.CompletedTask);
         await Parallel.ForEachAsync(Enumerable.Range(1, points.Count), new ParallelOptions { MaxDegreeOfParallelism = 8 }, async (i, _) => await submit(Name(i)));
+        await (after?.Invoke() ?? Task.CompletedTask);
         for (var i = 1; i <= points.Count; i++)
         {
             await EndedAsync(world, requests(Name(i)));
@@ -198,11 +269,13 @@ public sealed class FaultPointTests
 
     private static string Window(int i) => $"window-batch-{i}";
 
-    private static Task<JobsWorld> StartAsync()
+    private static string KeyOf(string name) => new JobAddress(JobsWorld.Acme, JobAddress.IdOf(JobsWorld.Acme, name)).Key;
+
+    private static Task<JobsWorld> StartAsync(TimeSpan? retention = null)
     {
         var variant = JobsWorld.Catalog.Models[0].Variants[0];
         var batch = variant.Endpoints.Single(static endpoint => endpoint.Name.Value == "chat-batch") with { WindowMaxRequests = 3, WindowMaxSeconds = 60, MaxInstances = 1 };
-        return JobsWorld.StartAsync(retention: TimeSpan.FromSeconds(120), poll: TimeSpan.FromSeconds(1), faults: new(), catalog: JobsWorld.Catalog with
+        return JobsWorld.StartAsync(retention: retention ?? TimeSpan.FromSeconds(120), poll: TimeSpan.FromSeconds(1), faults: new(), catalog: JobsWorld.Catalog with
         {
             Tenants = [new() { Id = JobsWorld.Acme, Budgets = [new() { Kind = BudgetWindowKind.Rolling, Seconds = 86_400, Limit = Money.FromDollars(1_000) }] }],
             Models =

@@ -8,18 +8,19 @@ using OrleansInference.Audit;
 using OrleansInference.Batch;
 using OrleansInference.Hosting;
 using OrleansInference.Invocation;
+using OrleansInference.Jobs;
 using OrleansInference.Payloads;
 
 namespace OrleansInference.Tests.Jobs;
 
 /// <summary>
-/// Every await of a watched grain on something outside of it is a point: what is stored, objects, SageMaker, the audit log, calls of other
-/// grains. Each is named by what it is and by how often that grain has done it. At a point that was planned for a grain its activation
+/// Every await of a watched grain on something outside of it is a point: what is stored, objects, SageMaker, the audit log, queues, webhooks, calls
+/// of other grains. Each is named by what it is and by how often that grain has done it. At a point that was planned for a grain its activation
 /// crashes: the answer never reaches it, whatever it does afterwards has no effect, and its memory is gone.
 /// </summary>
 internal sealed class FaultPoints
 {
-    private static readonly string[] Looks = ["Get", "GetAsync", "ListAsync", "DescribeAsync", "ExistsAsync", "GetView", "GetReminder"];
+    private static readonly string[] Looks = ["Get", "GetAsync", "ResolveAsync", "ListAsync", "DescribeAsync", "ExistsAsync", "GetView", "GetReminder"];
 
     private readonly ConcurrentDictionary<string, string> _plans = new();
     private readonly ConcurrentDictionary<ActivationId, bool> _crashed = new();
@@ -52,6 +53,8 @@ internal sealed class FaultPoints
         Decorate<ITransformJobs>(services);
         Decorate<IModelRuntime>(services);
         Decorate<IAuditLog>(services);
+        Decorate<IMessageQueue>(services);
+        Decorate<IWebhooks>(services);
         var inner = services.Last(descriptor => descriptor.ServiceType == typeof(IGrainStorage) && Equals(descriptor.ServiceKey, OrleansInferenceOptions.StorageName));
         services.Remove(inner);
         services.AddKeyedSingleton<IGrainStorage>(
