@@ -51,6 +51,33 @@ public sealed class IdleTenantTests
     }
 
     [Fact]
+    public async Task A_tenant_that_has_left_memory_finds_all_its_reservations_again()
+    {
+        const int Jobs = 700;
+        await using var world = await RouterCluster.StartAsync(silos: 2);
+        await world.ApplyAsync(SampleCatalog.Create(Price * Jobs));
+        var tenant = world.Grains.GetGrain<ITenantGrain>(SampleCatalog.Poor.Value);
+        var until = world.Clock.Now + 600_000;
+        foreach (var some in Enumerable.Range(0, Jobs).Chunk(100))
+        {
+            Assert.All(await Task.WhenAll(some.Select(job => tenant.Reserve($"job-{job}", Price, until))), static reply => Assert.True(reply.Granted));
+        }
+
+        // Some while it stays, and some after each time that it was taken up again.
+        for (var round = 0; round < 4; round++)
+        {
+            foreach (var some in Enumerable.Range(0, Jobs).Where(job => job % 4 == round).Chunk(50))
+            {
+                Assert.All(await Task.WhenAll(some.Select(job => tenant.Settle($"job-{job}", Price))), static ended => Assert.Equal(Price, ended!.Charge));
+            }
+
+            await tenant.Cast<IGrainManagementExtension>().DeactivateOnIdle();
+            var budget = await tenant.GetBudget();
+            Assert.Equal((Price * (Jobs / 4) * (round + 1), Price * (Jobs / 4) * (3 - round)), (budget.SettledTotal, budget.Reserved));
+        }
+    }
+
+    [Fact]
     public async Task A_tenants_grain_that_moves_to_another_silo_takes_its_ledger_with_it()
     {
         await using var world = await RouterCluster.StartAsync(silos: 2);

@@ -34,6 +34,12 @@ internal abstract class DurableGrain<TState> : Grain
     /// <summary>What is to be stored now, from what the grain holds in memory.</summary>
     protected abstract TState Capture();
 
+    /// <summary>What is to be read before the state is captured and written.</summary>
+    protected virtual Task PrepareAsync() => Task.CompletedTask;
+
+    /// <summary>Writes what is stored apart from the state, while that is being written; called after <see cref="Capture"/>. Fails as that write does.</summary>
+    protected virtual Task WriteBesideAsync() => Task.CompletedTask;
+
     /// <summary>
     /// Keeps <paramref name="empty"/> in place of what is stored from now on: for a grain that holds all of it in another form,
     /// and of which there are so many that a second copy counts.
@@ -71,8 +77,9 @@ internal abstract class DurableGrain<TState> : Grain
         RequireAlive();
         try
         {
+            await PrepareAsync();
             _storage.State = Capture();
-            await _storage.WriteStateAsync();
+            await Task.WhenAll(_storage.WriteStateAsync(), WriteBesideAsync());
             if (_empty is not null)
             {
                 _storage.State = _empty;

@@ -1,6 +1,8 @@
 using System.Collections.Immutable;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
+using Orleans.Storage;
 using OrleansInference.Budgets;
 using OrleansInference.Hosting;
 using OrleansInference.Persistence;
@@ -39,6 +41,7 @@ public sealed record TenantGrainState
 internal sealed partial class TenantGrain(
     [PersistentState("tenant", OrleansInferenceOptions.StorageName)] IPersistentState<TenantGrainState> storage,
     RouterClock clock,
+    [FromKeyedServices(OrleansInferenceOptions.StorageName)] IGrainStorage pageStorage,
     IEnumerable<IBudgetEvents> events,
     IOptions<OrleansInferenceOptions> options,
     ILogger<TenantGrain> logger) : DurableGrain<TenantGrainState>(storage, clock), ITenantGrain
@@ -49,6 +52,8 @@ internal sealed partial class TenantGrain(
 
     private TenantDefinition? _definition;
     private TenantLedger? _ledger;
+    private ReservationPageStore? _pages;
+    private IReadOnlyList<ReservationPage> _taken = [];
     private Pacing _pacing = new();
     private IGrainTimer? _timer;
     private IGrainTimer? _service;
@@ -62,7 +67,7 @@ internal sealed partial class TenantGrain(
         {
             _definition = definition;
             (_version, _isRemoved) = (Stored.Version, Stored.IsRemoved);
-            _ledger = new(definition, Stored.Ledger, LeaseTimes.ForMoney(Clock, options.Value), Stored.Held);
+            _ledger = new(definition, Stored.Ledger, LeaseTimes.ForMoney(Clock, options.Value), Stored.Held, await Pages.KnowAsync(Stored.Ledger?.Pages ?? 0));
             _pacing = new(Stored.Pacing);
             AwaitService();
             if (_ledger.HasLeases)
@@ -145,6 +150,7 @@ internal sealed partial class TenantGrain(
             return new() { Reason = $"there is no tenant '{this.GetPrimaryKeyString()}'" };
         }
 
+        await MakeRoomAsync();
         var reply = _ledger.Reserve(reservationId, amount, expiresAt, Clock.Now);
         await StoreAsync();
         return reply;
@@ -158,6 +164,7 @@ internal sealed partial class TenantGrain(
             return null;
         }
 
+        await MakeRoomAsync();
         var outcome = _ledger.Settle(reservationId, charge, Clock.Now);
 
         // Releasing what was never reserved is how an interrupted reservation is made sure of.
@@ -231,6 +238,32 @@ internal sealed partial class TenantGrain(
         Pacing = _pacing.ToState(),
         Held = _ledger?.HeldState,
     };
+
+    protected override Task PrepareAsync() => _ledger is null ? Task.CompletedTask : Pages.KnowAsync(_ledger.AllocatedPages);
+
+    // The state that the pages were taken with is durable once the next is being written: now they may be.
+    protected override async Task WriteBesideAsync()
+    {
+        var due = _taken;
+        _taken = _ledger is not null && Pages.Known >= _ledger.AllocatedPages ? _ledger.TakePages() : [];
+        if (due.Count > 0)
+        {
+            await Pages.WriteAsync(due);
+            _ledger!.PagesStored();
+        }
+    }
+
+    private ReservationPageStore Pages => _pages ??= new(pageStorage, this.GetGrainId());
+
+    /// <summary>Waits while so much has changed that pages are to be stored first.</summary>
+    private async Task MakeRoomAsync()
+    {
+        while (_ledger!.MustStorePages)
+        {
+            await PersistAsync();
+            RequireAlive();
+        }
+    }
 
     // While leases are out they may run out, and the pace of spending is followed. Everything else that time changes, each
     // call works out before it answers.

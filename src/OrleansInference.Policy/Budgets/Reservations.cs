@@ -55,97 +55,188 @@ public sealed record ReservationRecord
 
     /// <summary>How far it has come.</summary>
     [JsonPropertyName("status")] public ReservationStatus Status { get; init; }
+
+    /// <summary>Counts up over the ledger with every change of a reservation: of two records of one id the higher is the newer.</summary>
+    [JsonPropertyName("seq")] public long Sequence { get; init; }
+
+    /// <summary>Number of the <see cref="ReservationPage"/> that it is stored in; null where it has none yet.</summary>
+    [JsonPropertyName("page")] public int? Page { get; init; }
 }
 
 /// <summary>The direct reservations of a ledger by id: pending → settled | released | expired, each step once.</summary>
 internal sealed class Reservations
 {
-    private readonly Dictionary<string, ReservationRecord> _byId;
-    private long _nextStep = long.MaxValue;
+    private readonly Dictionary<string, ReservationRecord> _byId = new(StringComparer.Ordinal);
+    private readonly SortedSet<(long ExpiresAt, string Id)> _ended = new(Comparer<(long ExpiresAt, string Id)>.Create(static (a, b) =>
+        a.ExpiresAt != b.ExpiresAt ? a.ExpiresAt.CompareTo(b.ExpiresAt) : string.CompareOrdinal(a.Id, b.Id)));
 
-    public Reservations(IReadOnlyList<ReservationRecord> stored)
+    private readonly PriorityQueue<string, long> _steps = new();
+    private readonly ReservationPages _pages;
+    private readonly int _maxEnded;
+    private long _sequence;
+
+    /// <summary>Takes up what was stored: pages, and what has changed since they were. Of several of one id the newest counts.</summary>
+    /// <param name="stored">The pages, by number.</param>
+    /// <param name="changed">What has changed since.</param>
+    /// <param name="now">Unix ms of the ledger.</param>
+    /// <param name="pages">An empty layout.</param>
+    /// <param name="maxEnded">The most that have ended and are remembered.</param>
+    public Reservations(IReadOnlyList<ReservationPage> stored, IReadOnlyList<ReservationRecord> changed, long now, ReservationPages pages, int maxEnded = MaxEnded)
     {
-        _byId = new(stored.Count, StringComparer.Ordinal);
-        foreach (var reservation in stored)
+        (_pages, _maxEnded) = (pages, maxEnded);
+        foreach (var page in stored)
         {
-            Put(reservation);
+            _pages.AddPage();
+            foreach (var reservation in page.Reservations)
+            {
+                TakeUp(reservation with { Page = page.Number });
+            }
         }
+
+        foreach (var reservation in changed)
+        {
+            var placed = reservation with { Page = _pages.PageOf(Find(reservation.Id) is { } known ? known : reservation) };
+            TakeUp(placed);
+            _pages.Change(placed);
+        }
+
+        foreach (var reservation in _byId.Values.ToList())
+        {
+            // That one has run out follows from the ledger's time; nothing was written for it.
+            var isOpen = reservation.Status == ReservationStatus.Pending && reservation.ExpiresAt > now;
+            Keep(isOpen || reservation.Status != ReservationStatus.Pending ? reservation : Expired(reservation));
+            _steps.Enqueue(reservation.Id, NextStep(Find(reservation.Id)!));
+        }
+
+        BoundEnded();
     }
 
     /// <summary>How long after its expiry a reservation is remembered, so that a late settlement still corrects the charge.</summary>
     public const long RememberMs = 3_600_000;
 
     /// <summary>The most reservations that are open at a time.</summary>
-    public const int MaxPending = 10_000;
+    public const int MaxPending = 1_000_000;
 
     /// <summary>The most that have ended and are remembered.</summary>
     public const int MaxEnded = 1_000;
 
-    public int Pending { get; private set; }
+    public int Pending => _byId.Count - _ended.Count;
 
-    public IReadOnlyList<ReservationRecord>? ToList() => _byId.Count == 0 ? null : [.. _byId.Values];
+    public ReservationPages Pages => _pages;
 
     public IReadOnlyCollection<ReservationRecord> All => _byId.Values;
 
     public ReservationRecord? Find(string id) => _byId.GetValueOrDefault(id);
 
+    /// <summary>Pages to be written once the ledger as it stands now is durable; none while others are.</summary>
+    public IReadOnlyList<ReservationPage> TakePages() => _pages.Take(id => _byId[id]);
+
     /// <summary>Adds or replaces a reservation.</summary>
     public void Put(ReservationRecord reservation)
     {
-        Pending += PendingOf(reservation) - PendingOf(Find(reservation.Id));
-        _byId[reservation.Id] = reservation;
-        _nextStep = Math.Min(_nextStep, NextStep(reservation));
-        if (_byId.Count - Pending > MaxEnded)
+        var known = Find(reservation.Id);
+        reservation = reservation with { Sequence = ++_sequence, Page = known?.Page ?? _pages.PageOf(reservation) };
+        if (known is null)
         {
-            // In batches, so that the search is rare.
-            foreach (var old in _byId.Values.Where(static r => r.Status != ReservationStatus.Pending).OrderBy(static r => r.ExpiresAt).Take(MaxEnded / 8).ToList())
-            {
-                _byId.Remove(old.Id);
-            }
+            _pages.Join(reservation);
         }
+
+        Keep(reservation);
+        _pages.Change(reservation);
+        if (known is null || NextStep(known) != NextStep(reservation))
+        {
+            _steps.Enqueue(reservation.Id, NextStep(reservation));
+        }
+
+        BoundEnded();
     }
 
     /// <summary>Those that run out by <paramref name="now"/>, marked so; forgets those whose messages cannot come any more.</summary>
     public IReadOnlyList<ReservationRecord> Expire(long now)
     {
-        if (now < _nextStep)
+        List<ReservationRecord>? expired = null;
+        while (_steps.TryPeek(out var id, out var at) && at <= now)
+        {
+            _steps.Dequeue();
+            if (Find(id) is not { } reservation || NextStep(reservation) != at)
+            {
+                continue;
+            }
+
+            if (reservation.Status == ReservationStatus.Pending)
+            {
+                (expired ??= []).Add(reservation);
+                Keep(Expired(reservation));
+                _steps.Enqueue(id, NextStep(Find(id)!));
+            }
+            else
+            {
+                Forget(reservation);
+            }
+        }
+
+        if (expired is null)
         {
             return [];
         }
 
-        List<ReservationRecord> expired = [];
-        List<string> forgotten = [];
-        foreach (var reservation in _byId.Values)
+        BoundEnded();
+        return expired;
+    }
+
+    private void TakeUp(ReservationRecord reservation)
+    {
+        _sequence = Math.Max(_sequence, reservation.Sequence);
+        if (Find(reservation.Id) is { } known)
         {
-            if (now >= NextStep(reservation))
+            if (known.Sequence > reservation.Sequence)
             {
-                if (reservation.Status == ReservationStatus.Pending)
-                {
-                    expired.Add(reservation);
-                }
-                else
-                {
-                    forgotten.Add(reservation.Id);
-                }
+                return;
             }
+
+            _pages.Leave(known);
         }
 
-        forgotten.ForEach(id => _byId.Remove(id));
-        foreach (var reservation in expired)
+        _byId[reservation.Id] = reservation;
+        _pages.Join(reservation);
+    }
+
+    private void Keep(ReservationRecord reservation)
+    {
+        _byId[reservation.Id] = reservation;
+        if (reservation.Status != ReservationStatus.Pending)
         {
-            Put(reservation with { Status = ReservationStatus.Expired, Charge = reservation.Amount });
+            _ended.Add((reservation.ExpiresAt, reservation.Id));
         }
+    }
 
-        _nextStep = _byId.Count == 0 ? long.MaxValue : _byId.Values.Min(NextStep);
+    private void Forget(ReservationRecord reservation)
+    {
+        _byId.Remove(reservation.Id);
+        _ended.Remove((reservation.ExpiresAt, reservation.Id));
+        _pages.Leave(reservation);
         if (_byId.Count == 0)
         {
             _byId.TrimExcess();
         }
-
-        return expired;
     }
 
-    private static int PendingOf(ReservationRecord? reservation) => reservation?.Status == ReservationStatus.Pending ? 1 : 0;
+    private void BoundEnded()
+    {
+        while (_ended.Count > _maxEnded)
+        {
+            Forget(Find(_ended.Min.Id)!);
+        }
+
+        // Of those forgotten before their time a step is left.
+        if (_steps.Count > (2 * _byId.Count) + _maxEnded)
+        {
+            _steps.Clear();
+            _steps.EnqueueRange(_byId.Values.Select(static reservation => (reservation.Id, NextStep(reservation))));
+        }
+    }
+
+    private static ReservationRecord Expired(ReservationRecord reservation) => reservation with { Status = ReservationStatus.Expired, Charge = reservation.Amount };
 
     // A repeated request to reserve is refused after the expiry, so what has ended need not be known after that.
     private static long NextStep(ReservationRecord reservation) =>

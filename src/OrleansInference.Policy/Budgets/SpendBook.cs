@@ -158,7 +158,8 @@ internal sealed class SpendBook
         Compact(Reserved, now);
     }
 
-    private static void AddLeaving(SpendHistory history, BudgetWindow window, long now, List<Freeing> frees)
+    /// <summary>Adds when each part of a history stops to count in a window.</summary>
+    public static void AddLeaving(SpendHistory history, BudgetWindow window, long now, List<Freeing> frees)
     {
         for (var i = history.FirstAfter(window.CountsAfter(now)); i < history.Count; i++)
         {

@@ -3,10 +3,14 @@ namespace OrleansInference.Budgets;
 /// <summary>
 /// A tenant's budget: every window, the leases on it and the direct reservations. What is granted here never exceeds a
 /// window's limit, wherever and whenever it is spent (<see cref="SpendBook"/> says why). Not thread-safe. The owner
-/// stores <see cref="ToState"/> before it answers: what it has not stored has not happened.
+/// stores <see cref="ToState"/> before it answers: what it has not stored has not happened. Most reservations are in pages that it stores apart:
+/// those that <see cref="TakePages"/> gave, once the state of that moment is durable.
 /// </summary>
 public sealed partial class TenantLedger
 {
+    // Beyond it reservations are expected back by the time they leave the window, which is not searched for one by one.
+    private const int MostReservationsFreed = 10_000;
+
     private readonly Escrow _escrow;
     private readonly SpendBook _book;
     private readonly Reservations _reservations;
@@ -20,7 +24,24 @@ public sealed partial class TenantLedger
     /// <summary>Begins a ledger, or takes up one that was stored.</summary>
     /// <exception cref="ArgumentException">The definition breaks a rule; see <see cref="Problems"/>.</exception>
     /// <exception cref="InvalidDataException">The stored state is damaged.</exception>
-    public TenantLedger(TenantDefinition definition, TenantLedgerState? state = null, EscrowOptions? options = null, IEnumerable<HeldJob>? held = null)
+    public TenantLedger(
+        TenantDefinition definition,
+        TenantLedgerState? state = null,
+        EscrowOptions? options = null,
+        IEnumerable<HeldJob>? held = null,
+        IReadOnlyList<ReservationPage>? pages = null)
+        : this(definition, state, options, held, pages, new())
+    {
+    }
+
+    /// <summary>A ledger whose pages have sizes of their own.</summary>
+    internal TenantLedger(
+        TenantDefinition definition,
+        TenantLedgerState? state,
+        EscrowOptions? options,
+        IEnumerable<HeldJob>? held,
+        IReadOnlyList<ReservationPage>? pages,
+        ReservationPages layout)
     {
         Require(definition);
         options ??= EscrowOptions.Money;
@@ -28,7 +49,7 @@ public sealed partial class TenantLedger
         _definition = definition;
         _escrow = new(options, state?.Escrow);
         _book = new(_skewMs, state?.Settled, state?.Unreported, state?.Reserved);
-        _reservations = new(state?.Reservations ?? []);
+        _reservations = new(pages ?? [], state?.Reservations ?? [], state?.Now ?? 0, layout);
         _alerts = new(state?.Alerts);
         _held = new(held);
         _book.Configure(definition.Budgets, definition.TimeZone);
@@ -72,12 +93,28 @@ public sealed partial class TenantLedger
             Unreported = _book.Unreported.ToArray(),
             Reserved = _book.Reserved.ToArray(),
             Escrow = escrow.Leases.Count + escrow.Ended.Count == 0 ? null : escrow,
-            Reservations = _reservations.ToList(),
+            Reservations = _reservations.Pages.Changed,
+            Pages = _reservations.Pages.Count,
             Alerts = _alerts.ToList(),
             Recent = _recent,
             RecentAt = _recentAt,
         };
     }
+
+    /// <summary>Whether pages must be stored before anything else is reserved or settled, so that the state stays small.</summary>
+    public bool MustStorePages => _reservations.Pages.IsFull;
+
+    /// <summary>How many pages reservations have been given: before the owner writes a state, it must know by what the pages are fenced.</summary>
+    public int AllocatedPages => _reservations.Pages.Allocated;
+
+    /// <summary>
+    /// Pages that the owner is to write as soon as the state as it is now is durable, not before; <see cref="PagesStored"/> tells when they are, and until
+    /// then there are no others. None while too little has changed.
+    /// </summary>
+    public IReadOnlyList<ReservationPage> TakePages() => _reservations.TakePages();
+
+    /// <summary>The pages that were taken are durable: the state repeats what is in them no longer.</summary>
+    public void PagesStored() => _reservations.Pages.Stored();
 
     /// <summary>
     /// Changes the definition. What was counted stays counted; a window that is new finds what is known of the time
@@ -265,7 +302,7 @@ public sealed partial class TenantLedger
     /// <summary>
     /// Milliseconds until an amount fits every window if nobody else spends: 0 now, null never. Exact where only spent money
     /// is in the way. Money on leases is taken to be back with the holder's next report, what requests under way hold by the
-    /// end of the lease, and a job's reservation by its expiry.
+    /// end of the lease, and a job's reservation by its expiry; of more than 10,000 reservations, when they leave the window.
     /// </summary>
     public long? RetryAfterMs(Money amount, long now)
     {
@@ -292,6 +329,12 @@ public sealed partial class TenantLedger
             var report = lease.SpendUntil - _escrow.Options.LeaseMs + _escrow.Options.ReportMs;
             frees.Add(new(report > _now ? report : lease.SpendUntil, lease.Free, true));
             frees.Add(new(lease.SpendUntil, lease.Outstanding - lease.Free, true));
+        }
+
+        if (_reservations.Pending > MostReservationsFreed)
+        {
+            SpendBook.AddLeaving(_book.Reserved, window, _now, frees);
+            return;
         }
 
         var after = window.CountsAfter(_now);

@@ -29,8 +29,11 @@ public sealed record TenantLedgerState
     /// <summary>Leases; null if there are none.</summary>
     [JsonPropertyName("escrow")] public EscrowState? Escrow { get; init; }
 
-    /// <summary>Direct reservations; null if there are none.</summary>
+    /// <summary>Direct reservations that have changed since their <see cref="ReservationPage"/> was stored; null if none has.</summary>
     [JsonPropertyName("reservations")] public IReadOnlyList<ReservationRecord>? Reservations { get; init; }
+
+    /// <summary>How many <see cref="ReservationPage"/>s there are; the others are in them.</summary>
+    [JsonPropertyName("pages")] public int Pages { get; init; }
 
     /// <summary>Alerts given in the windows' present periods; null if there are none.</summary>
     [JsonPropertyName("alerts")] public IReadOnlyList<AlertRecord>? Alerts { get; init; }

@@ -45,6 +45,7 @@ internal sealed class BudgetWorld
     private readonly PriorityQueue<Action, (long At, int Order)> _network = new();
     private readonly List<Admission> _admissions = [];
     private readonly List<Regime> _regimes = [];
+    private readonly PageStore _pages;
     private readonly bool _changes;
     private readonly bool _faults;
     private readonly int _jumpiness;
@@ -68,13 +69,16 @@ internal sealed class BudgetWorld
         _jumpiness = _random.Next(3) switch { 0 => 0, 1 => 60_000, _ => 6 * 3_600_000 };
         _now = StartOfHistory();
         _definition = RandomDefinition();
-        _ledger = new(_definition);
+        _pages = new(seed);
+        _ledger = _pages.Open(_definition, null);
         _stored = _ledger.ToState();
         _regimes.Add(new(long.MinValue, _definition, 0));
         MoveOwner();
     }
 
     public int Admitted => _admissions.Count;
+
+    public int PageWrites => _pages.Writes;
 
     /// <summary>How often each kind of event has happened.</summary>
     public int[] Events { get; } = new int[Enum.GetValues<HistoryEvent>().Length];
@@ -325,6 +329,15 @@ internal sealed class BudgetWorld
     {
         var answer = operation();
         _changedInStore = false;
+        if (!_pages.TryWrite(_ledger, mayCrash: _faults && !_orderly))
+        {
+            // The pages go beside the state: either may have been written when the owner dies.
+            Did(HistoryEvent.FailedWrite);
+            _changedInStore = _pages.Chance(2);
+            Restart(_changedInStore ? _ledger.ToState() : _stored);
+            return null;
+        }
+
         switch (_faults && !_orderly ? _random.Next(30) : 29)
         {
             case 0:
@@ -338,6 +351,7 @@ internal sealed class BudgetWorld
                 return null;
             default:
                 _stored = _ledger.ToState();
+                _pages.Take(_ledger);
                 return answer;
         }
     }
@@ -345,7 +359,7 @@ internal sealed class BudgetWorld
     private void Restart(TenantLedgerState state)
     {
         _stored = _random.Next(4) == 0 ? JsonSerializer.Deserialize<TenantLedgerState>(JsonSerializer.Serialize(state))! : state;
-        _ledger = new(_definition, _stored);
+        _ledger = _pages.Open(_definition, _stored);
         MoveOwner();
     }
 

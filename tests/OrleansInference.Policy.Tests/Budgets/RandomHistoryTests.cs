@@ -18,13 +18,14 @@ public sealed class RandomHistoryTests
             return;
         }
 
-        var admitted = 0L;
+        var (admitted, pageWrites) = (0L, 0L);
         var events = new long[Enum.GetValues<HistoryEvent>().Length];
         var failures = new System.Collections.Concurrent.ConcurrentBag<string>();
         Parallel.For(0, Histories, (seed, loop) =>
         {
             var (problem, world) = Play(seed);
             Interlocked.Add(ref admitted, world.Admitted);
+            Interlocked.Add(ref pageWrites, world.PageWrites);
             for (var i = 0; i < events.Length; i++)
             {
                 Interlocked.Add(ref events[i], world.Events[i]);
@@ -39,6 +40,7 @@ public sealed class RandomHistoryTests
 
         Assert.True(failures.IsEmpty, string.Join(Environment.NewLine, failures));
         Assert.True(admitted > Histories * 10L, $"only {admitted} requests were admitted: the histories prove little");
+        Assert.True(pageWrites > Histories, $"only {pageWrites} pages were written");
         foreach (var kind in Enum.GetValues<HistoryEvent>())
         {
             Assert.True(events[(int)kind] > 500, $"{kind} happened {events[(int)kind]} times in {Histories} histories: they prove little about it");
