@@ -64,6 +64,16 @@ public sealed class GrainStateJsonSerializerTests
         Assert.Equal(3, _serializer.Deserialize<Derived>(_serializer.Serialize(new Derived { Count = 3 }))!.Count);
 
     [Fact]
+    public void What_is_nothing_is_left_out_where_it_comes_back_as_nothing()
+    {
+        Assert.Equal("""{"Needed":0,"Limit":0,"Text":null,"Inner":{"Name":"n","Few":0}}""", _serializer.Serialize(new Sparse { Needed = 0, Limit = 0, Text = null, Inner = new(0, "n", Few: 0) }).ToString());
+        foreach (var state in (Sparse[])[new() { Needed = 0 }, new() { Needed = 1, Limit = 0, Text = null, Count = 3, At = DateTimeOffset.UnixEpoch, Inner = new(0, null, Few: 0) }, new() { Needed = 0, Inner = new(2, "n") }])
+        {
+            Assert.Equal(state, _serializer.Deserialize<Sparse>(_serializer.Serialize(state)));
+        }
+    }
+
+    [Fact]
     public void Options_can_be_changed()
     {
         var camel = new GrainStateJsonSerializer(options => options.PropertyNamingPolicy = System.Text.Json.JsonNamingPolicy.CamelCase);
@@ -99,6 +109,23 @@ public sealed class GrainStateJsonSerializerTests
         public List<int> Computed { get; init; } = [];
 
         public string? Nothing { get; init; }
+    }
+
+    public sealed record Inner(int X, string? Name, int Few = 5);
+
+    public sealed record Sparse
+    {
+        public required int Needed { get; init; }
+
+        public int Limit { get; init; } = 60;
+
+        public string? Text { get; init; } = "";
+
+        public int Count { get; init; }
+
+        public DateTimeOffset At { get; init; }
+
+        public Inner? Inner { get; init; }
     }
 
     public sealed class WithDefault

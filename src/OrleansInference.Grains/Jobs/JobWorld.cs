@@ -33,7 +33,7 @@ internal sealed class JobWorld(
 
     public IJobLane LaneOf(JobRecord record) => record.Specification.Route.Lane == Lane.Batch ? batchLane : asyncLane;
 
-    /// <summary>The endpoint's configuration, at most seconds old; null if there is none of that name.</summary>
+    /// <summary>What a job keeps of the endpoint's configuration, at most seconds old; null if there is none of that name.</summary>
     public async Task<EndpointConfiguration?> FindEndpointAsync(EndpointName name)
     {
         var now = clock.TimeProvider.GetTimestamp();
@@ -54,8 +54,9 @@ internal sealed class JobWorld(
             _endpoints.Clear();
         }
 
-        _endpoints[name] = (view.Configuration, now);
-        return view.Configuration;
+        var kept = JobRecord.Keep(view.Configuration);
+        _endpoints[name] = (kept, now);
+        return kept;
     }
 
     /// <summary>A faster lane for a member of a window that will be late, decided as for a new request of the time that is left; null if the window is not late, or no lane is in time.</summary>

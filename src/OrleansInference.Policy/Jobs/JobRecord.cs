@@ -46,7 +46,7 @@ public sealed record JobRecord
     /// <summary>What it was made from.</summary>
     public required JobSpecification Specification { get; init; }
 
-    /// <summary>The endpoint as it was at acceptance; its tariff is what the job is charged by.</summary>
+    /// <summary>The endpoint as it was at acceptance, as much of it as <see cref="Keep"/> keeps; its tariff is what the job is charged by.</summary>
     public required EndpointConfiguration Endpoint { get; init; }
 
     /// <summary>Where it stands, without regard to <see cref="Ending"/>.</summary>
@@ -111,4 +111,29 @@ public sealed record JobRecord
 
     /// <summary>Whether the end will not be told any more.</summary>
     public bool ReplyGivenUp { get; init; }
+
+    /// <summary>
+    /// What a job keeps of its endpoint: how it is called, charged and waited for. A batch window is opened with all of it.
+    /// </summary>
+    public static EndpointConfiguration Keep(EndpointConfiguration configuration)
+    {
+        ArgumentNullException.ThrowIfNull(configuration);
+        var endpoint = configuration.Endpoint;
+        return endpoint.Lane == Lane.Batch
+            ? configuration
+            : new()
+            {
+                Model = configuration.Model,
+                Variant = configuration.Variant,
+                Endpoint = new()
+                {
+                    Name = endpoint.Name,
+                    Lane = endpoint.Lane,
+                    MaxServiceSeconds = endpoint.MaxServiceSeconds,
+                    Tariff = endpoint.Tariff,
+                    Prior = endpoint.Prior,
+                    Target = endpoint.Target,
+                },
+            };
+    }
 }

@@ -9,7 +9,7 @@ namespace OrleansInference.Sqlite;
 
 /// <summary>
 /// State as JSON: readable by people and tools, and tolerant of members that come and go between releases. What would be written and silently not read back
-/// (a property without a usable setter) is refused at its first use.
+/// (a property without a usable setter) is refused at its first use. A member that is nothing (null, 0, false) is left out where it would be read back as that.
 /// </summary>
 public sealed class GrainStateJsonSerializer : IGrainStorageSerializer
 {
@@ -38,8 +38,35 @@ public sealed class GrainStateJsonSerializer : IGrainStorageSerializer
         Converters = { new JsonStringEnumConverter() },
         NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
         Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-        TypeInfoResolver = new DefaultJsonTypeInfoResolver { Modifiers = { SkipDefaultImmutableArrays, RefuseWhatWouldBeLost } },
+        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingDefault,
+        TypeInfoResolver = new DefaultJsonTypeInfoResolver { Modifiers = { KeepWhatWouldComeBackOtherwise, SkipDefaultImmutableArrays, RefuseWhatWouldBeLost } },
     };
+
+    // What is left out is read as its type begins with: only where that is nothing too may nothing be left out.
+    private static void KeepWhatWouldComeBackOtherwise(JsonTypeInfo type)
+    {
+        if (type.Kind != JsonTypeInfoKind.Object)
+        {
+            return;
+        }
+
+        var begins = type.Type.IsValueType || type.Type is { IsAbstract: false } && type.Type.GetConstructor(Type.EmptyTypes) is not null ? Activator.CreateInstance(type.Type) : null;
+        foreach (var property in type.Properties)
+        {
+            if (property.ShouldSerialize is null && (property.IsRequired || !BeginsWithNothing(property, begins)))
+            {
+                property.ShouldSerialize = static (_, _) => true;
+            }
+        }
+    }
+
+    private static bool BeginsWithNothing(JsonPropertyInfo property, object? begins)
+    {
+        var nothing = property.PropertyType.IsValueType ? Activator.CreateInstance(property.PropertyType) : null;
+        return property.AssociatedParameter is { } parameter
+            ? !parameter.HasDefaultValue || parameter.DefaultValue is null || Equals(parameter.DefaultValue, nothing)
+            : begins is not null && property.Get is { } get && Equals(get(begins), nothing);
+    }
 
     // A default ImmutableArray cannot be enumerated, so it is left out and comes back as the default.
     private static void SkipDefaultImmutableArrays(JsonTypeInfo type)
