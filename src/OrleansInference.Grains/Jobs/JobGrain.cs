@@ -11,10 +11,8 @@ namespace OrleansInference.Jobs;
 /// <summary>
 /// One job. The order at acceptance is: reminder, reservation, state. A crash before the state is stored leaves a reminder
 /// that finds no job of its name and releases the reservation; a crash after it leaves a reminder that goes on with the job.
-/// While a job waits long it is not in memory: its reminder is set to its next step, and what happens to it meanwhile brings it back.
 /// </summary>
 [MayInterleave(nameof(MayInterleave))]
-[CollectionAgeLimit(Minutes = 3)]
 internal sealed partial class JobGrain(
     [PersistentState("job", OrleansInferenceOptions.StorageName)] IPersistentState<StoredJob> storage,
     JobWorld world,
@@ -25,13 +23,7 @@ internal sealed partial class JobGrain(
 {
     private const int MaxStepsInARow = 16;
 
-    // With notifications, looking is for those that were lost: a job that waits for hours is not to be looked for every minute.
-    private const int NotifiedPollFactor = 15;
-
     private static readonly TimeSpan RecoverEvery = TimeSpan.FromMinutes(5);
-
-    // A wait that is worth the write of a reminder. Shorter than the time after which an idle grain leaves memory, or a timer would be lost with it.
-    private static readonly TimeSpan LongWait = TimeSpan.FromMinutes(2);
     private static readonly TimeSpan PurgeEvery = TimeSpan.FromHours(1);
     private static readonly TimeSpan RetryAfterFault = TimeSpan.FromSeconds(5);
 
@@ -41,7 +33,7 @@ internal sealed partial class JobGrain(
         RetentionMs = (long)options.Value.JobRetention.TotalMilliseconds,
         Notified = options.Value.NotificationQueue is not null,
         CheckEveryMs = (long)options.Value.MinPollInterval.TotalMilliseconds,
-        CheckAtMostEveryMs = (long)options.Value.MaxPollInterval.TotalMilliseconds * (options.Value.NotificationQueue is null ? 1 : NotifiedPollFactor),
+        CheckAtMostEveryMs = (long)options.Value.MaxPollInterval.TotalMilliseconds,
         WindowCheckEveryMs = (long)options.Value.WindowPollInterval.TotalMilliseconds,
         WebhookRetryForMs = (long)options.Value.WebhookRetryFor.TotalMilliseconds,
     };
@@ -49,9 +41,6 @@ internal sealed partial class JobGrain(
     private JobAddress _address;
     private JobMachine? _machine;
     private JobView? _view;
-    private long _remindedAt;
-    private int _waiting;
-    private bool _isAsked;
 
     // Reading what is durable needs no turn of its own: a wait must not keep the job from ending.
     public static bool MayInterleave(IInvokable request)
@@ -124,21 +113,14 @@ internal sealed partial class JobGrain(
         return new() { JobId = _address.JobId, Route = route, HeldUntil = _view!.HeldUntil };
     }
 
-    public Task<JobView?> Get()
-    {
-        _isAsked = true;
-        return Task.FromResult(_view);
-    }
+    public Task<JobView?> Get() => Task.FromResult(_view);
 
     public async Task<JobView?> WaitForEnd(TimeSpan wait)
     {
         if (_view is not null && !_ended.Task.IsCompleted && wait > TimeSpan.Zero)
         {
-            (_isAsked, _waiting) = (true, _waiting + 1);
-
             // Running out is the usual end of a wait, so it is no exception.
             await Task.WhenAny(_ended.Task, Task.Delay(Clock.ToWall(wait), Clock.TimeProvider));
-            _waiting--;
         }
 
         return _view;
@@ -250,8 +232,6 @@ internal sealed partial class JobGrain(
             {
                 await PerformAsync(step.Action);
             }
-
-            await RestAsync();
         }
         catch (Exception exception)
         {
@@ -531,31 +511,6 @@ internal sealed partial class JobGrain(
         }
     }
 
-    /// <summary>
-    /// Has the reminder come for a step that is far away, so that the job need not stay in memory for it. It leaves at once, unless somebody waits here for
-    /// the end or has asked since the last step and may do so again.
-    /// </summary>
-    private async Task RestAsync()
-    {
-        if (_machine is not { } machine || machine.Next() is not { Action: not JobAction.Purge } step || TimeSpan.FromMilliseconds(step.At - Clock.Now) is var wait && wait < LongWait)
-        {
-            return;
-        }
-
-        if (step.At != _remindedAt)
-        {
-            await RemindAsync(ReminderOf(machine.Record), wait, RecoverEvery);
-            _remindedAt = step.At;
-        }
-
-        if (_waiting == 0 && !_isAsked)
-        {
-            DeactivateOnIdle();
-        }
-
-        _isAsked = false;
-    }
-
     private void Schedule()
     {
         if (_machine is not { } machine)
@@ -563,9 +518,9 @@ internal sealed partial class JobGrain(
             return;
         }
 
-        // An ended job is only waited for by its reminder, as is one with a long wait, so that it need not stay in memory.
+        // An ended job is only waited for by its reminder, so that it need not stay in memory.
         var step = machine.Next();
-        if (step.Action != JobAction.Purge && step.At != _remindedAt)
+        if (step.Action != JobAction.Purge)
         {
             SetTimer(AdvanceAsync, TimeSpan.FromMilliseconds(Math.Max(0, step.At - Clock.Now)));
         }

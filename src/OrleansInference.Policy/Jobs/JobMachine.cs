@@ -465,9 +465,7 @@ public sealed class JobMachine(JobRecord record, JobTimes times)
     {
         if (IsBatch)
         {
-            // The window tells its members; what is looked for is a word that was lost.
-            var looked = Math.Max(record.CheckedAt, record.DispatchedAt);
-            return looked + Math.Clamp((looked - record.DispatchedAt) / 2, times.WindowCheckEveryMs, 6 * times.WindowCheckEveryMs);
+            return Math.Max(record.CheckedAt, record.DispatchedAt) + times.WindowCheckEveryMs;
         }
 
         if (record.CheckedAt == 0)

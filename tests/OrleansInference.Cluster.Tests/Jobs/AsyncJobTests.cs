@@ -1,5 +1,4 @@
 using System.Text.Json;
-using OrleansInference.Audit;
 
 namespace OrleansInference.Tests.Jobs;
 
@@ -28,24 +27,6 @@ public sealed class AsyncJobTests
         }
 
         Assert.True(await world.RequireLedgerAndAuditAgreeAsync(jobs: 8) > Money.Zero);
-    }
-
-    [Fact]
-    public async Task A_job_that_waits_long_leaves_memory_and_ends_without_anybody_asking()
-    {
-        await using var world = await JobsWorld.StartAsync(notify: true, publish: false);
-        var id = await world.AcceptAsync(Body, "chat-async-slow");
-        var management = world.Cluster.GrainFactory.GetGrain<IManagementGrain>(0);
-        await JobsWorld.UntilAsync(
-            async () =>
-            {
-                await management.ForceActivationCollection(TimeSpan.Zero);
-                return !(await management.GetDetailedGrainStatistics()).Any(static grain => grain.GrainType.Contains("JobGrain", StringComparison.Ordinal));
-            },
-            "the job has left memory");
-        await JobsWorld.UntilAsync(() => Task.FromResult(world.Audit.Records.Any(record => record.Kind == AuditKind.Settle && record.Request.EndsWith(id, StringComparison.Ordinal))), "the job was settled");
-        Assert.Equal(JobState.Succeeded, (await world.EndOfAsync(id)).State);
-        await world.RequireLedgerAndAuditAgreeAsync(jobs: 1);
     }
 
     [Fact]
