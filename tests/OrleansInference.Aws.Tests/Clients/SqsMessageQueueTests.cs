@@ -43,7 +43,7 @@ public sealed class SqsMessageQueueTests
     public async Task Messages_are_received_with_how_often_they_were_before()
     {
         await using var aws = await ScriptedAws.StartAsync((_, context) => AnswerAsync(context,
-            $$$"""{"Messages":[{"MessageId":"m","ReceiptHandle":"r","Body":"hello","MD5OfBody":"{{{Md5("hello")}}}","Attributes":{"ApproximateReceiveCount":"3","SentTimestamp":"1700000000000"},"MessageAttributes":{"Shard":{"DataType":"Number.int","StringValue":"7"}}}]}"""));
+            $$$$"""{"Messages":[{"MessageId":"m","ReceiptHandle":"r","Body":"hello","MD5OfBody":"{{{{Md5("hello")}}}}","Attributes":{"ApproximateReceiveCount":"3","SentTimestamp":"1700000000000"},"MessageAttributes":{"Shard":{"DataType":"Number.int","StringValue":"7"}}}]}"""));
 
         var messages = await aws.Client<IMessageQueue>().ReceiveAsync(Url(aws), 10, TimeSpan.FromSeconds(20), TimeSpan.FromSeconds(29.5), None);
 
