@@ -157,18 +157,7 @@ internal sealed class BatchFiles(IObjectStore objects, IOptions<OrleansInference
     }
 
     /// <summary>Deletes everything of an upload.</summary>
-    public Task DeleteAsync(JobAddress batch, string upload, CancellationToken cancellationToken) => DeleteBelowAsync(Root(batch, upload), cancellationToken);
-
-    private async Task DeleteBelowAsync(string prefix, CancellationToken cancellationToken)
-    {
-        while (await objects.ListAsync(Bucket, prefix, cancellationToken) is { Count: > 0 } keys)
-        {
-            await Parallel.ForEachAsync(
-                keys,
-                new ParallelOptions { MaxDegreeOfParallelism = 8, CancellationToken = cancellationToken },
-                async (key, token) => await objects.DeleteAsync(Bucket, key, token));
-        }
-    }
+    public Task DeleteAsync(JobAddress batch, string upload, CancellationToken cancellationToken) => objects.DeleteBelowAsync(Bucket, Root(batch, upload), cancellationToken);
 
     /// <summary>The records of an object of the upload; null if it is gone.</summary>
     private async Task<IReadOnlyList<ReadOnlyMemory<byte>>?> FindSourceAsync(JobAddress batch, BatchRecord record, int source, CancellationToken cancellationToken)

@@ -456,8 +456,8 @@ internal sealed partial class BatchGrain(
 
     private void Schedule()
     {
-        // An ended batch is only waited for by its reminder, so that it need not stay in memory.
-        if (_machine is { } machine && machine.Next() is var step && step.Action is not (BatchAction.Purge or BatchAction.Discard))
+        // An ended batch is only waited for by its reminder, so that it need not stay in memory; but what failed is not left for so long.
+        if (_machine is { } machine && machine.Next() is var step && (step.Action is not (BatchAction.Purge or BatchAction.Discard) || machine.Record.Failures > 0))
         {
             SetTimer(AdvanceAsync, TimeSpan.FromMilliseconds(Math.Max(0, step.At - Clock.Now)));
         }

@@ -83,13 +83,7 @@ internal sealed class WindowFiles(IObjectStore objects, IOptions<OrleansInferenc
     }
 
     /// <summary>Deletes everything that the window itself wrote; results belong to the jobs.</summary>
-    public async Task DeleteAsync(string window, WindowRecord record, CancellationToken cancellationToken)
-    {
-        foreach (var key in await objects.ListAsync(Bucket, Root(window, record), cancellationToken))
-        {
-            await objects.DeleteAsync(Bucket, key, cancellationToken);
-        }
-    }
+    public Task DeleteAsync(string window, WindowRecord record, CancellationToken cancellationToken) => objects.DeleteBelowAsync(Bucket, Root(window, record), cancellationToken);
 
     /// <summary>The lines of an output object; null if it has another number of them. A single record may be answered over several lines.</summary>
     internal static IReadOnlyList<ReadOnlyMemory<byte>>? Lines(ReadOnlyMemory<byte> body, int count)

@@ -232,11 +232,7 @@ internal sealed class JobWorld(
     /// <summary>Deletes everything stored for a job.</summary>
     public async Task DeleteAllAsync(JobAddress address, JobRecord record)
     {
-        foreach (var key in await objects.ListAsync(options.Value.PayloadBucket, address.Prefix, CancellationToken.None))
-        {
-            await objects.DeleteAsync(options.Value.PayloadBucket, key, CancellationToken.None);
-        }
-
+        await objects.DeleteBelowAsync(options.Value.PayloadBucket, address.Prefix, CancellationToken.None);
         foreach (var location in new[] { record.ExpectedOutput, record.ExpectedFailure })
         {
             if (S3Address.TryParse(location, out var found))

@@ -91,7 +91,7 @@ public sealed class BatchMachine(BatchRecord record, WindowLimits limits, long r
 
         if (record.Ending is not null)
         {
-            return record.Settled ? new(BatchAction.Purge, KeptUntil) : new(BatchAction.Settle, record.NotBefore);
+            return record.Settled ? new(BatchAction.Purge, Math.Max(KeptUntil, record.NotBefore)) : new(BatchAction.Settle, record.NotBefore);
         }
 
         var deadline = record.Specification.Deadline;

@@ -168,7 +168,7 @@ public sealed class BatchWindow(WindowRecord record, WindowLimits limits)
         WindowState.Open => new(WindowAction.Close, IsFull ? record.OpenedAt : Math.Max(record.OpenedAt, ClosesAt)),
         WindowState.Closed => record.Decided ? new(WindowAction.Tell, record.NotBefore) : new(WindowAction.Start, record.NotBefore),
         WindowState.Running => record.Decided ? new(WindowAction.Tell, record.NotBefore) : new(WindowAction.Look, Math.Max(record.NotBefore, NextLook())),
-        _ => new(WindowAction.Purge, 0),
+        _ => new(WindowAction.Purge, record.NotBefore),
     };
 
     /// <summary>Takes no more members and plans the first round.</summary>

@@ -8,7 +8,7 @@ using OrleansInference.Jobs;
 
 namespace OrleansInference.Tests.Jobs;
 
-/// <summary>What S3 may answer to each operation of the lanes: a job or a batch ends once in any case, with its answer if S3 comes back in time.</summary>
+/// <summary>What S3 may answer to each operation of the lanes: a job or a batch ends once in any case, with its answer if S3 comes back in time, and leaves nothing behind.</summary>
 public sealed class StoreFaultTests
 {
     private const string Good = """{"inputs":"hello","input_tokens":30,"output_tokens":5}""";
@@ -21,7 +21,7 @@ public sealed class StoreFaultTests
     [InlineData("NoAnswer")]
     public async Task A_job_or_batch_gets_its_answer_although_every_operation_fails_twice_at_first(string error)
     {
-        await using var world = await JobsWorld.StartAsync(poll: TimeSpan.FromSeconds(1), catalog: Catalog);
+        await using var world = await JobsWorld.StartAsync(retention: TimeSpan.FromSeconds(600), poll: TimeSpan.FromSeconds(1), catalog: Catalog);
         var failed = new ConcurrentDictionary<(string, string), int>();
         world.StoreFault = (operation, key) => failed.AddOrUpdate((operation, key), 1, static (_, count) => count + 1) <= 2 ? Of(error) : null;
         var jobs = new List<string>();
@@ -33,7 +33,8 @@ public sealed class StoreFaultTests
             Assert.NotNull(refused.Problem!.RetryAfter);
         }
 
-        world.StoreFault = (operation, key) => !IsUpload(key) && failed.AddOrUpdate((operation, key), 1, static (_, count) => count + 1) <= 2 ? Of(error) : null;
+        // What is below no prefix is asked for by the test alone.
+        world.StoreFault = (operation, key) => key.Length > 0 && !IsUpload(key) && failed.AddOrUpdate((operation, key), 1, static (_, count) => count + 1) <= 2 ? Of(error) : null;
         foreach (var endpoint in (string[])["chat-async", "chat-batch"])
         {
             jobs.Add(await world.AcceptAsync(Good, endpoint, key: endpoint));
@@ -50,6 +51,7 @@ public sealed class StoreFaultTests
         var ended = await EndOfAsync(world, batch);
         Assert.Equal((JobState.Succeeded, 2, 1), (ended.State, ended.Done, ended.Failed));
         await world.RequireLedgerAndAuditAgreeAsync(jobs: 3);
+        await JobsWorld.UntilAsync(async () => (await world.ObjectsAsync("")).Count == 0, "no object is left");
         Assert.NotEmpty(failed);
     }
 

@@ -69,6 +69,10 @@ public sealed class BatchWindowTests
         Assert.Equal(WindowAction.Tell, window.Next().Action);
         window.End();
         Assert.Equal(WindowAction.Purge, window.Next().Action);
+        Assert.True(window.Next().At <= Start);
+        window.Failed(0.5, Start);
+        Assert.Equal(WindowAction.Purge, window.Next().Action);
+        Assert.True(window.Next().At > Start);
     }
 
     [Fact]
