@@ -51,7 +51,7 @@ public sealed class FaultPointTests
     [Fact]
     public async Task The_jobs_of_a_window_end_once_whatever_point_its_activation_crashes_at()
     {
-        await using var world = await StartAsync();
+        await using var world = await StartAsync(windowSeconds: 600);
         await RunAsync(
             world,
             mostPoints: MostWindows - 1,
@@ -271,10 +271,12 @@ public sealed class FaultPointTests
 
     private static string KeyOf(string name) => new JobAddress(JobsWorld.Acme, JobAddress.IdOf(JobsWorld.Acme, name)).Key;
 
-    private static Task<JobsWorld> StartAsync(TimeSpan? retention = null)
+    /// <param name="retention">How long jobs are kept.</param>
+    /// <param name="windowSeconds">Age at which windows close; those that are to close by their size need it to be longer than their members take to join.</param>
+    private static Task<JobsWorld> StartAsync(TimeSpan? retention = null, int windowSeconds = 60)
     {
         var variant = JobsWorld.Catalog.Models[0].Variants[0];
-        var batch = variant.Endpoints.Single(static endpoint => endpoint.Name.Value == "chat-batch") with { WindowMaxRequests = 3, WindowMaxSeconds = 60, MaxInstances = 1 };
+        var batch = variant.Endpoints.Single(static endpoint => endpoint.Name.Value == "chat-batch") with { WindowMaxRequests = 3, WindowMaxSeconds = windowSeconds, MaxInstances = 1 };
         return JobsWorld.StartAsync(retention: retention ?? TimeSpan.FromSeconds(120), poll: TimeSpan.FromSeconds(1), faults: new(), catalog: JobsWorld.Catalog with
         {
             Tenants = [new() { Id = JobsWorld.Acme, Budgets = [new() { Kind = BudgetWindowKind.Rolling, Seconds = 86_400, Limit = Money.FromDollars(1_000) }] }],
