@@ -12,6 +12,9 @@ public sealed class FaithfulnessTests
 
     private const short Silos = 3;
 
+    // A call on a machine with nothing else to do takes a small part of it.
+    private const double MostWaySeconds = 0.3;
+
     // A cluster's grains look whenever they happened to begin: the simulator's figure is the mean over where that may fall, in seconds.
     private static readonly double[] FirstLooks = [0, 1, 2, 3, 4];
 
@@ -29,21 +32,19 @@ public sealed class FaithfulnessTests
             var scenario = RisingAndFalling.Write(trace);
             var catalog = RisingAndFalling.CatalogOf(scenario);
 
-            // A day begins as the simulator's does, for the forecast knows the time of day.
-            var midnight = (DateTimeOffset.UtcNow.Date - DateTimeOffset.UnixEpoch.UtcDateTime).TotalMilliseconds + TimeSpan.FromDays(2).TotalMilliseconds;
-            await using var cluster = await RouterCluster.StartAsync(Silos, clock: new(TimeProvider.System, Speed, (long)midnight), localModels: true);
-            await cluster.ApplyAsync(catalog);
-            var replay = new ClusterReplay(cluster, scenario, catalog);
-            var real = await replay.RunAsync(RisingAndFalling.ArrivalsOf(scenario), RisingAndFalling.Length, TestContext.Current.CancellationToken);
-            TestContext.Current.TestOutputHelper!.WriteLine($"in a cluster: {real}, {replay.Failed} not answered, {replay.WaySeconds:f3} s on the way");
+            var (real, replay) = await ReplayAsync(scenario, catalog);
+            if (replay.WaySeconds > MostWaySeconds && await ReplayAsync(scenario, catalog) is var again && again.Replay.WaySeconds < replay.WaySeconds)
+            {
+                // The machine was busy with something else: what it took would be measured, and not what a cluster does.
+                (real, replay) = again;
+            }
 
             // The way of a call is this machine's, and on a fast clock no longer nothing beside a model's seconds: the simulator is told it.
             var told = RisingAndFalling.Write(trace, Math.Max(0, replay.WaySeconds));
             var simulated = RunFigures.MeanOf([.. FirstLooks.Select(first => Simulate(told, first, TestContext.Current.CancellationToken))]);
-            TestContext.Current.TestOutputHelper.WriteLine($"simulated: {simulated}");
+            TestContext.Current.TestOutputHelper!.WriteLine($"simulated: {simulated}");
 
             var figures = $"simulated: {simulated}; in a cluster: {real}";
-            Assert.Empty(cluster.Errors);
             Assert.True(Math.Abs((double)real.Cost.Nanos / simulated.Cost.Nanos - 1) <= MostCostDifference, $"The costs differ: {figures}");
             Assert.True(Math.Abs(real.Attainment - simulated.Attainment) <= MostAttainmentDifference, $"The attainments differ: {figures}");
             foreach (var lane in Enum.GetValues<Lane>())
@@ -55,6 +56,19 @@ public sealed class FaithfulnessTests
         {
             folder.Delete(recursive: true);
         }
+    }
+
+    private static async Task<(RunFigures Real, ClusterReplay Replay)> ReplayAsync(Scenario scenario, CatalogDefinition catalog)
+    {
+        // A day begins as the simulator's does, for the forecast knows the time of day.
+        var midnight = (DateTimeOffset.UtcNow.Date - DateTimeOffset.UnixEpoch.UtcDateTime).TotalMilliseconds + TimeSpan.FromDays(2).TotalMilliseconds;
+        await using var cluster = await RouterCluster.StartAsync(Silos, clock: new(TimeProvider.System, Speed, (long)midnight), localModels: true);
+        await cluster.ApplyAsync(catalog);
+        var replay = new ClusterReplay(cluster, scenario, catalog);
+        var real = await replay.RunAsync(RisingAndFalling.ArrivalsOf(scenario), RisingAndFalling.Length, TestContext.Current.CancellationToken);
+        TestContext.Current.TestOutputHelper!.WriteLine($"in a cluster: {real}, {replay.Failed} not answered, {replay.WaySeconds:f3} s on the way");
+        Assert.Empty(cluster.Errors);
+        return (real, replay);
     }
 
     private static RunFigures Simulate(Scenario scenario, double firstLookSeconds, CancellationToken cancellationToken) => RunFigures.Of(
