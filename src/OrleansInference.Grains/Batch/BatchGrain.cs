@@ -6,10 +6,8 @@ using Orleans.Concurrency;
 using Orleans.Serialization.Invocation;
 using OrleansInference.Audit;
 using OrleansInference.Hosting;
-using OrleansInference.Invocation;
 using OrleansInference.Jobs;
 using OrleansInference.Persistence;
-using OrleansInference.Pricing;
 
 namespace OrleansInference.Batch;
 
@@ -298,144 +296,6 @@ internal sealed partial class BatchGrain(
                 (_machine, _view) = (null, null);
                 break;
         }
-    }
-
-    private async Task StartAsync(BatchMachine machine)
-    {
-        var record = machine.Record;
-        var endpoint = record.Endpoint.Endpoint;
-        await files.WriteInputsAsync(_address, record, machine.Objects(), CancellationToken.None);
-        if (!record.MayRun)
-        {
-            // Stored before it is asked for: whoever cancels from now on has to look for it.
-            machine.Starting();
-            await SaveAsync();
-        }
-
-        try
-        {
-            await transformJobs.StartAsync(
-                new()
-                {
-                    JobName = machine.TransformJob(options.Value.TransformJobPrefix),
-                    ModelName = endpoint.TargetName,
-                    InputPrefix = files.InputPrefix(_address, record),
-                    OutputPrefix = files.OutputPrefix(_address, record),
-                    InstanceType = endpoint.InstanceType,
-                    InstanceCount = Math.Max(1, endpoint.MaxInstances),
-                    MaxConcurrentTransforms = Math.Max(1, endpoint.ConcurrencyPerInstance),
-                    InvocationTimeoutSeconds = (int)Math.Clamp(Math.Ceiling(endpoint.MaxServiceSeconds), 1, 3_600),
-                    Tags = new Dictionary<string, string> { ["InferenceType"] = nameof(Lane.Batch) },
-                },
-                CancellationToken.None);
-            machine.Started(Clock.Now);
-        }
-        catch (ModelCallException exception) when (exception.Failure is ModelCallFailure.Validation or ModelCallFailure.Configuration)
-        {
-            machine.Refused($"SageMaker did not take the transform job: {exception.Message}", Clock.Now);
-        }
-
-        await SaveAsync();
-    }
-
-    private async Task LookAsync(BatchMachine machine)
-    {
-        var name = machine.TransformJob(options.Value.TransformJobPrefix);
-        var record = machine.Record;
-        var job = await transformJobs.DescribeAsync(name, CancellationToken.None);
-        switch (job?.State)
-        {
-            case null:
-                machine.Vanished(Clock.Now);
-                await SaveAsync();
-                return;
-            case TransformJobState.InProgress or TransformJobState.Stopping:
-                machine.StillRuns(Clock.Now);
-                if (job.State == TransformJobState.InProgress && machine.IsUnwanted(Clock.Now))
-                {
-                    await transformJobs.StopAsync(name, CancellationToken.None);
-                }
-
-                _outputs = await files.OutputsAsync(_address, record, CancellationToken.None);
-                Publish();
-                return;
-            default:
-                break;
-        }
-
-        var ended = job.EndedAt?.ToUnixTimeMilliseconds() ?? Clock.Now;
-        var took = Math.Max(0, ended - (job.StartedAt?.ToUnixTimeMilliseconds() ?? ended));
-        var outcomes = await files.CollectAsync(_address, record, machine.Objects(), job.Why(name), job.MayPass, took, CancellationToken.None);
-        machine.RoundEnded(outcomes, OperatorCost.OfInstances(record.Endpoint.InstanceSecondCost, took * Math.Max(1, record.Endpoint.Endpoint.MaxInstances)), Clock.Now);
-        _outputs = FrozenSet<int>.Empty;
-        await SaveAsync();
-    }
-
-    /// <summary>
-    /// Ledger, then audit log, then the endpoint's bill, then state: a crash in between repeats the steps before it with the same stored
-    /// end, and each of them takes it once.
-    /// </summary>
-    private async Task SettleAsync(BatchMachine machine)
-    {
-        var record = machine.Record;
-        var ending = record.Ending!;
-        await Tenant.Settle(record.ReservationId, ending.Charge);
-        await AuditAsync(record, record.ReservedAt, ending.Charge, ending.At, ending.Problem?.Code);
-        if (record.Cost > 0)
-        {
-            await GrainFactory.GetGrain<IEndpointGrain>(record.Endpoint.Endpoint.Name.Value).Book(
-                record.ReservationId,
-                Money.FromNanos(record.Cost),
-                ending.Charge,
-                record.Pieces.Where(static piece => piece.IsDone).Sum(static piece => piece.Count));
-        }
-
-        machine.SettlementTaken();
-        await SaveAsync();
-        await RemindAsync(ReminderName, TimeSpan.FromMilliseconds(Math.Max(1, machine.KeptUntil - Clock.Now)), PurgeEvery);
-    }
-
-    /// <summary>Takes back what was begun and never accepted, and records the end of its reservation, if there was one.</summary>
-    private async Task DiscardAsync(BatchRecord record)
-    {
-        if (await Tenant.Settle(record.ReservationId, Money.Zero) is { Charge.Nanos: 0 } released)
-        {
-            await AuditAsync(record, released.AdmittedAt, Money.Zero, Clock.Now, ProblemCode.Unavailable);
-        }
-
-        await files.DeleteAsync(_address, record.Specification.Upload, CancellationToken.None);
-        await ForgetReminderAsync(UploadReminder + record.Specification.Upload);
-    }
-
-    private async Task AuditAsync(BatchRecord record, long reservedAt, Money charge, long at, ProblemCode? problem)
-    {
-        if (_audit is null)
-        {
-            return;
-        }
-
-        var specification = record.Specification;
-        _audit.Append(new()
-        {
-            Kind = charge > Money.Zero ? AuditKind.Settle : AuditKind.Release,
-            Tenant = _address.Tenant,
-            Request = record.ReservationId,
-            Decision = specification.Route.DecisionId,
-            Model = specification.Request.Model,
-            Class = specification.Route.Class,
-            Lane = specification.Route.Lane,
-            Endpoint = specification.Route.Endpoint,
-            Cap = specification.Route.ChargeCap,
-            Charge = charge,
-            ReservedAt = reservedAt,
-            EndedAt = at,
-            ArrivedAt = specification.AcceptedAt,
-            Deadline = specification.Deadline,
-            InputTokens = (int)Math.Min(int.MaxValue, specification.Objects.Sum(static part => part.InputTokens)),
-            Problem = problem,
-            Reservation = record.ReservationId,
-        });
-        await _audit.FlushAsync(CancellationToken.None);
     }
 
     private async Task SaveAsync()

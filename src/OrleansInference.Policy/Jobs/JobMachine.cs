@@ -8,7 +8,7 @@ namespace OrleansInference.Jobs;
 /// answer is charged, and a failure that the model itself reported; a job that never ran, or of which that is not known (expired,
 /// cancelled, a record that a transform job gave no answer for), is charged nothing.
 /// </summary>
-public sealed class JobMachine(JobRecord record, JobTimes times)
+public sealed partial class JobMachine(JobRecord record, JobTimes times)
 {
     private const int MostProblemCharacters = 500;
 
@@ -70,59 +70,6 @@ public sealed class JobMachine(JobRecord record, JobTimes times)
         return new(JobAction.Check, Math.Min(NextCheck(record), deadline));
     }
 
-    /// <summary>
-    /// The budget refused a job that is to be accepted: holds it if that was asked for and the money is expected to be free while the
-    /// model can still answer in time.
-    /// </summary>
-    /// <param name="retryAfterMs">Milliseconds until the budget may allow it; 0: never.</param>
-    /// <param name="chance">Uniform in 0..1, so that jobs that wait for the same money do not all ask at once.</param>
-    /// <param name="now">Unix ms.</param>
-    public bool TryHold(long retryAfterMs, double chance, long now)
-    {
-        var served = (long)(Record.Endpoint.Endpoint.Prior.ServiceP50Seconds * 1000);
-        if (!Record.Specification.MayHold || retryAfterMs <= 0 || retryAfterMs >= Record.Specification.Deadline - now - served)
-        {
-            return false;
-        }
-
-        Hold(retryAfterMs, chance, now);
-        return true;
-    }
-
-    /// <summary>It was taken up from what was stored: one that is held asks soon, so that the ledger knows of it, but not all at once.</summary>
-    /// <param name="chance">Uniform in 0..1.</param>
-    /// <param name="now">Unix ms.</param>
-    public void TakenUp(double chance, long now)
-    {
-        if (IsHeld && Record.Ending is null)
-        {
-            Record = Record with { NotBefore = Math.Min(Record.NotBefore, now + (long)(times.HoldFallbackMs * Math.Clamp(chance, 0, 1))) };
-        }
-    }
-
-    /// <summary>The budget still does not allow a held job: it goes on waiting.</summary>
-    /// <param name="retryAfterMs">Milliseconds until the budget may allow it; 0: never, as it stands.</param>
-    /// <param name="chance">Uniform in 0..1.</param>
-    /// <param name="now">Unix ms.</param>
-    public void StillHeld(long retryAfterMs, double chance, long now)
-    {
-        if (IsHeld && Record.Ending is null)
-        {
-            Hold(retryAfterMs, chance, now);
-        }
-    }
-
-    /// <summary>The ledger has reserved the charge cap of a held job: it goes on as any other.</summary>
-    /// <param name="admittedAt">Unix ms at which its charge counts, by the ledger.</param>
-    /// <param name="now">Unix ms.</param>
-    public void Funded(long admittedAt, long now)
-    {
-        if (IsHeld && Record.Ending is null)
-        {
-            Record = Record with { HeldUntil = 0, FundedAt = now, ReservedAt = admittedAt, Failures = 0, NotBefore = 0 };
-        }
-    }
-
     /// <summary>The lane has it: SageMaker's async queue.</summary>
     public void Dispatched(string output, string? failure, long now) => Record = Record with
     {
@@ -146,49 +93,6 @@ public sealed class JobMachine(JobRecord record, JobTimes times)
         NotBefore = 0,
         HastenAt = HastenFirst(now),
     };
-
-    /// <summary>It is to have a faster lane, if the ledger grants the money.</summary>
-    public void Hastening(JobLane faster)
-    {
-        if (IsBatch && IsWaiting && Record.Ending is null)
-        {
-            Record = Record with { Faster = faster };
-        }
-    }
-
-    /// <summary>It stays in its window for now: that is in time, there is no faster lane, or the budget does not cover one.</summary>
-    public void Stays(long now)
-    {
-        // Half of the time that is left may tell more; with less than one call left nothing can be done.
-        var left = Record.Specification.Deadline - now;
-        Record = Record with { Faster = null, HastenAt = left > Record.Endpoint.Endpoint.Prior.ServiceP50Seconds * 1000 ? now + Math.Max(1, left / 2) : 0 };
-    }
-
-    /// <summary>The ledger has reserved the charge cap of the faster lane: the job goes there. Should its window answer first after all, that counts.</summary>
-    /// <param name="admittedAt">Unix ms at which its charge counts, by the ledger.</param>
-    public void Moved(long admittedAt)
-    {
-        if (Record is not { Faster: { } faster, Ending: null })
-        {
-            return;
-        }
-
-        var specification = Record.Specification;
-        Record = Record with
-        {
-            Specification = specification with { Route = faster.Route },
-            Endpoint = faster.Endpoint,
-            ReservationId = faster.ReservationId,
-            ReservedAt = admittedAt,
-            Before = new(specification.Route, Record.Endpoint, Record.ReservationId),
-            Faster = null,
-            HastenAt = 0,
-            State = JobState.Accepted,
-            CheckedAt = 0,
-            Failures = 0,
-            NotBefore = 0,
-        };
-    }
 
     /// <summary>Handing it over failed: tried again within the deadline if that may help, else the job fails.</summary>
     /// <param name="problem">What went wrong.</param>
@@ -422,21 +326,6 @@ public sealed class JobMachine(JobRecord record, JobTimes times)
     // Waiting for money says nothing about the lane.
     private long ReadyAt => Math.Max(Record.Specification.AcceptedAt, Record.FundedAt);
 
-    private void Hold(long retryAfterMs, double chance, long now)
-    {
-        var deadline = Record.Specification.Deadline;
-        var expected = retryAfterMs > 0 ? Math.Min(now + retryAfterMs, deadline) : deadline;
-
-        // While there is still time to be answered, should the word that it has its money be lost.
-        var grace = Math.Min(times.HoldFallbackMs, (deadline - expected) / 4);
-        var ask = expected + grace + (long)(grace * Math.Clamp(chance, 0, 1));
-        Record = Record with
-        {
-            HeldUntil = Math.Max(1, expected),
-            NotBefore = Math.Max(now + 1, Math.Min(ask, now + times.HoldCheckAtMostEveryMs - (long)(times.HoldFallbackMs * Math.Clamp(chance, 0, 1)))),
-        };
-    }
-
     /// <summary>The first end counts; whatever comes later changes nothing.</summary>
     private void End(JobEnding ending)
     {
@@ -444,14 +333,6 @@ public sealed class JobMachine(JobRecord record, JobTimes times)
         {
             Record = Record with { Ending = ending, Failures = 0, NotBefore = 0 };
         }
-    }
-
-    // From then on not even a window of its own would be in time. One that has less from the beginning looks halfway.
-    private long HastenFirst(long now)
-    {
-        var prior = Record.Endpoint.Endpoint.Prior;
-        var at = Record.Specification.Deadline - (long)(((1.25 * prior.ColdStartSeconds) + (3 * prior.ServiceP99Seconds)) * 1000);
-        return at > now ? at : now + Math.Max(1, (Record.Specification.Deadline - now) / 2);
     }
 
     private double DeclaredMs => Record.Endpoint.Endpoint.Prior.ServiceP99Seconds * 1000;

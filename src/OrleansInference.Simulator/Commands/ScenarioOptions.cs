@@ -69,7 +69,7 @@ internal sealed class ScenarioOptions(bool isRequired = true)
     /// <summary>The options as they would be given again, each stated.</summary>
     public string Again(ParseResult parsed, Scenario scenario) => string.Create(
         CultureInfo.InvariantCulture,
-        $"--scenario {Quoted(parsed.GetRequiredValue(_scenario))} --days {scenario.Days} --rate-scale {scenario.RateScale} --seed {scenario.Seed}{(scenario.OneChangeAtATime ? " --one-change-at-a-time" : "")}");
+        $"--scenario {Quoted(parsed.GetRequiredValue(_scenario))} --days {scenario.Days} --rate-scale {scenario.RateScale} --seed {scenario.Seed}{(scenario.OneChangeAtATime ? " --one-change-at-a-time true" : "")}");
 
     /// <summary>Finds policies by their names.</summary>
     /// <exception cref="UserMistakeException">There is none of a name; the message has those that there are.</exception>

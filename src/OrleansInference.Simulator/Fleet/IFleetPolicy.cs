@@ -45,7 +45,7 @@ public interface IFleetPolicy
 /// <summary>A policy in the choice of the command line.</summary>
 /// <param name="Name">Its name.</param>
 /// <param name="About">What it does, in a line.</param>
-/// <param name="Make">Makes it for a scenario; it may run the scenario's first days to be tuned.</param>
+/// <param name="Make">Makes it for a scenario; it may run the scenario's first days to be tuned, which the token ends.</param>
 public sealed record PolicyChoice(string Name, string About, Func<Scenario, CancellationToken, IFleetPolicy> Make)
 {
     /// <summary>Makes it with other settings than those that AWS documents; null if it has none such.</summary>
