@@ -12,11 +12,12 @@ public sealed class ProjectReferenceTests
         ["Policy"] = ["Abstractions"],
         ["Grains"] = ["Abstractions", "Policy"],
         ["Sqlite"] = [],
+        ["DynamoDB"] = [],
         ["Aws"] = ["Grains"],
         ["LocalAws"] = ["Aws"],
         ["Client"] = ["Abstractions"],
         ["Simulator"] = ["Policy"],
-        ["Server"] = ["Grains", "Aws", "LocalAws", "Sqlite", "Client"],
+        ["Server"] = ["Grains", "Aws", "LocalAws", "Sqlite", "DynamoDB", "Client"],
     };
 
     [Fact]

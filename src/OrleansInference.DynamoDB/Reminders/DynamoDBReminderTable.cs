@@ -1,0 +1,138 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using Amazon.DynamoDBv2.Model;
+using Microsoft.Extensions.Options;
+using Orleans.Configuration;
+using Item = System.Collections.Generic.Dictionary<string, Amazon.DynamoDBv2.Model.AttributeValue>;
+
+namespace OrleansInference.DynamoDB;
+
+/// <summary>
+/// Reminders in DynamoDB, in the layout of the official package. One reminder is read strongly consistently; those of a grain or a range of hashes are read from an index, which
+/// may lag by moments: what a silo has missed it finds when it reads its range again.
+/// </summary>
+public sealed class DynamoDBReminderTable : IReminderTable, IDisposable
+{
+    private const string ByService = $"{ReminderSchema.Service} = :service";
+    private readonly TableClient _table;
+    private readonly string _service;
+
+    /// <summary>Creates it; the table is opened when the reminder service starts.</summary>
+    public DynamoDBReminderTable(IOptions<DynamoDBReminderStorageOptions> options, IOptions<ClusterOptions> cluster)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        ArgumentNullException.ThrowIfNull(cluster);
+        _table = new(options.Value);
+        _service = cluster.Value.ServiceId;
+    }
+
+    /// <inheritdoc/>
+    public Task StartAsync(CancellationToken cancellationToken = default) => _table.OpenAsync(ReminderSchema.Table, cancellationToken);
+
+    /// <inheritdoc/>
+    public Task<ReminderTableData> ReadRows(GrainId grainId) => ReadRows(grainId, CancellationToken.None);
+
+    /// <inheritdoc/>
+    public async Task<ReminderTableData> ReadRows(GrainId grainId, CancellationToken cancellationToken) => new(await ReadAsync(
+        $"{ByService} AND {ReminderSchema.Grain} = :grain",
+        new() { [":service"] = Items.S(_service), [":grain"] = Items.S(grainId.ToString()) },
+        ReminderSchema.ByGrain,
+        cancellationToken));
+
+    /// <inheritdoc/>
+    public Task<ReminderTableData> ReadRows(uint begin, uint end) => ReadRows(begin, end, CancellationToken.None);
+
+    /// <inheritdoc/>
+    public async Task<ReminderTableData> ReadRows(uint begin, uint end, CancellationToken cancellationToken)
+    {
+        if (begin < end)
+        {
+            return new(await ReadHashesAsync(begin + 1L, end, cancellationToken));
+        }
+
+        // Begins where it ends, or wraps around: all above the one, and up to the other.
+        var found = await ReadHashesAsync(0, end, cancellationToken);
+        if (begin < uint.MaxValue)
+        {
+            found.AddRange(await ReadHashesAsync(Math.Max(begin, end) + 1L, uint.MaxValue, cancellationToken));
+        }
+
+        return new(found);
+    }
+
+    /// <inheritdoc/>
+    public Task<ReminderEntry?> ReadRow(GrainId grainId, string reminderName) => ReadRow(grainId, reminderName, CancellationToken.None);
+
+    /// <inheritdoc/>
+    public async Task<ReminderEntry?> ReadRow(GrainId grainId, string reminderName, CancellationToken cancellationToken) =>
+        await _table.GetAsync(ReminderSchema.Key(_service, grainId, reminderName), cancellationToken) is { } item ? ReminderSchema.ToEntry(item) : null;
+
+    /// <inheritdoc/>
+    public Task<string?> UpsertRow(ReminderEntry entry) => UpsertRow(entry, CancellationToken.None);
+
+    /// <inheritdoc/>
+    public async Task<string?> UpsertRow(ReminderEntry entry, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(entry);
+        var etag = (long)RandomNumberGenerator.GetInt32(int.MaxValue);
+        await _table.PutAsync(ReminderSchema.ToItem(_service, entry, etag), null, null, cancellationToken);
+        return etag.ToString(CultureInfo.InvariantCulture);
+    }
+
+    /// <inheritdoc/>
+    public Task<bool> RemoveRow(GrainId grainId, string reminderName, string eTag) => RemoveRow(grainId, reminderName, eTag, CancellationToken.None);
+
+    /// <inheritdoc/>
+    public async Task<bool> RemoveRow(GrainId grainId, string reminderName, string eTag, CancellationToken cancellationToken)
+    {
+        if (!long.TryParse(eTag, NumberStyles.None, CultureInfo.InvariantCulture, out var etag))
+        {
+            return false;
+        }
+
+        try
+        {
+            await _table.DeleteAsync(ReminderSchema.Key(_service, grainId, reminderName), $"{ReminderSchema.ETag} = :etag", new() { [":etag"] = Items.N(etag) }, cancellationToken);
+            return true;
+        }
+        catch (ConditionalCheckFailedException)
+        {
+            return false;
+        }
+    }
+
+    /// <inheritdoc/>
+    public Task TestOnlyClearTable() => TestOnlyClearTable(CancellationToken.None);
+
+    /// <inheritdoc/>
+    public async Task TestOnlyClearTable(CancellationToken cancellationToken)
+    {
+        List<Item> keys = [];
+        await foreach (var item in _table.QueryAsync(ByService, new() { [":service"] = Items.S(_service) }, cancellationToken, ReminderSchema.ByHash))
+        {
+            keys.Add(new() { [ReminderSchema.Id] = item[ReminderSchema.Id], [ReminderSchema.Hash] = item[ReminderSchema.Hash] });
+        }
+
+        await _table.DeleteAsync(keys, cancellationToken);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _table.Dispose();
+
+    private Task<List<ReminderEntry>> ReadHashesAsync(long first, long last, CancellationToken cancellationToken) => ReadAsync(
+        $"{ByService} AND {ReminderSchema.Hash} BETWEEN :first AND :last",
+        new() { [":service"] = Items.S(_service), [":first"] = Items.N(first), [":last"] = Items.N(last) },
+        ReminderSchema.ByHash,
+        cancellationToken);
+
+    private async Task<List<ReminderEntry>> ReadAsync(string condition, Item values, string index, CancellationToken cancellationToken)
+    {
+        List<ReminderEntry> found = [];
+        await foreach (var item in _table.QueryAsync(condition, values, cancellationToken, index))
+        {
+            found.Add(ReminderSchema.ToEntry(item));
+        }
+
+        return found;
+    }
+}

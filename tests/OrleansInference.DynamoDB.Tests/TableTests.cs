@@ -1,0 +1,128 @@
+using Amazon.DynamoDBv2;
+using Amazon.DynamoDBv2.Model;
+
+namespace OrleansInference.DynamoDB.Tests;
+
+[Collection(DynaliteCollection.Name)]
+public sealed class TableTests(Dynalite dynalite)
+{
+    private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Five_silos_that_start_at_once_make_one_table_on_demand_and_wait_for_it()
+    {
+        var options = dynalite.Options(new DynamoDBReminderStorageOptions());
+        await Task.WhenAll(Enumerable.Range(0, 5).Select(async _ =>
+        {
+            using var table = new TableClient(options);
+            await table.OpenAsync(ReminderSchema.Table, Cancelled);
+        }));
+        using var raw = dynalite.Client();
+        var description = (await raw.DescribeTableAsync(options.TableName, Cancelled)).Table;
+        Assert.Equal((TableStatus.ACTIVE, BillingMode.PAY_PER_REQUEST), (description.TableStatus, description.BillingModeSummary.BillingMode));
+        Assert.Equal(["ServiceIdGrainReferenceIndex", "ServiceIdIndex"], description.GlobalSecondaryIndexes.Select(static index => index.IndexName).Order());
+        Assert.All(description.GlobalSecondaryIndexes, static index => Assert.Equal(IndexStatus.ACTIVE, index.IndexStatus));
+    }
+
+    [Fact]
+    public async Task A_missing_table_that_is_not_to_be_created_is_named()
+    {
+        var options = dynalite.Options(new DynamoDBClusteringOptions { CreateIfNotExists = false });
+        using var table = new TableClient(options);
+        var problem = await Assert.ThrowsAsync<TableException>(() => table.OpenAsync(MembershipSchema.Table, Cancelled));
+        Assert.Contains($"no DynamoDB table '{options.TableName}' at {dynalite.Service}", problem.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_table_of_another_layout_is_refused()
+    {
+        var options = dynalite.Options(new DynamoDBReminderStorageOptions());
+        using (var state = new TableClient(options))
+        {
+            await state.OpenAsync(StateSchema.Table(false), Cancelled);
+        }
+
+        using var table = new TableClient(options);
+        var problem = await Assert.ThrowsAsync<TableException>(() => table.OpenAsync(ReminderSchema.Table, Cancelled));
+        Assert.Contains("its keys are GrainReference and GrainType, not ReminderId and GrainHash; it has no index ServiceIdIndex", problem.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_time_to_live_on_another_attribute_is_refused()
+    {
+        var options = dynalite.Options(new DynamoDBStorageOptions());
+        using var table = new TableClient(options);
+        await table.OpenAsync(StateSchema.Table(true) with { TimeToLive = "Other" }, Cancelled);
+        Assert.Contains("expires items by 'Other'", (await Assert.ThrowsAsync<TableException>(() => table.OpenAsync(StateSchema.Table(true), Cancelled))).Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("", "OrleansSilos", null, null, "Service is ''")]
+    [InlineData("us east 1", "OrleansSilos", null, null, "Service is 'us east 1'")]
+    [InlineData("ftp://somewhere", "OrleansSilos", null, null, "Service is 'ftp://somewhere'")]
+    [InlineData("us-east-1", "a", null, null, "TableName is 'a'")]
+    [InlineData("us-east-1", "OrleansSilos", "key", null, "must be given together")]
+    [InlineData("us-east-1", "OrleansSilos", null, "secret", "must be given together")]
+    public void Options_that_cannot_be_used_say_which_and_why(string service, string table, string? key, string? secret, string problem)
+    {
+        var options = new DynamoDBClusteringOptions { Service = service, TableName = table, AccessKey = key, SecretKey = secret };
+        var failure = Assert.Throws<Orleans.Runtime.OrleansConfigurationException>(new DynamoDBOptionsValidator(options, "DynamoDB clustering").ValidateConfiguration);
+        Assert.StartsWith("DynamoDB clustering: ", failure.Message, StringComparison.Ordinal);
+        Assert.Contains(problem, failure.Message, StringComparison.Ordinal);
+        if (secret is not null)
+        {
+            Assert.DoesNotContain(secret, failure.Message, StringComparison.Ordinal);
+        }
+    }
+
+    [Theory]
+    [InlineData("us-east-1")]
+    [InlineData("eu-central-1")]
+    [InlineData("us-gov-west-1")]
+    [InlineData("cn-north-1")]
+    [InlineData("https://dynamodb.eu-west-1.amazonaws.com")]
+    public void Regions_and_addresses_are_taken(string service) =>
+        new DynamoDBOptionsValidator(new DynamoDBClusteringOptions { Service = service }, "x").ValidateConfiguration();
+
+    [Fact]
+    public async Task Many_items_are_deleted_in_batches_and_what_was_left_is_deleted_too()
+    {
+        var options = dynalite.Options(new DynamoDBStorageOptions());
+        using var table = new TableClient(options);
+        await table.OpenAsync(StateSchema.Table(false), Cancelled);
+        var keys = Enumerable.Range(0, 60).Select(static i => new Dictionary<string, AttributeValue> { ["GrainReference"] = Items.S("g"), ["GrainType"] = Items.S($"{i}") }).ToList();
+        foreach (var key in keys)
+        {
+            await table.PutAsync(new(key) { ["ETag"] = Items.N(0) }, null, null, Cancelled);
+        }
+
+        await table.DeleteAsync(keys, Cancelled);
+        await foreach (var item in table.QueryAsync("GrainReference = :g", new() { [":g"] = Items.S("g") }, Cancelled))
+        {
+            Assert.Fail(item["GrainType"].S);
+        }
+    }
+
+    [Fact]
+    public async Task A_query_reads_all_pages()
+    {
+        var options = dynalite.Options(new DynamoDBStorageOptions());
+        using var table = new TableClient(options);
+        await table.OpenAsync(StateSchema.Table(false), Cancelled);
+        for (var i = 0; i < 12; i++)
+        {
+            // A page has at most 1 MB.
+            await table.PutAsync(new() { ["GrainReference"] = Items.S("g"), ["GrainType"] = Items.S($"{i:00}"), ["GrainState"] = new() { B = new(new byte[300_000]) } }, null, null, Cancelled);
+        }
+
+        dynalite.Proxy.TakeCalls();
+        List<string> read = [];
+        await foreach (var item in table.QueryAsync("GrainReference = :g", new() { [":g"] = Items.S("g") }, Cancelled))
+        {
+            read.Add(item["GrainType"].S);
+        }
+
+        Assert.Equal(Enumerable.Range(0, 12).Select(static i => $"{i:00}"), read);
+        Assert.True(dynalite.Proxy.TakeCalls().Count > 1);
+    }
+}
