@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Net;
 using System.Text.Json;
 
 namespace OrleansInference.LocalAws;
@@ -17,11 +18,34 @@ public static class LocalAwsCommand
 
     private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web) { ReadCommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true };
 
+    private const string About = "Serves SageMaker Runtime and control plane, S3 and SQS on one port, with simulated models.";
+
     /// <summary>Runs the command until it is asked to end, and returns its exit code.</summary>
-    public static async Task<int> RunAsync(string[] args, CancellationToken cancellationToken = default)
+    public static async Task<int> RunAsync(string[] args, CancellationToken cancellationToken = default) =>
+        await Configure(new RootCommand(About)).Parse(args).InvokeAsync(cancellationToken: cancellationToken);
+
+    /// <summary>The command as part of another command line.</summary>
+    public static Command Create() => Configure(new("local-aws", About));
+
+    private static Command Configure(Command command)
     {
         var catalog = new Option<FileInfo?>("--catalog") { Description = "JSON file of the catalog whose endpoints and models are simulated." };
-        var port = new Option<int>("--port") { Description = "Port on 127.0.0.1; 0 takes a free one.", DefaultValueFactory = _ => 0 };
+        var port = new Option<int>("--port") { Description = "Port; 0 takes a free one.", DefaultValueFactory = _ => 0 };
+        var address = new Option<IPAddress>("--address")
+        {
+            Description = "Address to listen on; beyond loopback it serves whoever reaches it. Default: 127.0.0.1.",
+            DefaultValueFactory = _ => IPAddress.Loopback,
+            CustomParser = static result =>
+            {
+                if (result.Tokens is [var token] && IPAddress.TryParse(token.Value, out var parsed))
+                {
+                    return parsed;
+                }
+
+                result.AddError("--address must be an IP address, such as 127.0.0.1 or 0.0.0.0.");
+                return null;
+            },
+        };
         var data = new Option<DirectoryInfo?>("--data") { Description = "Folder that keeps everything over a restart; without it everything is in memory." };
         var speed = new Option<double>("--speed") { Description = "How many times faster than life models, instances and jobs run, 1 to 1000.", DefaultValueFactory = _ => 1 };
         var seed = new Option<int>("--seed") { Description = "Seed of what is drawn by chance.", DefaultValueFactory = _ => 1 };
@@ -40,10 +64,15 @@ public static class LocalAwsCommand
                 result.AddError("--speed must be from 1 to 1000.");
             }
         });
-        var command = new RootCommand("Serves SageMaker Runtime and control plane, S3 and SQS on one loopback port, with simulated models.") { catalog, port, data, speed, seed, queue };
+        foreach (var option in (Option[])[catalog, address, port, data, speed, seed, queue])
+        {
+            command.Options.Add(option);
+        }
+
         command.SetAction((parsed, cancel) => ServeAsync(
             new()
             {
+                Address = parsed.GetValue(address)!,
                 Port = parsed.GetValue(port),
                 DataFolder = parsed.GetValue(data)?.FullName,
                 Speed = parsed.GetValue(speed),
@@ -53,7 +82,7 @@ public static class LocalAwsCommand
             parsed.GetValue(catalog),
             parsed.InvocationConfiguration,
             cancel));
-        return await command.Parse(args).InvokeAsync(cancellationToken: cancellationToken);
+        return command;
     }
 
     private static async Task<int> ServeAsync(LocalAwsOptions options, FileInfo? catalog, InvocationConfiguration console, CancellationToken cancellationToken)

@@ -1,3 +1,4 @@
+using System.Net;
 using OrleansInference.Aws.Signing;
 using OrleansInference.Hosting;
 
@@ -21,7 +22,10 @@ public sealed record LocalAwsOptions
     /// <summary>The clock of models, instances and jobs; null makes one from <see cref="Speed"/>.</summary>
     public RouterClock? Clock { get; init; }
 
-    /// <summary>Loopback port; 0 takes a free one.</summary>
+    /// <summary>Address to listen on. Beyond loopback it serves whoever reaches it.</summary>
+    public IPAddress Address { get; init; } = IPAddress.Loopback;
+
+    /// <summary>Port; 0 takes a free one.</summary>
     public int Port { get; init; }
 
     /// <summary>Seed of everything that is drawn by chance.</summary>

@@ -1,4 +1,3 @@
-using System.Net;
 using System.Net.Sockets;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
@@ -85,7 +84,7 @@ public sealed class LocalAwsServer : IAsyncDisposable
             await server.DisposeAsync();
             if (exception is IOException or SocketException)
             {
-                throw new LocalAwsException(LocalAwsProblem.Port, $"Port {options.Port} on 127.0.0.1 cannot be used: {exception.Message} Stop what uses it, or choose another port (0 takes a free one).", exception);
+                throw new LocalAwsException(LocalAwsProblem.Port, $"Port {options.Port} on {options.Address} cannot be used: {exception.Message} Stop what uses it, or choose another port (0 takes a free one).", exception);
             }
 
             throw;
@@ -157,7 +156,7 @@ public sealed class LocalAwsServer : IAsyncDisposable
         var builder = WebApplication.CreateEmptyBuilder(new());
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
         {
-            kestrel.Listen(IPAddress.Loopback, options.Port);
+            kestrel.Listen(options.Address, options.Port);
             kestrel.AddServerHeader = false;
             kestrel.Limits.MaxRequestBodySize = 64 << 20;
             kestrel.Limits.MinRequestBodyDataRate = null;

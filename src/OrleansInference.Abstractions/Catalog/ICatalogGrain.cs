@@ -26,6 +26,17 @@ public interface ICatalogGrain : IGrainWithStringKey
     /// <summary>Adds or changes one tenant.</summary>
     [Alias("PutTenant")] Task<CatalogReply> PutTenant(TenantDefinition tenant);
 
+    /// <summary>
+    /// Puts a server's configured catalog in force, as <see cref="Apply"/> does, unless it is the one that was configured last: then what was changed since stays. Servers of one cluster
+    /// that are given the same catalog put it in force once.
+    /// </summary>
+    /// <param name="catalog">The configured catalog.</param>
+    /// <param name="fingerprint">What tells it from others.</param>
+    [Alias("Configure")] Task<CatalogReply> Configure(CatalogDefinition catalog, string fingerprint);
+
+    /// <summary>The fingerprint of the catalog that was configured last; empty if none was.</summary>
+    [Alias("Configured")] Task<string> Configured();
+
     /// <summary>The catalog in force.</summary>
     [Alias("Get")] Task<CatalogDefinition> Get();
 }

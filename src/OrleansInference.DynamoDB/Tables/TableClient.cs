@@ -26,13 +26,13 @@ internal sealed class TableClient : IDisposable
     private readonly string _service;
     private readonly bool _create;
 
-    public TableClient(DynamoDBClientOptions options)
+    public TableClient(DynamoDBClientOptions options, int retries = Retries)
     {
         (_table, _service, _create) = (options.TableName, options.Service, options.CreateIfNotExists);
         var config = new AmazonDynamoDBConfig
         {
             RetryMode = RequestRetryMode.Standard,
-            MaxErrorRetry = Retries,
+            MaxErrorRetry = retries,
             Timeout = TimeSpan.FromSeconds(10),
             ConnectTimeout = TimeSpan.FromSeconds(3),
         };

@@ -11,6 +11,9 @@ public sealed record CatalogGrainState
     /// <summary>The catalog in force.</summary>
     public CatalogDefinition Catalog { get; init; } = new();
 
+    /// <summary>Fingerprint of the catalog that a server was configured with last.</summary>
+    public string Configured { get; init; } = "";
+
     /// <summary>Counts up with every change.</summary>
     public long Version { get; init; }
 
@@ -48,18 +51,16 @@ internal sealed partial class CatalogGrain(
         return Task.CompletedTask;
     }
 
-    public async Task<CatalogReply> Apply(CatalogDefinition catalog)
-    {
-        ArgumentNullException.ThrowIfNull(catalog);
-        var problems = CatalogValidation.Validate(catalog);
-        if (!problems.IsEmpty)
-        {
-            return new() { Version = storage.State.Version, Problems = problems };
-        }
+    public Task<CatalogReply> Apply(CatalogDefinition catalog) => ApplyAsync(catalog, storage.State.Configured);
 
-        await PutInForceAsync(catalog);
-        return new() { Version = storage.State.Version };
+    public async Task<CatalogReply> Configure(CatalogDefinition catalog, string fingerprint)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(fingerprint);
+        return fingerprint == storage.State.Configured ? new() { Version = storage.State.Version } : await ApplyAsync(catalog, fingerprint);
     }
+
+    public Task<string> Configured() => Task.FromResult(storage.State.Configured);
+
 
     public async Task<CatalogReply> PutTenant(TenantDefinition tenant)
     {
@@ -74,7 +75,20 @@ internal sealed partial class CatalogGrain(
 
     public Task ReceiveReminder(string reminderName, TickStatus status) => DistributeAsync();
 
-    private async Task PutInForceAsync(CatalogDefinition catalog)
+    private async Task<CatalogReply> ApplyAsync(CatalogDefinition catalog, string configured)
+    {
+        ArgumentNullException.ThrowIfNull(catalog);
+        var problems = CatalogValidation.Validate(catalog);
+        if (!problems.IsEmpty)
+        {
+            return new() { Version = storage.State.Version, Problems = problems };
+        }
+
+        await PutInForceAsync(catalog, configured);
+        return new() { Version = storage.State.Version };
+    }
+
+    private async Task PutInForceAsync(CatalogDefinition catalog, string configured)
     {
         await this.RegisterOrUpdateReminder(Distribution, RepairPeriod, RepairPeriod);
         var before = storage.State;
@@ -84,6 +98,7 @@ internal sealed partial class CatalogGrain(
         storage.State = new()
         {
             Catalog = catalog,
+            Configured = configured,
             Version = before.Version + 1,
             Distributed = before.Distributed,
             RemovedModels = [.. before.RemovedModels.Union(before.Catalog.Models.Select(model => model.Name)).Where(name => !models.Contains(name))],

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using OrleansInference.Hosting;
+using OrleansInference.Keys;
 using OrleansInference.Pricing;
 
 namespace OrleansInference.Configuration;
@@ -8,8 +9,35 @@ namespace OrleansInference.Configuration;
 /// <summary>Checks, before anything is started, that what a server needs for itself can be had.</summary>
 internal static class Preflight
 {
-    /// <summary>Adds a problem for each port that is taken and for a data folder that is in use or cannot be written; and for settings that exclude each other.</summary>
-    public static void Check(ServerSettings settings, ICollection<string> problems)
+    /// <summary>Adds a problem for settings that exclude or need each other.</summary>
+    public static void CheckSettings(ServerSettings settings, ICollection<string> problems)
+    {
+        if (settings is { Speed: not 1 } and not { Aws: null, Cluster: null })
+        {
+            problems.Add($"Speed: it is {settings.Speed}, but {(settings.Aws is null ? "a cluster" : "Amazon")} runs at speed 1; leave it out, or use the embedded AWS.");
+        }
+
+        if (settings.Cluster is null)
+        {
+            return;
+        }
+
+        if (settings.Aws is null)
+        {
+            problems.Add("Aws:State: it is DynamoDB with the embedded AWS, of which each server would have one of its own. Set Aws:Mode to Amazon (and Aws:Endpoint to the address of a local-aws that they share), or Aws:State to Local.");
+        }
+
+        foreach (var (name, value) in new[] { (nameof(settings.AdminKey), settings.AdminKey), (nameof(settings.MasterKey), settings.MasterKey) })
+        {
+            if (value is null)
+            {
+                problems.Add($"{name}: it is missing. The servers of a cluster must have the same AdminKey and MasterKey; give both as secrets ('openssl rand -base64 {MasterKey.Length}' prints one that suits either).");
+            }
+        }
+    }
+
+    /// <summary>Adds a problem for each port that is taken and for a data folder that is in use or cannot be written.</summary>
+    public static void CheckMachine(ServerSettings settings, ICollection<string> problems)
     {
         foreach (var url in settings.Urls)
         {
@@ -19,13 +47,10 @@ internal static class Preflight
             }
         }
 
-        if (settings.Aws is not null && settings.Speed != 1)
-        {
-            problems.Add($"Speed: it is {settings.Speed}, but Amazon runs at speed 1; leave it out, or use the embedded AWS.");
-        }
-
-        CheckPort(IPAddress.Loopback, settings.SiloPort, nameof(settings.SiloPort), problems);
-        CheckPort(IPAddress.Loopback, settings.GatewayPort, nameof(settings.GatewayPort), problems);
+        // The address that silos listen on.
+        var silo = settings.Cluster is null || (settings.Cluster.AdvertisedAddress is { } advertised && IPAddress.IsLoopback(advertised)) ? IPAddress.Loopback : IPAddress.Any;
+        CheckPort(silo, settings.SiloPort, nameof(settings.SiloPort), problems);
+        CheckPort(silo, settings.GatewayPort, nameof(settings.GatewayPort), problems);
         CheckPort(IPAddress.Loopback, settings.LocalAwsPort, nameof(settings.LocalAwsPort), problems);
         try
         {
@@ -41,7 +66,8 @@ internal static class Preflight
     public static void Require(ServerSettings settings)
     {
         var problems = new List<string>(CatalogValidation.Validate(settings.Catalog).Select(static problem => $"catalog: {problem}."));
-        Check(settings, problems);
+        CheckSettings(settings, problems);
+        CheckMachine(settings, problems);
         if (problems.Count > 0)
         {
             throw new ConfigurationException(problems);

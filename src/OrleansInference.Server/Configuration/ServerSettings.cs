@@ -75,10 +75,13 @@ public sealed record ServerSettings
     /// <summary>How long a silo trusts what it knows of an issued key; a revocation on another silo takes effect after this time at the latest.</summary>
     public TimeSpan KeyCacheLifetime { get; init; } = TimeSpan.FromSeconds(10);
 
-    /// <summary>Port between silos on loopback; 0 takes a free one.</summary>
+    /// <summary>A cluster of several servers, with state in DynamoDB; null: this server alone, with state in the data folder.</summary>
+    public ClusterSettings? Cluster { get; init; }
+
+    /// <summary>Port between silos, on loopback without a cluster; 0 takes a free one.</summary>
     public int SiloPort { get; init; }
 
-    /// <summary>Port for grain clients on loopback; 0 takes a free one.</summary>
+    /// <summary>Port for grain clients, on loopback without a cluster; 0 takes a free one.</summary>
     public int GatewayPort { get; init; }
 
     /// <summary>Port of the embedded AWS on loopback; 0 takes a free one.</summary>

@@ -1,6 +1,8 @@
 using System.Globalization;
+using System.Net;
 using OrleansInference.Aws;
 using OrleansInference.FrontDoor;
+using OrleansInference.Hosting;
 using OrleansInference.Keys;
 using OrleansInference.Routing;
 using OrleansInference.Webhooks;
@@ -19,14 +21,16 @@ public static class SettingsReader
             "KeyCacheLifetime", "SiloPort", "GatewayPort", "LocalAwsPort", "Seed", "OtlpEndpoint", "ShutdownTimeout", "LogLevel", "NotificationQueue", QueueSettingsReader.Key,
             "Aws:Mode", "Aws:Region", "Aws:Endpoint", "Aws:RuntimeEndpoint", "Aws:ControlPlaneEndpoint", "Aws:S3Endpoint", "Aws:SqsEndpoint",
             "Aws:AccessKeyId", "Aws:SecretAccessKey", "Aws:SessionToken",
+            "Aws:State", "Aws:DynamoDBEndpoint", "Aws:MembershipTable", "Aws:GrainTable", "Aws:ReminderTable", "Aws:CreateTables", "ClusterId", "ServiceId", "AdvertisedAddress",
         ],
         StringComparer.OrdinalIgnoreCase);
 
     /// <summary>Reads settings from the server's own appsettings.json, a file, the environment and the command line; later ones win.</summary>
     /// <param name="configFile">File of <c>--config</c>; null if none was given.</param>
     /// <param name="commandLine">Values of the command line by setting, such as <c>Urls</c>.</param>
+    /// <param name="isToServe">Whether a server is to be started with them here: then ports and data folder must be free too.</param>
     /// <exception cref="ConfigurationException">Anything is wrong: every problem, each with its file and key.</exception>
-    public static ServerSettings Read(string? configFile, IReadOnlyDictionary<string, string?> commandLine)
+    public static ServerSettings Read(string? configFile, IReadOnlyDictionary<string, string?> commandLine, bool isToServe = true)
     {
         ArgumentNullException.ThrowIfNull(commandLine);
         var problems = new List<string>();
@@ -49,7 +53,12 @@ public static class SettingsReader
         layers.AddEnvironment(problems);
         layers.AddCommandLine(commandLine);
         var settings = Read(layers, problems);
-        Preflight.Check(settings, problems);
+        Preflight.CheckSettings(settings, problems);
+        if (isToServe)
+        {
+            Preflight.CheckMachine(settings, problems);
+        }
+
         return problems.Count == 0 ? settings : throw new ConfigurationException(problems);
     }
 
@@ -59,6 +68,7 @@ public static class SettingsReader
         var values = new SettingValues(layers, problems);
         var defaults = new ServerSettings { DataFolder = "", Catalog = new() };
         var region = values.Text("Aws:Region", IsRegion, "a region has lower-case letters, digits and hyphens, such as eu-central-1") ?? defaults.Region;
+        var cluster = Cluster(values);
         return new()
         {
             DataFolder = values.Path("DataFolder") ?? Path.GetFullPath(DefaultDataFolder),
@@ -85,8 +95,9 @@ public static class SettingsReader
             InlineWait = values.Span("InlineWait", defaults.InlineWait),
             KeyCacheLifetime = values.Span("KeyCacheLifetime", defaults.KeyCacheLifetime),
             ShutdownTimeout = values.Span("ShutdownTimeout", defaults.ShutdownTimeout),
-            SiloPort = values.Port("SiloPort"),
-            GatewayPort = values.Port("GatewayPort"),
+            Cluster = cluster,
+            SiloPort = values.Port("SiloPort", cluster is null ? 0 : StateHosting.SiloPort),
+            GatewayPort = values.Port("GatewayPort", cluster is null ? 0 : StateHosting.GatewayPort),
             LocalAwsPort = values.Port("LocalAwsPort"),
             Seed = (int)values.Number("Seed", int.MinValue, int.MaxValue, defaults.Seed),
             OtlpEndpoint = values.Address("OtlpEndpoint"),
@@ -113,6 +124,28 @@ public static class SettingsReader
             SecretAccessKey = values.Text("Aws:SecretAccessKey", static _ => true, ""),
             SessionToken = values.Text("Aws:SessionToken", static _ => true, ""),
         };
+    }
+
+    private static ClusterSettings? Cluster(SettingValues values)
+    {
+        var defaults = new ClusterSettings();
+        var settings = new ClusterSettings
+        {
+            ClusterId = values.Text("ClusterId", IsId, "an id has 1 to 150 letters, digits, hyphens, underscores and dots") ?? defaults.ClusterId,
+            ServiceId = values.Text("ServiceId", IsId, "an id has 1 to 150 letters, digits, hyphens, underscores and dots") ?? defaults.ServiceId,
+            AdvertisedAddress = values.Text("AdvertisedAddress", static text => IPAddress.TryParse(text, out _), "give the IP address at which other silos reach this one, such as 10.0.1.17") is { } address ? IPAddress.Parse(address) : null,
+            Endpoint = values.Address("Aws:DynamoDBEndpoint"),
+            MembershipTable = Table("Aws:MembershipTable") ?? defaults.MembershipTable,
+            GrainTable = Table("Aws:GrainTable") ?? defaults.GrainTable,
+            ReminderTable = Table("Aws:ReminderTable") ?? defaults.ReminderTable,
+            CreateTables = values.Text("Aws:CreateTables", static text => bool.TryParse(text, out _), "use true or false") is { } create && bool.Parse(create),
+            AccessKeyId = values.Text("Aws:AccessKeyId", static _ => true, ""),
+            SecretAccessKey = values.Text("Aws:SecretAccessKey", static _ => true, ""),
+            SessionToken = values.Text("Aws:SessionToken", static _ => true, ""),
+        };
+        return values.Text("Aws:State", static text => text is "Local" or "DynamoDB", "use Local for the data folder of this server alone, or DynamoDB for a cluster") == "DynamoDB" ? settings : null;
+
+        string? Table(string key) => values.Text(key, static text => text.Length is >= 3 and <= 255 && text.All(static c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.'), "a table's name has 3 to 255 letters, digits, hyphens, underscores and dots");
     }
 
     private static CatalogDefinition Catalog(SettingValues values, List<string> problems) =>
@@ -147,6 +180,8 @@ public static class SettingsReader
     }
 
     private static bool IsRegion(string text) => text.Length is >= 3 and <= 32 && char.IsAsciiLetterLower(text[0]) && text.All(static c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) || c == '-');
+
+    private static bool IsId(string text) => text.Length <= 150 && text.All(static c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.');
 
     private static bool IsBucket(string text) => text.Length is >= 3 and <= 63 && text.All(static c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) || c is '-' or '.');
 }
@@ -194,7 +229,7 @@ internal sealed class SettingValues(SettingsLayers layers, List<string> problems
     public double NumberOrZero(string key, double least, double most, double otherwise) =>
         Find(key) is { } found && double.TryParse(found.Text, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) && value == 0 ? 0 : Number(key, least, most, otherwise);
 
-    public int Port(string key) => (int)Number(key, 0, 65_535, 0);
+    public int Port(string key, int otherwise = 0) => (int)Number(key, 0, 65_535, otherwise);
 
     public TimeSpan Span(string key, TimeSpan otherwise)
     {

@@ -10,7 +10,25 @@ internal sealed class CatalogDesk(IGrainFactory grains, Func<CatalogDefinition, 
     private readonly SemaphoreSlim _turn = new(1);
 
     /// <summary>Checks a catalog and puts it in force, or answers every problem and keeps the old one.</summary>
-    public async Task<CatalogReply> ApplyAsync(CatalogDefinition catalog, CancellationToken cancellationToken)
+    public Task<CatalogReply> ApplyAsync(CatalogDefinition catalog, CancellationToken cancellationToken) =>
+        ApplyAsync(catalog, static (grain, catalog) => grain.Apply(catalog), cancellationToken);
+
+    /// <summary>Puts a configured catalog in force if another was configured last; else makes what is in force exist where it runs.</summary>
+    public async Task<CatalogReply> ConfigureAsync(CatalogDefinition catalog, string fingerprint, CancellationToken cancellationToken)
+    {
+        var grain = grains.GetGrain<ICatalogGrain>(ICatalogGrain.Key);
+        if (await grain.Configured() != fingerprint)
+        {
+            return await ApplyAsync(catalog, (grain, catalog) => grain.Configure(catalog, fingerprint), cancellationToken);
+        }
+
+        await prepare(await grain.Get(), cancellationToken);
+        return new();
+    }
+
+    public void Dispose() => _turn.Dispose();
+
+    private async Task<CatalogReply> ApplyAsync(CatalogDefinition catalog, Func<ICatalogGrain, CatalogDefinition, Task<CatalogReply>> apply, CancellationToken cancellationToken)
     {
         await _turn.WaitAsync(cancellationToken);
         try
@@ -22,16 +40,11 @@ internal sealed class CatalogDesk(IGrainFactory grains, Func<CatalogDefinition, 
             }
 
             await prepare(catalog, cancellationToken);
-            return await grains.GetGrain<ICatalogGrain>(ICatalogGrain.Key).Apply(catalog);
+            return await apply(grains.GetGrain<ICatalogGrain>(ICatalogGrain.Key), catalog);
         }
         finally
         {
             _turn.Release();
         }
     }
-
-    /// <summary>Makes what a catalog names exist where it runs, without changing what is in force.</summary>
-    public Task PrepareAsync(CatalogDefinition catalog, CancellationToken cancellationToken) => prepare(catalog, cancellationToken);
-
-    public void Dispose() => _turn.Dispose();
 }

@@ -31,9 +31,6 @@ internal sealed class DataFolder : IDisposable
 
     public string AdminKeyFile => In("admin.key");
 
-    /// <summary>Fingerprint of the catalog that was configured at the last start.</summary>
-    public string CatalogFingerprintFile => In("catalog.sha256");
-
     /// <summary>Takes the folder, creating it if need be.</summary>
     /// <exception cref="ConfigurationException">Another server holds it, or it cannot be written.</exception>
     public static DataFolder Open(string path)

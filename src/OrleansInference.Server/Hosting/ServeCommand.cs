@@ -1,6 +1,7 @@
 using System.CommandLine;
 using OrleansInference.Configuration;
 using OrleansInference.Demo;
+using OrleansInference.Diagnosis;
 
 namespace OrleansInference.Hosting;
 
@@ -25,10 +26,9 @@ internal static class ServeCommand
             config, urls, data, catalog,
         };
         root.Subcommands.Add(DemoCommand.Create(DemoHost.RunAsync));
-        root.SetAction((parsed, cancellationToken) => ServeAsync(
-            parsed.GetValue(config),
-            new Dictionary<string, string?> { ["Urls"] = parsed.GetValue(urls), ["DataFolder"] = parsed.GetValue(data), ["Catalog"] = parsed.GetValue(catalog) },
-            cancellationToken));
+        root.Subcommands.Add(LocalAws.LocalAwsCommand.Create());
+        root.Subcommands.Add(DoctorCommand.Create(parsed => Settings(parsed, isToServe: false), config, data, catalog));
+        root.SetAction((parsed, cancellationToken) => ServeAsync(Settings(parsed, isToServe: true), cancellationToken));
         var result = root.Parse(args);
         if (result.Errors.Count > 0)
         {
@@ -40,6 +40,11 @@ internal static class ServeCommand
             await Console.Error.WriteLineAsync("--help lists the options.");
             return ConfigurationExitCode;
         }
+
+        ServerSettings Settings(ParseResult parsed, bool isToServe) => SettingsReader.Read(
+            parsed.GetValue(config),
+            new Dictionary<string, string?> { ["Urls"] = parsed.GetValue(urls), ["DataFolder"] = parsed.GetValue(data), ["Catalog"] = parsed.GetValue(catalog) },
+            isToServe);
 
         try
         {
@@ -61,9 +66,9 @@ internal static class ServeCommand
         }
     }
 
-    private static async Task<int> ServeAsync(string? config, IReadOnlyDictionary<string, string?> commandLine, CancellationToken cancellationToken)
+    private static async Task<int> ServeAsync(ServerSettings settings, CancellationToken cancellationToken)
     {
-        await using var host = await ServerHost.StartAsync(SettingsReader.Read(config, commandLine), cancellationToken);
+        await using var host = await ServerHost.StartAsync(settings, cancellationToken);
         await Console.Out.WriteLineAsync($"Serving at {host.Address}; data in {host.DataFolderPath}{(host.LocalAws is { } aws ? $"; embedded AWS at {aws}" : "")}. Ctrl+C stops it.");
         if (host.AdminKeyFile is { } file)
         {

@@ -1,5 +1,3 @@
-using System.Net;
-using System.Net.Sockets;
 using Microsoft.Extensions.Configuration.Json;
 using Microsoft.Extensions.Logging.Console;
 using OpenTelemetry;
@@ -8,10 +6,12 @@ using OpenTelemetry.Resources;
 using OrleansInference.Audit;
 using OrleansInference.Aws;
 using OrleansInference.Configuration;
+using OrleansInference.Diagnosis;
 using OrleansInference.FrontDoor;
 using OrleansInference.Ingest;
 using OrleansInference.Keys;
 using OrleansInference.LocalAws;
+using OrleansInference.DynamoDB;
 using OrleansInference.Sqlite;
 using OrleansInference.Telemetry;
 using OrleansInference.Webhooks;
@@ -79,6 +79,7 @@ public sealed class ServerHost : IAsyncDisposable
             clock = DurableClock.Open(folder.ClockFile, TimeProvider.System, settings.Speed);
             localAws = settings.Aws is null ? await StartLocalAwsAsync(settings, folder, clock.Clock, cancellationToken) : null;
             using var loggers = LoggerFactory.Create(logging => ConfigureLogging(logging, settings));
+            await ClusterTables.WaitForAsync(settings, loggers.CreateLogger<ServerHost>(), TimeProvider.System, cancellationToken);
             audit = await SqliteAuditLog.OpenAsync(
                 folder.AuditFile,
                 clock.Clock,
@@ -130,7 +131,7 @@ public sealed class ServerHost : IAsyncDisposable
             // The silo wraps what its storage says.
             for (var cause = exception; cause is not null; cause = cause.InnerException)
             {
-                if (cause is DataFileException or LocalAwsException or IOException)
+                if (cause is DataFileException or TableException or LocalAwsException or IOException)
                 {
                     throw new ConfigurationException([cause.Message]);
                 }
@@ -220,7 +221,7 @@ public sealed class ServerHost : IAsyncDisposable
         builder.Services.AddWebhooks(new(settings.WebhookAllow), settings.KeyCacheLifetime);
         AddTelemetry(builder.Services, settings);
         builder.UseOrleans(silo => silo
-            .UseLocalhostClustering(PortOrFree(settings.SiloPort), PortOrFree(settings.GatewayPort))
+            .AddState(settings, folder)
             .AddOrleansInference(options =>
             {
                 options.NotificationQueue = settings.NotificationQueue;
@@ -238,9 +239,7 @@ public sealed class ServerHost : IAsyncDisposable
                 options.InlineWait = settings.InlineWait;
                 options.WebhookRetryFor = settings.WebhookRetryFor;
             })
-            .AddQueueIngest(new(settings.Queues, settings.PayloadBucket, CreateQueues: settings.Aws is null))
-            .AddSqliteGrainStorage(OrleansInferenceOptions.StorageName, options => options.FilePath = folder.StateFile)
-            .UseSqliteReminderService(options => options.FilePath = folder.StateFile));
+            .AddQueueIngest(new(settings.Queues, settings.PayloadBucket, CreateQueues: settings.Aws is null)));
         var application = builder.Build();
         application.MapFrontDoor();
         application.MapPrometheusScrapingEndpoint("/metrics");
@@ -291,20 +290,11 @@ public sealed class ServerHost : IAsyncDisposable
     private async Task PutCatalogInForceAsync(CancellationToken cancellationToken)
     {
         var desk = _application.Services.GetRequiredService<CatalogDesk>();
-        var fingerprint = CatalogFile.Fingerprint(_settings.Catalog);
-        if (File.Exists(_folder.CatalogFingerprintFile) && await File.ReadAllTextAsync(_folder.CatalogFingerprintFile, cancellationToken) == fingerprint)
-        {
-            await desk.PrepareAsync(await _application.Services.GetRequiredService<IGrainFactory>().GetGrain<ICatalogGrain>(ICatalogGrain.Key).Get(), cancellationToken);
-            return;
-        }
-
-        var reply = await desk.ApplyAsync(_settings.Catalog, cancellationToken);
+        var reply = await desk.ConfigureAsync(_settings.Catalog, CatalogFile.Fingerprint(_settings.Catalog), cancellationToken);
         if (!reply.Problems.IsDefaultOrEmpty)
         {
             throw new ConfigurationException(reply.Problems);
         }
-
-        await File.WriteAllTextAsync(_folder.CatalogFingerprintFile, fingerprint, cancellationToken);
     }
 
     private static MasterKey ReadMasterKey(ServerSettings settings, DataFolder folder)
@@ -315,17 +305,5 @@ public sealed class ServerHost : IAsyncDisposable
         return Convert.TryFromBase64String(text, key, out var length) && length == MasterKey.Length
             ? new(key[..length].ToArray())
             : throw new ConfigurationException([$"{folder.MasterKeyFile}: this is not a master key of {MasterKey.Length} bytes in base64. Put back the one that encrypted the issued keys; without it they are useless."]);
-    }
-
-    private static int PortOrFree(int port)
-    {
-        if (port != 0)
-        {
-            return port;
-        }
-
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 }

@@ -52,6 +52,30 @@ public sealed class SettingsReaderTests : IDisposable
         Assert.Contains("WebhookAllow", Assert.Single(exception.Problems), StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void A_cluster_is_one_setting_and_what_it_needs_is_named()
+    {
+        var values = new Dictionary<string, string?>
+        {
+            ["Urls"] = "http://127.0.0.1:0", ["DataFolder"] = In("cluster"), ["Aws:Mode"] = "Amazon", ["Aws:State"] = "DynamoDB", ["AdvertisedAddress"] = "127.0.0.1", ["SiloPort"] = "0", ["GatewayPort"] = "0",
+            ["AdminKey"] = new string('a', 20), ["MasterKey"] = Convert.ToBase64String(new byte[32]), ["Aws:GrainTable"] = "states", ["Aws:CreateTables"] = "true", ["ClusterId"] = "blue",
+        };
+        var cluster = SettingsReader.Read(null, values).Cluster!;
+        Assert.Equal(("blue", "orleans-inference", "OrleansSilos", "states", "OrleansReminders", true), (cluster.ClusterId, cluster.ServiceId, cluster.MembershipTable, cluster.GrainTable, cluster.ReminderTable, cluster.CreateTables));
+
+        foreach (var key in (string[])["SiloPort", "GatewayPort", "AdminKey", "MasterKey", "Aws:Mode"])
+        {
+            values.Remove(key);
+        }
+
+        (values["Aws:MembershipTable"], values["AdvertisedAddress"], values["Speed"]) = ("x", "somewhere", "2");
+        var problems = Assert.Throws<ConfigurationException>(() => SettingsReader.Read(null, values, isToServe: false)).Problems;
+        Assert.Equal(6, problems.Count);
+        Assert.All(["Aws:MembershipTable", "AdvertisedAddress", "AdminKey", "MasterKey", "Aws:State", "Speed"], key => Assert.Single(problems, problem => problem.Contains($"{key}:", StringComparison.Ordinal)));
+        values.Remove("Aws:State");
+        Assert.Null(SettingsReader.Read(null, new Dictionary<string, string?> { ["Urls"] = "http://127.0.0.1:0", ["DataFolder"] = In("alone") }, isToServe: false).Cluster);
+    }
+
     [Theory]
     [InlineData("master.key", "not base64")]
     [InlineData("admin.key", "")]

@@ -1,0 +1,70 @@
+using Amazon.DynamoDBv2.Model;
+
+namespace OrleansInference.DynamoDB;
+
+/// <summary>
+/// Tries whether a table can be used, by the calls that its provider makes: it is there and laid out as it must be, may be read and, under a condition that never holds, written. Nothing
+/// is changed, but a missing table is created where the options say so.
+/// </summary>
+public sealed class TableExamination
+{
+    private const string Probe = "doctor";
+    private readonly DynamoDBClientOptions _options;
+    private readonly TableDefinition _definition;
+    private readonly bool _inTransactions;
+
+    private TableExamination(DynamoDBClientOptions options, TableDefinition definition, bool inTransactions) => (_options, _definition, _inTransactions) = (options, definition, inTransactions);
+
+    /// <summary>Of the membership table, which is written in transactions.</summary>
+    public static TableExamination OfMembership(DynamoDBClusteringOptions options) => new(options, MembershipSchema.Table, inTransactions: true);
+
+    /// <summary>Of the grain state table.</summary>
+    public static TableExamination OfGrainState(DynamoDBStorageOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        return new(options, StateSchema.Table(options.TimeToLive is not null), inTransactions: false);
+    }
+
+    /// <summary>Of the reminder table, of which the indexes are read too.</summary>
+    public static TableExamination OfReminders(DynamoDBReminderStorageOptions options) => new(options, ReminderSchema.Table, inTransactions: false);
+
+    /// <summary>Tries it.</summary>
+    /// <exception cref="TableException">There is no such table, or it is laid out otherwise.</exception>
+    /// <exception cref="Amazon.Runtime.AmazonServiceException">DynamoDB refuses, or cannot be reached.</exception>
+    public async Task ExamineAsync(CancellationToken cancellationToken)
+    {
+        using var table = new TableClient(_options, retries: 1);
+        await table.OpenAsync(_definition, cancellationToken);
+        var key = new Dictionary<string, AttributeValue> { [_definition.Hash.Name] = Items.S(Probe), [_definition.Range.Name] = Value(_definition.Range) };
+        var never = $"attribute_exists({_definition.Hash.Name}) AND attribute_not_exists({_definition.Hash.Name})";
+        _ = await table.GetAsync(key, cancellationToken);
+        foreach (var index in _definition.Indexes)
+        {
+            await foreach (var _ in table.QueryAsync($"{index.Hash.Name} = :probe", new() { [":probe"] = Items.S(Probe) }, cancellationToken, index.Name))
+            {
+            }
+        }
+
+        await RefusedAsync(() => table.PutAsync(key, never, null, cancellationToken));
+        await RefusedAsync(() => table.DeleteAsync(key, never, null, cancellationToken));
+        if (_inTransactions)
+        {
+            await RefusedAsync(() => table.UpdateAsync(key, "SET Probe = :probe", new() { [":probe"] = Items.S(Probe) }, never, cancellationToken));
+            await table.TryWriteAsync([new() { Item = key, ConditionExpression = never }], cancellationToken);
+        }
+    }
+
+    private static async Task RefusedAsync(Func<Task> write)
+    {
+        try
+        {
+            await write();
+        }
+        catch (ConditionalCheckFailedException)
+        {
+            // It was permitted, and the condition did not hold.
+        }
+    }
+
+    private static AttributeValue Value(KeyAttribute attribute) => attribute.Type == Amazon.DynamoDBv2.ScalarAttributeType.N ? Items.N(0) : Items.S(Probe);
+}

@@ -1,0 +1,93 @@
+using System.Net;
+using System.Net.Sockets;
+using Amazon.Runtime;
+using OrleansInference.Aws.ControlPlane;
+using OrleansInference.DynamoDB;
+
+namespace OrleansInference.Diagnosis;
+
+/// <summary>What a failed call of AWS means for who runs the server, in one line, and how to mend it.</summary>
+/// <param name="Detail">What is wrong.</param>
+/// <param name="Remedy">What to do.</param>
+/// <param name="Passes">Whether it may pass by itself.</param>
+internal readonly record struct AwsProblem(string Detail, string Remedy, bool Passes = false)
+{
+    /// <summary>Reads an exception of any client of AWS; null if it is none of theirs.</summary>
+    public static AwsProblem? Of(Exception exception)
+    {
+        for (var cause = exception; cause is not null; cause = cause.InnerException)
+        {
+            switch (cause)
+            {
+                case AmazonServiceException service:
+                    return OfCode(service.ErrorCode ?? "", service.StatusCode, service.Message);
+                case SageMakerException { Status: { } status } refused:
+                    return OfCode(refused.ErrorType, (HttpStatusCode)status, refused.Message);
+                case TableException table:
+                    return new(Line(table.Message), "As it says.");
+                case SageMakerException { InnerException: null } other:
+                    return new(Line(other.Message), "See SageMaker's message.");
+                case AmazonClientException client when client.InnerException is null or AmazonClientException:
+                    return new(
+                        $"there are no usable credentials: {Line(client.Message)}",
+                        "Give the task or pod a role, name a profile (AWS_PROFILE), or set Aws:AccessKeyId and Aws:SecretAccessKey.");
+                case HttpRequestException or SocketException:
+                    return new(
+                        $"it cannot be reached: {Line(cause.Message)}",
+                        "Check Aws:Region and the addresses in the settings, and that the network lets this machine out (routes, security groups, VPC endpoints).",
+                        Passes: true);
+                case TaskCanceledException or TimeoutException:
+                    return new("it did not answer in time", "Check the network, and whether a VPC endpoint or a proxy is in the way.", Passes: true);
+                default:
+                    break;
+            }
+        }
+
+        return null;
+    }
+
+    private static AwsProblem OfCode(string code, HttpStatusCode status, string message)
+    {
+        var text = Line(message);
+        if (code is "RequestTimeTooSkewed" or "RequestInTheFuture" || text.Contains("Signature expired", StringComparison.OrdinalIgnoreCase) || text.Contains("Signature not yet current", StringComparison.OrdinalIgnoreCase))
+        {
+            return new($"this machine's clock is off: {text}", "Set the clock by NTP (chrony, Amazon Time Sync); AWS refuses signatures that are more than five minutes off.");
+        }
+
+        if (code is "ExpiredToken" or "ExpiredTokenException" or "TokenRefreshRequired" || text.Contains("token included in the request is expired", StringComparison.OrdinalIgnoreCase))
+        {
+            return new($"the credentials have expired: {text}", "Renew them (aws sso login, assume the role anew), or let the machine's role give them.", Passes: true);
+        }
+
+        if (code.Contains("AccessDenied", StringComparison.OrdinalIgnoreCase) || code is "AuthorizationError" or "UnauthorizedOperation" or "AllAccessDisabled" || (code.Length == 0 && status == HttpStatusCode.Forbidden))
+        {
+            return new($"it is not permitted: {text}", "Add the action to the policy of the server's role; deploy/cloudformation has one with all that is needed.");
+        }
+
+        if (code is "UnrecognizedClientException" or "InvalidClientTokenId" or "InvalidAccessKeyId" or "SignatureDoesNotMatch" or "InvalidSignatureException" or "IncompleteSignature" or "MissingAuthenticationToken" or "InvalidToken")
+        {
+            return new($"AWS does not take the credentials: {text}", "Check the access key, its secret and session token, and that they belong to this partition (aws, aws-cn, aws-us-gov).");
+        }
+
+        if (code is "PermanentRedirect" or "AuthorizationHeaderMalformed" or "IllegalLocationConstraintException" or "MovedPermanently" || status == HttpStatusCode.MovedPermanently)
+        {
+            return new($"it is in another region: {text}", "Set Aws:Region to the region that it is in.");
+        }
+
+        if (code.Contains("Throttl", StringComparison.OrdinalIgnoreCase) || code is "ProvisionedThroughputExceededException" or "RequestLimitExceeded" or "SlowDown" or "TooManyRequestsException")
+        {
+            return new($"it is throttled: {text}", "Raise the table's throughput, or set it to on-demand billing; ask for a higher quota if it is the account's.", Passes: true);
+        }
+
+        return code is "ResourceNotFoundException" or "NoSuchBucket" or "QueueDoesNotExist" or "AWS.SimpleQueueService.NonExistentQueue" || status == HttpStatusCode.NotFound
+            ? new($"there is no such thing: {text}", "Create it (deploy/cloudformation does), or correct its name and Aws:Region in the settings.")
+            : new($"{(code.Length > 0 ? code : $"status {(int)status}")}: {text}", "See AWS' message.", Passes: (int)status >= 500);
+    }
+
+    // One line of a log.
+    private static string Line(string message)
+    {
+        var line = string.Join(' ', message.Split((char[])['\r', '\n'], StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries));
+        return line.Length <= 400 ? line : line[..400] + "…";
+    }
+}

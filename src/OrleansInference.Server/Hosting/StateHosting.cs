@@ -1,0 +1,73 @@
+using System.Net;
+using System.Net.NetworkInformation;
+using System.Net.Sockets;
+using Orleans.Configuration;
+using OrleansInference.Configuration;
+using OrleansInference.DynamoDB;
+using OrleansInference.Sqlite;
+
+namespace OrleansInference.Hosting;
+
+/// <summary>Where silos find each other, and where grain state and reminders are: in the data folder of a server alone, or in DynamoDB.</summary>
+internal static class StateHosting
+{
+    /// <summary>Port between silos of a cluster, unless the settings say otherwise.</summary>
+    public const int SiloPort = 11_111;
+
+    /// <summary>Port for grain clients of a cluster, unless the settings say otherwise.</summary>
+    public const int GatewayPort = 30_000;
+
+    public static ISiloBuilder AddState(this ISiloBuilder silo, ServerSettings settings, DataFolder folder)
+    {
+        if (settings.Cluster is not { } cluster)
+        {
+            return silo
+                .UseLocalhostClustering(PortOrFree(settings.SiloPort, IPAddress.Loopback), PortOrFree(settings.GatewayPort, IPAddress.Loopback))
+                .AddSqliteGrainStorage(OrleansInferenceOptions.StorageName, options => options.FilePath = folder.StateFile)
+                .UseSqliteReminderService(options => options.FilePath = folder.StateFile);
+        }
+
+        var address = cluster.AdvertisedAddress ?? OwnAddress();
+        return silo
+            .Configure<ClusterOptions>(options => (options.ClusterId, options.ServiceId) = (cluster.ClusterId, cluster.ServiceId))
+            .ConfigureEndpoints(address, PortOrFree(settings.SiloPort, address), PortOrFree(settings.GatewayPort, address), listenOnAnyHostAddress: !IPAddress.IsLoopback(address))
+            .UseDynamoDBClustering(options => Fill(options, settings, cluster, cluster.MembershipTable))
+            .AddDynamoDBGrainStorage(OrleansInferenceOptions.StorageName, options =>
+            {
+                Fill(options, settings, cluster, cluster.GrainTable);
+                options.DeleteStateOnClear = true;
+                options.GrainStorageSerializer = new CompressedStateSerializer(new GrainStateJsonSerializer());
+            })
+            .UseDynamoDBReminderService(options => Fill(options, settings, cluster, cluster.ReminderTable));
+    }
+
+    /// <summary>Says of a table where it is and who calls it.</summary>
+    public static T Fill<T>(T options, ServerSettings settings, ClusterSettings cluster, string table)
+        where T : DynamoDBClientOptions
+    {
+        (options.TableName, options.CreateIfNotExists) = (table, cluster.CreateTables);
+        options.Service = cluster.Endpoint?.OriginalString ?? settings.Region;
+        (options.AccessKey, options.SecretKey, options.Token) = (cluster.AccessKeyId, cluster.SecretAccessKey, cluster.SessionToken);
+        return options;
+    }
+
+    /// <summary>The first address at which others can reach this machine; loopback if there is none.</summary>
+    internal static IPAddress OwnAddress() => NetworkInterface.GetAllNetworkInterfaces()
+        .Where(static network => network.OperationalStatus == OperationalStatus.Up && network.NetworkInterfaceType != NetworkInterfaceType.Loopback)
+        .SelectMany(static network => network.GetIPProperties().UnicastAddresses)
+        .Select(static unicast => unicast.Address)
+        .Where(static address => address.AddressFamily == AddressFamily.InterNetwork && !IPAddress.IsLoopback(address))
+        .FirstOrDefault(IPAddress.Loopback);
+
+    private static int PortOrFree(int port, IPAddress address)
+    {
+        if (port != 0)
+        {
+            return port;
+        }
+
+        using var listener = new TcpListener(address, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
+    }
+}

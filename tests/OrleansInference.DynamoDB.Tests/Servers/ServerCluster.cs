@@ -1,0 +1,167 @@
+using System.Collections.Concurrent;
+using System.Collections.Immutable;
+using System.Net;
+using System.Net.Http.Headers;
+using System.Net.Http.Json;
+using System.Text.Json;
+using Microsoft.Extensions.Logging;
+using OrleansInference.Configuration;
+using OrleansInference.Hosting;
+using OrleansInference.LocalAws;
+
+namespace OrleansInference.DynamoDB.Tests.Servers;
+
+/// <summary>Whole servers in this process that are one cluster: their state in DynamoDB, one embedded AWS for all, and a list of those that requests are sent to, as a load balancer has it.</summary>
+internal sealed class ServerCluster : IAsyncDisposable
+{
+    public const string AdminKey = "an-admin-key-of-the-tests";
+    private const string Tenant = "acme";
+    private static readonly string MasterKey = Convert.ToBase64String(Enumerable.Range(0, 32).Select(static i => (byte)i).ToArray());
+    private static readonly byte[] Body = """{"inputs":"hi","input_tokens":100,"output_tokens":20}"""u8.ToArray();
+    private readonly string _folder = Directory.CreateTempSubdirectory("oi-cluster-").FullName;
+    private readonly ConcurrentDictionary<int, ServerHost> _servers = new();
+    private readonly HttpClient _http = new(new SocketsHttpHandler { UseProxy = false }) { Timeout = TimeSpan.FromMinutes(2) };
+    private readonly string _service;
+    private readonly string[] _tables = [Dynalite.NewTable(), Dynalite.NewTable(), Dynalite.NewTable()];
+    private LocalAwsServer? _aws;
+    private volatile Uri[] _rotation = [];
+    private string _key = "";
+    private int _turn;
+
+    private ServerCluster(string service) => _service = service;
+
+    public static async Task<ServerCluster> StartAsync(string service, int servers)
+    {
+        var cluster = new ServerCluster(service);
+        try
+        {
+            cluster._aws = await LocalAwsServer.StartAsync(new() { DataFolder = Path.Combine(cluster._folder, "aws"), NotificationQueue = "orleans-inference-notifications" });
+            await cluster._aws.ApplyCatalogAsync(Catalog());
+            for (var i = 0; i < servers; i++)
+            {
+                await cluster.AddAsync(i);
+            }
+
+            if (servers > 0)
+            {
+                using var response = await cluster.SendAsync(HttpMethod.Post, $"/v1/admin/tenants/{Tenant}/keys", AdminKey, null);
+                cluster._key = (await response.EnsureSuccessStatusCode().Content.ReadFromJsonAsync<JsonElement>()).GetProperty("apiKey").GetString()!;
+            }
+
+            return cluster;
+        }
+        catch
+        {
+            await cluster.DisposeAsync();
+            throw;
+        }
+    }
+
+    public ServerSettings Settings(int number) => new()
+    {
+        DataFolder = Path.Combine(_folder, $"server-{number}"),
+        Catalog = Catalog(),
+        Urls = ["http://127.0.0.1:0"],
+        AdminKey = AdminKey,
+        MasterKey = MasterKey,
+        LogLevel = LogLevel.Critical,
+        ShutdownTimeout = TimeSpan.FromSeconds(30),
+        Aws = new() { Endpoint = _aws!.Address, AccessKeyId = "OITESTS0000000000000", SecretAccessKey = new('s', 40) },
+        Cluster = new() { Endpoint = new(_service), AdvertisedAddress = IPAddress.Loopback, CreateTables = true, MembershipTable = _tables[0], GrainTable = _tables[1], ReminderTable = _tables[2] },
+    };
+
+    /// <summary>Starts a server; it is sent requests once it says that it is ready.</summary>
+    public async Task AddAsync(int number)
+    {
+        var server = await ServerHost.StartAsync(Settings(number));
+        _servers[number] = server;
+        while (!(await _http.GetAsync(new Uri(server.Address, "/readyz"))).IsSuccessStatusCode)
+        {
+            await Task.Delay(20);
+        }
+
+        _rotation = [.. _rotation, server.Address];
+    }
+
+    /// <summary>Takes a server out as a load balancer does: it is sent nothing new, what was sent arrives. Then it is stopped, whatever it is still at work on.</summary>
+    public async Task RemoveAsync(int number)
+    {
+        var server = _servers[number];
+        _rotation = [.. _rotation.Where(address => address != server.Address)];
+        await Task.Delay(200);
+        await server.DisposeAsync();
+        _servers.TryRemove(number, out _);
+    }
+
+    /// <summary>The next server's answer to a request of a model.</summary>
+    public Task<HttpResponseMessage> InvokeAsync(string model, params (string Name, string Value)[] headers) =>
+        SendAsync(HttpMethod.Post, $"/v1/models/{model}/invocations", _key, new ByteArrayContent(Body) { Headers = { ContentType = new("application/json") } }, headers);
+
+    public Task<HttpResponseMessage> GetAsync(string path, params (string Name, string Value)[] headers) => SendAsync(HttpMethod.Get, path, _key, null, headers);
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var server in _servers.Values)
+        {
+            await server.DisposeAsync();
+        }
+
+        if (_aws is not null)
+        {
+            await _aws.DisposeAsync();
+        }
+
+        _http.Dispose();
+        Directory.Delete(_folder, recursive: true);
+    }
+
+    private async Task<HttpResponseMessage> SendAsync(HttpMethod method, string path, string key, HttpContent? content, params (string Name, string Value)[] headers)
+    {
+        var rotation = _rotation;
+        using var request = new HttpRequestMessage(method, new Uri(rotation[(int)((uint)Interlocked.Increment(ref _turn) % rotation.Length)], path)) { Content = content };
+        request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", key);
+        foreach (var (name, value) in headers)
+        {
+            request.Headers.TryAddWithoutValidation(name, value);
+        }
+
+        return await _http.SendAsync(request);
+    }
+
+    private static CatalogDefinition Catalog()
+    {
+        var endpoint = new EndpointDefinition
+        {
+            Name = new("chat-rt"),
+            Lane = Lane.Realtime,
+            InstanceType = "ml.g5.xlarge",
+            ConcurrencyPerInstance = 16,
+            MinInstances = 2,
+            MaxInstances = 2,
+            Tariff = new() { PerRequest = Money.FromDollars(0.0001m) },
+            Prior = new() { ServiceP50Seconds = 0.05, ServiceP99Seconds = 1, ColdStartSeconds = 3 },
+            Simulation = new() { BaseSeconds = 0.05, StartSeconds = 1 },
+        };
+        return new()
+        {
+            InstancePrices = ImmutableDictionary.CreateRange([KeyValuePair.Create("ml.g5.xlarge", Money.FromDollars(1.408m))]),
+            Deadlines = new() { High = 60, Medium = 600 },
+            Models =
+            [
+                new()
+                {
+                    Name = new("chat"),
+                    MaxOutputTokens = 256,
+                    Variants = [new() { Name = new("full"), Endpoints = [endpoint, endpoint with { Name = new("chat-async"), Lane = Lane.Async, MaxServiceSeconds = 300 }] }],
+                },
+                new()
+                {
+                    Name = new("slow"),
+                    MaxOutputTokens = 256,
+                    Variants = [new() { Name = new("full"), Endpoints = [endpoint with { Name = new("slow-rt"), Prior = new() { ServiceP50Seconds = 3, ServiceP99Seconds = 6, ColdStartSeconds = 3 }, Simulation = new() { BaseSeconds = 3, StartSeconds = 1 } }] }],
+                },
+            ],
+            Tenants = [new() { Id = new(Tenant), Budgets = [new() { Kind = BudgetWindowKind.CalendarDay, Limit = Money.FromDollars(100m) }] }],
+        };
+    }
+}
