@@ -89,6 +89,8 @@ internal sealed class SqliteFile : IDisposable
                 throw DataFileException.From(_path, exception);
             }
 
+            // What the writer remembers of a table that was changed beside it would be taken for true when a statement is prepared; running one finds out.
+            WriteAsync(static (writer, _) => writer.Scalar("SELECT count(*) FROM sqlite_schema"), 0, CancellationToken.None).GetAwaiter().GetResult();
             _schemas.Add(schema.Component);
         }
     }
@@ -163,8 +165,9 @@ internal sealed class SqliteFile : IDisposable
         var session = new SqliteSession(path, writable: true);
         try
         {
-            // FULL flushes the log at every commit; NORMAL would lose the last commits when the power fails.
-            session.RunScript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=1000; PRAGMA journal_size_limit=16777216;");
+            // FULL flushes the log at every commit; NORMAL would lose the last commits when the power fails. Grains are written all over the file, so a long
+            // log writes a page back once for many of its changes, and a large cache finds most pages that are to be changed.
+            session.RunScript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=8192; PRAGMA journal_size_limit=50331648; PRAGMA cache_size=-32768;");
             if (session.Scalar("PRAGMA quick_check(1)") is string finding && finding != "ok")
             {
                 throw DataFileException.Corrupt(path, finding);

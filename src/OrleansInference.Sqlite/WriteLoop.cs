@@ -12,19 +12,24 @@ internal sealed class WriteLoop : IDisposable
     private const int QueueCapacity = 8192;
     private const int MaxBatchOperations = 1024;
     private const int MaxBatchBytes = 16 << 20;
-    private const long MaxWalBytes = 64 << 20;
+    private const long MaxWalBytes = 96 << 20;
+    private const long BytesPerCheckpoint = 8 << 20;
+    private const int PageBytes = 4096;
     private readonly string _path;
     private readonly SqliteSession _session;
     private readonly VersionCounter _versions = new();
     private readonly Channel<WriteOperation> _queue = Channel.CreateBounded<WriteOperation>(new BoundedChannelOptions(QueueCapacity) { SingleReader = true });
     private readonly List<WriteOperation> _batch = new(MaxBatchOperations);
     private readonly Thread _thread;
+    private readonly Checkpointer _checkpointer;
+    private long _sinceCheckpoint;
 
     public WriteLoop(string path, SqliteSession session)
     {
         _path = path;
         _session = session;
         _versions.Load(session);
+        _checkpointer = new(path);
         _thread = new(Run) { IsBackground = true, Name = "SQLite writer" };
         _thread.Start();
     }
@@ -53,6 +58,7 @@ internal sealed class WriteLoop : IDisposable
     {
         _queue.Writer.TryComplete();
         _thread.Join();
+        _checkpointer.Dispose();
         _session.Dispose();
     }
 
@@ -121,6 +127,14 @@ internal sealed class WriteLoop : IDisposable
         }
 
         executed.ForEach(operation => operation.Complete());
+        // Each changes at least one page.
+        executed.ForEach(operation => _sinceCheckpoint += PageBytes + operation.Bytes);
+        if (_sinceCheckpoint >= BytesPerCheckpoint)
+        {
+            _sinceCheckpoint = 0;
+            _checkpointer.Request();
+        }
+
         BoundLog();
     }
 

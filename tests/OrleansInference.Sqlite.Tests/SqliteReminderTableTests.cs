@@ -84,6 +84,45 @@ public sealed class SqliteReminderTableTests : IDisposable
     }
 
     [Fact]
+    public async Task Reminders_of_the_release_before_are_kept()
+    {
+        var entry = Entry("a", "tick");
+        var old = new SqliteSchema(
+            "reminders",
+            [
+                """
+                CREATE TABLE reminders (service TEXT NOT NULL, grain TEXT NOT NULL, name TEXT NOT NULL, hash INTEGER NOT NULL,
+                    start_at INTEGER NOT NULL, period INTEGER NOT NULL, version INTEGER NOT NULL, PRIMARY KEY (service, grain, name)) WITHOUT ROWID;
+                CREATE INDEX reminders_by_hash ON reminders (service, hash);
+                """,
+            ]);
+        using (var database = await SqliteDatabase.OpenAsync(_folder.FilePath, old, default))
+        {
+            await database.WriteAsync(
+                (session, versions) => session.Execute(
+                    "INSERT INTO reminders VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                    "service",
+                    entry.GrainId.ToString(),
+                    entry.ReminderName,
+                    (long)entry.GrainId.GetUniformHashCode(),
+                    Start.Ticks,
+                    entry.Period.Ticks,
+                    versions.Next()),
+                0,
+                default);
+        }
+
+        using var table = await _folder.OpenRemindersAsync();
+        var read = await table.ReadRow(entry.GrainId, "tick");
+        Assert.Equal((entry.Period, Start), (read?.Period, read?.StartAt));
+        Assert.Single((await table.ReadRows(0, 0)).Reminders);
+        Assert.NotEqual(read!.ETag, await table.UpsertRow(entry));
+        var current = Assert.Single((await table.ReadRows(entry.GrainId)).Reminders);
+        Assert.True(await table.RemoveRow(entry.GrainId, "tick", current.ETag!));
+        Assert.Empty((await table.ReadRows(0, 0)).Reminders);
+    }
+
+    [Fact]
     public async Task Reminders_survive_a_restart_beside_grain_state()
     {
         using (var storage = await _folder.OpenStorageAsync())

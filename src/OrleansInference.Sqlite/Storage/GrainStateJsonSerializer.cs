@@ -13,6 +13,8 @@ namespace OrleansInference.Sqlite;
 /// </summary>
 public sealed class GrainStateJsonSerializer : IGrainStorageSerializer
 {
+    private static readonly MethodInfo IsDefaultMethod = typeof(GrainStateJsonSerializer).GetMethod(nameof(IsDefault), BindingFlags.Static | BindingFlags.NonPublic)!;
+
     private readonly JsonSerializerOptions _options;
 
     /// <summary>Creates the serializer; <paramref name="configure"/> may add converters or change the defaults.</summary>
@@ -75,12 +77,14 @@ public sealed class GrainStateJsonSerializer : IGrainStorageSerializer
         {
             if (property.PropertyType.IsGenericType && property.PropertyType.GetGenericTypeDefinition() == typeof(ImmutableArray<>))
             {
-                var isDefault = property.PropertyType.GetProperty(nameof(ImmutableArray<>.IsDefault))!;
+                var isDefault = IsDefaultMethod.MakeGenericMethod(property.PropertyType.GenericTypeArguments).CreateDelegate<Func<object, bool>>();
                 var before = property.ShouldSerialize;
-                property.ShouldSerialize = (owner, value) => value is not null && isDefault.GetValue(value) is false && (before is null || before(owner, value));
+                property.ShouldSerialize = (owner, value) => value is not null && !isDefault(value) && (before is null || before(owner, value));
             }
         }
     }
+
+    private static bool IsDefault<T>(object array) => ((ImmutableArray<T>)array).IsDefault;
 
     private static void RefuseWhatWouldBeLost(JsonTypeInfo type)
     {

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using Orleans.Configuration;
@@ -100,7 +101,7 @@ public sealed partial class SqliteGrainStorage : IGrainStorage, ILifecyclePartic
         var grain = grainId.ToString();
         var expected = Parse(grainState.ETag);
         // Taken before the first await: the grain may go on changing its state.
-        var data = _options.Serializer.Serialize(grainState.State).ToArray();
+        var data = ToArray(_options.Serializer.Serialize(grainState.State));
         if (data.Length > _options.MaxStateBytes)
         {
             throw new DataFileException(
@@ -161,6 +162,10 @@ public sealed partial class SqliteGrainStorage : IGrainStorage, ILifecyclePartic
 
     /// <summary>Closes this provider's hold on the file; the last hold of the process closes the file.</summary>
     public void Dispose() => _database?.Dispose();
+
+    // What a serializer gives is its own: as a rule a whole array, which need not be copied.
+    private static byte[] ToArray(BinaryData data) =>
+        MemoryMarshal.TryGetArray(data.ToMemory(), out var segment) && segment is { Offset: 0, Array: { } whole } && whole.Length == segment.Count ? whole : data.ToArray();
 
     private static string Format(long version) => version.ToString(CultureInfo.InvariantCulture);
 
