@@ -18,7 +18,8 @@ internal static class Preferences
             return TimeSpan.Zero;
         }
 
-        return double.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var seconds)
+        // Not a number and infinities are parsed too, whatever the style.
+        return double.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var seconds) && seconds >= 0
             ? TimeSpan.FromSeconds(Math.Min(seconds, longest.TotalSeconds))
             : throw new RefusedException(Refusal.Invalid($"Prefer: 'wait={text}' is not a number of seconds, such as wait=10."));
     }

@@ -121,7 +121,7 @@ internal static class RoutingFields
     private static bool TryDeadline(string text, out TimeSpan value) => DurationText.TryParse(text, out value);
 
     private static bool TryQuality(string text, out double value) =>
-        double.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out value) && value <= 1;
+        double.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out value) && value is >= 0 and <= 1;
 
     private static bool TryCharge(string text, out Money value) => Money.TryParse(text, out value) && !value.IsNegative;
 

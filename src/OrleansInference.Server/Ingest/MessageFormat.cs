@@ -61,6 +61,11 @@ internal sealed class MessageFormat(QueueSettings queue, string bucket)
         {
             return Nothing(messageId, $"The message is not JSON: {exception.Message}");
         }
+        catch (InvalidOperationException)
+        {
+            // Valid by the grammar of JSON, and no text: what it means can be neither read nor answered.
+            return Nothing(messageId, "The message has half of a surrogate pair in a name or a text, such as \\ud800, which is no character.");
+        }
 
         return Nothing(messageId, "The message is not a JSON object.");
     }

@@ -48,6 +48,18 @@ public sealed class OwnDialectTests
         Assert.Equal((374, 44, 1 << (int)Lane.Async, Delivery.Either), (request.InputTokens!.Value, request.MaxOutputTokens!.Value, request.LaneMask, request.Delivery));
     }
 
+    [Theory]
+    [InlineData("NaN")]
+    [InlineData("-Infinity")]
+    [InlineData("-1")]
+    public async Task A_quality_that_is_no_number_from_0_to_1_is_refused(string quality)
+    {
+        await using var host = await FrontDoorHost.StartAsync();
+        using var response = await host.PostAsync(Invoke, await host.IssueAsync(), Body, ("X-Inference-Min-Quality", quality));
+        Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
+        Assert.Contains("X-Inference-Min-Quality", await response.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task A_key_that_is_not_ascii_is_a_problem_that_names_it()
     {

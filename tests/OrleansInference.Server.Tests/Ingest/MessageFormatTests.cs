@@ -50,6 +50,19 @@ public sealed class MessageFormatTests
     }
 
     [Theory]
+    [InlineData("""{"model":"chat","text":"\ud800"}""")]
+    [InlineData("""{"model":"\udc00chat","body":1}""")]
+    [InlineData("""{"model":"chat","body":1,"\ud800":1}""")]
+    [InlineData("""{"model":"chat","body":1,"lanes":["\ud800"]}""")]
+    [InlineData("""{"model":"chat","body":1,"deadline":"\ud800"}""")]
+    public void Half_of_a_surrogate_pair_is_a_problem_and_not_a_fault_that_would_be_tried_again(string message)
+    {
+        var read = Read(Bound, message);
+        Assert.Contains("surrogate", Assert.Single(read.Problems), StringComparison.Ordinal);
+        Assert.Equal("acme", read.Request.Tenant.Value);
+    }
+
+    [Theory]
     [InlineData("class", "1", "a string")]
     [InlineData("idempotencyKey", "1", "a string")]
     [InlineData("webhook", "1", "a string")]
