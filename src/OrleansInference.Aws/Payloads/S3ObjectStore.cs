@@ -24,14 +24,19 @@ internal sealed class S3ObjectStore(IAmazonS3 s3) : IObjectStore
             cancellationToken).ConfigureAwait(false);
     }
 
-    public async Task<StoredObject?> GetAsync(string bucket, string key, CancellationToken cancellationToken)
+    public async Task<StoredObject?> GetAsync(string bucket, string key, CancellationToken cancellationToken) =>
+        await GetAsync(bucket, key, MaxObjectBytes, cancellationToken).ConfigureAwait(false) is not { } found ? null
+            : found.Length <= MaxObjectBytes ? found
+            : throw new InvalidDataException($"The object '{key}' has {found.Length} bytes: at most {MaxObjectBytes} are read.");
+
+    public async Task<StoredObject?> GetAsync(string bucket, string key, long mostBytes, CancellationToken cancellationToken)
     {
         try
         {
             using var response = await s3.GetObjectAsync(new GetObjectRequest { BucketName = bucket, Key = key }, cancellationToken).ConfigureAwait(false);
-            if (response.ContentLength > MaxObjectBytes)
+            if (response.ContentLength > mostBytes)
             {
-                throw new InvalidDataException($"The object '{key}' has {response.ContentLength} bytes: at most {MaxObjectBytes} are read.");
+                return new(default, response.Headers.ContentType) { Length = response.ContentLength };
             }
 
             var body = new byte[response.ContentLength];

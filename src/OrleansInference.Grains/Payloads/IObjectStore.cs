@@ -1,7 +1,11 @@
 namespace OrleansInference.Payloads;
 
 /// <summary>An object read from the store.</summary>
-public sealed record StoredObject(ReadOnlyMemory<byte> Body, string? ContentType);
+public sealed record StoredObject(ReadOnlyMemory<byte> Body, string? ContentType)
+{
+    /// <summary>Bytes of the object, also where its body was too large to be read.</summary>
+    public long Length { get; init; } = Body.Length;
+}
 
 /// <summary>S3, as far as it is used.</summary>
 public interface IObjectStore
@@ -11,6 +15,10 @@ public interface IObjectStore
 
     /// <summary>Reads an object whole; null if there is none.</summary>
     Task<StoredObject?> GetAsync(string bucket, string key, CancellationToken cancellationToken);
+
+    /// <summary>Reads an object whose body is of use only up to so many bytes: a larger one is not read, and has an empty body. Null if there is none.</summary>
+    async Task<StoredObject?> GetAsync(string bucket, string key, long mostBytes, CancellationToken cancellationToken) =>
+        await GetAsync(bucket, key, cancellationToken) is { } whole ? whole.Length <= mostBytes ? whole : whole with { Body = default } : null;
 
     /// <summary>Opens an object to be read from its beginning; null if there is none. The caller disposes the stream.</summary>
     async Task<Stream?> OpenAsync(string bucket, string key, CancellationToken cancellationToken) =>

@@ -10,7 +10,8 @@ namespace OrleansInference.Jobs;
 /// <param name="ServiceMs">Milliseconds the model took, as its <c>usage.service_ms</c> says; 0 if the answer does not say.</param>
 public readonly record struct AnswerUse(long Bytes, long? InputTokens = null, long? OutputTokens = null, double ServiceMs = 0)
 {
-    private const int MostParsedBytes = 4_194_304;
+    /// <summary>The most bytes of an answer in which its use is looked for.</summary>
+    public const int MostParsedBytes = 4_194_304;
 
     /// <summary>Reads it. A body that is not JSON, has no <c>usage</c>, or is larger than 4 MiB tells its size alone.</summary>
     public static AnswerUse Read(ReadOnlyMemory<byte> body)

@@ -43,11 +43,28 @@ public sealed class S3ObjectStoreTests
         Assert.Equal("/bucket/k", aws.SingleRequest("s3").Target);
     }
 
+    [Theory]
+    [InlineData(3, "a,b")]
+    [InlineData(2, "")]
+    public async Task An_object_that_is_larger_than_wanted_comes_without_its_body(long most, string body)
+    {
+        await using var aws = await ScriptedAws.StartAsync((_, context) =>
+        {
+            context.Response.ContentType = "text/csv";
+            context.Response.ContentLength = 3;
+            return context.Response.WriteAsync("a,b");
+        });
+
+        var stored = await aws.Client<IObjectStore>().GetAsync("bucket", "k", most, None);
+        Assert.Equal((body, 3, "text/csv"), (Encoding.UTF8.GetString(stored!.Body.Span), stored.Length, stored.ContentType));
+    }
+
     [Fact]
     public async Task A_missing_object_is_null_but_a_missing_bucket_is_an_error()
     {
         await using var missing = await ScriptedAws.StartAsync(404, "<Error><Code>NoSuchKey</Code><Message>m</Message></Error>", ("Content-Type", "application/xml"));
         Assert.Null(await missing.Client<IObjectStore>().GetAsync("bucket", "k", None));
+        Assert.Null(await missing.Client<IObjectStore>().GetAsync("bucket", "k", 10, None));
 
         await using var bucketless = await ScriptedAws.StartAsync(404, "<Error><Code>NoSuchBucket</Code><Message>m</Message></Error>", ("Content-Type", "application/xml"));
         await Assert.ThrowsAnyAsync<AmazonS3Exception>(() => bucketless.Client<IObjectStore>().GetAsync("bucket", "k", None));
