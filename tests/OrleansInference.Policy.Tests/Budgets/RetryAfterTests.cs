@@ -42,6 +42,33 @@ public sealed partial class RetryAfterTests
         Assert.True(refused > 300 && held > 50 && exact > 50, $"{refused} refused, {held} for held money, {exact} exact");
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2_500)]
+    [InlineData(10_500)]
+    public void With_more_reservations_than_are_looked_at_one_by_one_the_time_named_is_when_it_fits_though_none_is_settled(int wanted)
+    {
+        // As many in a window of an hour as are not searched, admitted over half an hour, to be kept for minutes or days.
+        const int Reservations = 10_500;
+        const long WindowMs = 3_600_000;
+        var start = 1_800_000_000_000;
+        var ledger = new TenantLedger(new() { Id = new("t"), Budgets = [new() { Kind = BudgetWindowKind.Rolling, Seconds = WindowMs / 1000, Limit = Money.FromNanos(Reservations) }] });
+        var now = start;
+        for (var i = 0; i < Reservations; i++)
+        {
+            now = start + (i * (WindowMs / 2) / Reservations);
+            Assert.True(ledger.Reserve($"{i}", Money.FromNanos(1), start + WindowMs + (i % 2 * 10 * WindowMs), now).Granted);
+        }
+
+        var refused = ledger.Reserve("more", Money.FromNanos(wanted), now + (100 * WindowMs), now);
+        Assert.False(refused.Granted);
+
+        // A window after the last of them at the latest, which slices of a minute and the clocks' skew lengthen.
+        Assert.InRange(refused.RetryAfterMs, 1, WindowMs + 60_000 + (2 * EscrowOptions.Money.SkewMs));
+        Assert.False(ledger.Reserve("more", Money.FromNanos(wanted), now + (100 * WindowMs), now + refused.RetryAfterMs - 1).Granted);
+        Assert.True(ledger.Reserve("more", Money.FromNanos(wanted), now + (100 * WindowMs), now + refused.RetryAfterMs).Granted);
+    }
+
     [Fact]
     public void The_figures_of_a_refusal_add_up_to_the_limit()
     {
