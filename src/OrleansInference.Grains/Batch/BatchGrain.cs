@@ -12,8 +12,14 @@ using OrleansInference.Persistence;
 namespace OrleansInference.Batch;
 
 /// <summary>What a batch's grain stores.</summary>
-public sealed class StoredBatch
+public sealed class StoredBatch : IStoredForm
 {
+    /// <inheritdoc/>
+    public int Form { get; set; }
+
+    /// <inheritdoc/>
+    int IStoredForm.NewestForm => 0;
+
     /// <summary>The batch; null before it began and after it was purged.</summary>
     public BatchRecord? Record { get; set; }
 }
@@ -65,6 +71,7 @@ internal sealed partial class BatchGrain(
 
     public override Task OnActivateAsync(CancellationToken cancellationToken)
     {
+        RequireKnownForm();
         if (JobAddress.TryParse(this.GetPrimaryKeyString(), out _address) && Stored.Record is { } record)
         {
             _machine = MachineOf(record);

@@ -48,6 +48,7 @@ internal sealed partial class BatchWindowGrain(
 
     public override Task OnActivateAsync(CancellationToken cancellationToken)
     {
+        RequireKnownForm();
         if (Record.Endpoint is not null)
         {
             _window = new(Record, Limits);

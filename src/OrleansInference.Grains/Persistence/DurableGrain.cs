@@ -49,6 +49,9 @@ internal abstract class DurableGrain<TState> : Grain
     /// <summary>Reads the state if the activation that this one was moved from had dropped it.</summary>
     protected Task ReadIfDroppedAsync(TState empty) => _storage.RecordExists && Equals(_storage.State, empty) ? _storage.ReadStateAsync() : Task.CompletedTask;
 
+    /// <summary>Throws, so that the activation fails, if a newer release has stored the state in a form that is not known here.</summary>
+    protected void RequireKnownForm() => StoredForm.RequireKnown(_storage.State, this.GetGrainId());
+
     /// <summary>Throws if this activation has lost its right to answer.</summary>
     protected void RequireAlive()
     {

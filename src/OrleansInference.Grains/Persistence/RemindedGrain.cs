@@ -28,6 +28,9 @@ internal abstract class RemindedGrain<TState>(IPersistentState<TState> storage, 
     /// <summary>Whether this activation has lost its right to answer.</summary>
     protected bool IsLost { get; private set; }
 
+    /// <summary>Throws, so that the activation fails, if a newer release has stored the state in a form that is not known here.</summary>
+    protected void RequireKnownForm() => StoredForm.RequireKnown(storage.State, this.GetGrainId());
+
     /// <summary>Throws if this activation has lost its right to answer.</summary>
     protected void RequireState()
     {

@@ -11,8 +11,14 @@ using OrleansInference.Telemetry;
 namespace OrleansInference.Tenants;
 
 /// <summary>What a tenant's grain stores.</summary>
-public sealed record TenantGrainState
+public sealed record TenantGrainState : IStoredForm
 {
+    /// <inheritdoc/>
+    public int Form { get; init; }
+
+    /// <inheritdoc/>
+    int IStoredForm.NewestForm => 0;
+
     /// <summary>The tenant; null until it is configured.</summary>
     public TenantDefinition? Definition { get; init; }
 
@@ -63,6 +69,7 @@ internal sealed partial class TenantGrain(
     public override async Task OnActivateAsync(CancellationToken cancellationToken)
     {
         await ReadIfDroppedAsync(Empty);
+        RequireKnownForm();
         if (Stored.Definition is { } definition)
         {
             _definition = definition;

@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using OrleansInference.Persistence;
 
 namespace OrleansInference.Batch;
 
@@ -44,8 +45,14 @@ public sealed record StoredMember
 }
 
 /// <summary>Everything that is stored of a window.</summary>
-public sealed record WindowRecord
+public sealed record WindowRecord : IStoredForm
 {
+    /// <inheritdoc/>
+    public int Form { get; set; }
+
+    /// <inheritdoc/>
+    int IStoredForm.NewestForm => 0;
+
     /// <summary>The endpoint as it was when the window opened; null: it has not opened.</summary>
     public EndpointConfiguration? Endpoint { get; set; }
 
