@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using System.Security.Cryptography;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
@@ -248,13 +249,20 @@ internal sealed partial class BatchWindowGrain(
     private async Task TellAsync(BatchWindow window)
     {
         var charged = Money.Zero;
+        ExceptionDispatchInfo? failed = null;
         foreach (var some in window.Results().Chunk(ToldAtOnce))
         {
-            foreach (var charge in await Task.WhenAll(some.Select(told => GrainFactory.GetGrain<IJobGrain>(told.JobKey).WindowEnded(told.Result))))
+            var told = some.Select(member => GrainFactory.GetGrain<IJobGrain>(member.JobKey).WindowEnded(member.Result)).ToList();
+            await ((Task)Task.WhenAll(told)).ConfigureAwait(ConfigureAwaitOptions.ContinueOnCapturedContext | ConfigureAwaitOptions.SuppressThrowing);
+            foreach (var member in told)
             {
-                charged += charge;
+                charged += member.IsCompletedSuccessfully ? await member : Money.Zero;
+                failed ??= member.Exception is { } exception ? ExceptionDispatchInfo.Capture(exception.InnerException!) : null;
             }
         }
+
+        // A member that cannot be told keeps no other from its answer; all are told again.
+        failed?.Throw();
 
         if (Record.Members.Count > 0)
         {

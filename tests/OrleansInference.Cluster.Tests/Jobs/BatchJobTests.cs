@@ -1,13 +1,51 @@
 using System.Globalization;
 using System.Text.Json;
 using Microsoft.Extensions.DependencyInjection;
+using Orleans.Storage;
 using OrleansInference.Aws.ControlPlane;
 using OrleansInference.Batch;
+using OrleansInference.Hosting;
+using OrleansInference.Jobs;
 
 namespace OrleansInference.Tests.Jobs;
 
 public sealed class BatchJobTests
 {
+    [Fact]
+    public async Task A_member_that_cannot_be_told_keeps_no_other_of_its_window_from_its_answer()
+    {
+        const int Members = 34;
+        var model = JobsWorld.Catalog.Models[0];
+        var variant = model.Variants[0];
+        var batch = variant.Endpoints.Single(static endpoint => endpoint.Name.Value == "chat-batch") with { WindowMaxRequests = Members, WindowMaxSeconds = 6_000 };
+        await using var world = await JobsWorld.StartAsync(catalog: JobsWorld.Catalog with { Models = [model with { Variants = [variant with { Endpoints = [batch] }] }] });
+        world.AreTransformsDown = true;
+        List<string> jobs = [];
+        while (jobs.Count < Members)
+        {
+            jobs.Add(await world.AcceptAsync("""{"inputs":"hello","input_tokens":30,"output_tokens":5}""", "chat-batch", deadlineSeconds: 20_000));
+        }
+
+        var window = world.Cluster.GrainFactory.GetGrain<IBatchWindowGrain>(WindowKey.Of(new("chat-batch"), 1));
+        await JobsWorld.UntilAsync(async () => await window.GetView() is { State: WindowState.Closed, Members: Members }, "the window is full");
+
+        // A newer release has the first of them, and this one leaves it alone.
+        var lost = world.Cluster.GrainFactory.GetGrain<IJobGrain>(new JobAddress(JobsWorld.Acme, jobs[0]).Key);
+        var storage = world.Services.GetRequiredKeyedService<IGrainStorage>(OrleansInferenceOptions.StorageName);
+        var stored = new GrainState<StoredJob>();
+        await storage.ReadStateAsync("job", lost.GetGrainId(), stored);
+        stored.State!.Form = 1;
+        await storage.WriteStateAsync("job", lost.GetGrainId(), stored);
+        await lost.AsReference<Orleans.Core.Internal.IGrainManagementExtension>().DeactivateOnIdle();
+        world.AreTransformsDown = false;
+        foreach (var id in jobs.Skip(1))
+        {
+            Assert.Equal(JobState.Succeeded, (await world.EndOfAsync(id)).State);
+        }
+
+        await Assert.ThrowsAnyAsync<Exception>(() => lost.Get());
+    }
+
     [Fact]
     public async Task Requests_collect_into_a_window_and_each_gets_its_own_result_back()
     {
