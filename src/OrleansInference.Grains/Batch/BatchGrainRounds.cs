@@ -22,18 +22,7 @@ internal sealed partial class BatchGrain
         try
         {
             await transformJobs.StartAsync(
-                new()
-                {
-                    JobName = machine.TransformJob(options.Value.TransformJobPrefix),
-                    ModelName = endpoint.TargetName,
-                    InputPrefix = files.InputPrefix(_address, record),
-                    OutputPrefix = files.OutputPrefix(_address, record),
-                    InstanceType = endpoint.InstanceType,
-                    InstanceCount = Math.Max(1, endpoint.MaxInstances),
-                    MaxConcurrentTransforms = Math.Max(1, endpoint.ConcurrencyPerInstance),
-                    InvocationTimeoutSeconds = (int)Math.Clamp(Math.Ceiling(endpoint.MaxServiceSeconds), 1, 3_600),
-                    Tags = new Dictionary<string, string> { ["InferenceType"] = nameof(Lane.Batch) },
-                },
+                TransformJobRequest.Of(endpoint, machine.TransformJob(options.Value.TransformJobPrefix), files.InputPrefix(_address, record), files.OutputPrefix(_address, record)),
                 CancellationToken.None);
             machine.Started(Clock.Now);
         }

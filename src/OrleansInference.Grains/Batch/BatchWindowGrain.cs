@@ -189,18 +189,7 @@ internal sealed partial class BatchWindowGrain(
         try
         {
             await transformJobs.StartAsync(
-                new()
-                {
-                    JobName = window.TransformJob(options.Value.TransformJobPrefix),
-                    ModelName = endpoint.TargetName,
-                    InputPrefix = files.InputPrefix(Key, Record),
-                    OutputPrefix = files.OutputPrefix(Key, Record),
-                    InstanceType = endpoint.InstanceType,
-                    InstanceCount = Math.Max(1, endpoint.MaxInstances),
-                    MaxConcurrentTransforms = Math.Max(1, endpoint.ConcurrencyPerInstance),
-                    InvocationTimeoutSeconds = (int)Math.Clamp(Math.Ceiling(endpoint.MaxServiceSeconds), 1, 3_600),
-                    Tags = new Dictionary<string, string> { ["InferenceType"] = nameof(Lane.Batch) },
-                },
+                TransformJobRequest.Of(endpoint, window.TransformJob(options.Value.TransformJobPrefix), files.InputPrefix(Key, Record), files.OutputPrefix(Key, Record)),
                 CancellationToken.None);
             window.Started(Clock.Now);
         }

@@ -34,6 +34,24 @@ public sealed record TransformJobRequest
 
     /// <summary>Tags.</summary>
     public IReadOnlyDictionary<string, string> Tags { get; init; } = new Dictionary<string, string>();
+
+    /// <summary>The transform job of a batch endpoint.</summary>
+    /// <param name="endpoint">Where and how it runs.</param>
+    /// <param name="name">Its name.</param>
+    /// <param name="input"><c>s3://</c> prefix of the input objects.</param>
+    /// <param name="output"><c>s3://</c> prefix for the output.</param>
+    internal static TransformJobRequest Of(EndpointDefinition endpoint, string name, string input, string output) => new()
+    {
+        JobName = name,
+        ModelName = endpoint.TargetName,
+        InputPrefix = input,
+        OutputPrefix = output,
+        InstanceType = endpoint.InstanceType,
+        InstanceCount = Math.Max(1, endpoint.MaxInstances),
+        MaxConcurrentTransforms = Math.Max(1, endpoint.ConcurrencyPerInstance),
+        InvocationTimeoutSeconds = (int)Math.Clamp(Math.Ceiling(endpoint.MaxServiceSeconds), 1, 3_600),
+        Tags = new Dictionary<string, string> { ["InferenceType"] = nameof(Lane.Batch) },
+    };
 }
 
 /// <summary>The states of a transform job.</summary>
