@@ -46,6 +46,9 @@ public sealed record BatchSpecification
 
     /// <summary>Output tokens that one record is charged at most.</summary>
     [Id(8)] public required int MaxOutputTokens { get; init; }
+
+    /// <summary>The most output tokens that the model gives, which tells how records are sorted by size; 0: not known.</summary>
+    [Id(9)] public int ModelMaxOutputTokens { get; init; }
 }
 
 /// <summary>A batch as its caller sees it.</summary>

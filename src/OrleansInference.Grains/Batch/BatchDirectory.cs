@@ -16,6 +16,7 @@ internal sealed partial class BatchDirectory(
     IObjectStore objects,
     BatchFiles files,
     RequestPlanner planner,
+    RouteOutcomes outcomes,
     RouterClock clock,
     IOptions<OrleansInferenceOptions> options,
     ILogger<BatchDirectory> logger) : IBatches
@@ -43,6 +44,11 @@ internal sealed partial class BatchDirectory(
         if (request.LaneMask != 0 && (request.LaneMask & BatchLane) == 0)
         {
             return InferenceOutcome.Refused(ProblemCode.NoCandidate, "A batch is for the batch lane, which the request's lanes exclude; allow Batch.");
+        }
+
+        if (request.ReplyTo is not null)
+        {
+            return InferenceOutcome.Refused(ProblemCode.InvalidRequest, "The end of a batch is told to no webhook and no queue: leave that out, and ask for the batch, which may wait for its end.");
         }
 
         if (request.InputTokens is not null)
@@ -77,18 +83,18 @@ internal sealed partial class BatchDirectory(
 
             if (plan.Tenant.Limits is not { IsEmpty: false } limits)
             {
-                return await UploadAsync(request, plan, lines, cancellationToken);
+                return Count(plan, await UploadAsync(request, plan, lines, cancellationToken));
             }
 
             var pass = await limits.EnterAsync(plan.Class, cancellationToken);
             if (pass.Refusal is { } refusal)
             {
-                return new() { Problem = refusal, Limits = limits.Quotas(plan.Class) };
+                return Count(plan, new() { Problem = refusal, Limits = limits.Quotas(plan.Class) });
             }
 
             try
             {
-                return await UploadAsync(request, plan, lines, cancellationToken) with { Limits = limits.Quotas(plan.Class) };
+                return Count(plan, await UploadAsync(request, plan, lines, cancellationToken)) with { Limits = limits.Quotas(plan.Class) };
             }
             finally
             {
@@ -152,6 +158,27 @@ internal sealed partial class BatchDirectory(
         return await batch.FindRun(Math.Max(1, from)) is { } run
             ? new() { Lines = await files.ReadAsync(run, cancellationToken), Next = run.First + run.Count }
             : new();
+    }
+
+    /// <summary>Counts the batch as one request. One that was accepted is counted again when it ends, and a repetition not at all.</summary>
+    private InferenceOutcome Count(RequestPlan plan, InferenceOutcome outcome)
+    {
+        if (outcome.IsReplay)
+        {
+            return outcome;
+        }
+
+        outcomes.Arrived(plan.Class);
+        if (outcome.Problem is { } problem)
+        {
+            outcomes.Failed(outcome.Route?.Lane, plan.Class, problem.Code);
+        }
+        else
+        {
+            outcomes.Sent(Lane.Batch);
+        }
+
+        return outcome;
     }
 
     private async Task<InferenceOutcome> UploadAsync(InferenceRequest request, RequestPlan plan, Stream? lines, CancellationToken cancellationToken)
@@ -279,6 +306,7 @@ internal sealed partial class BatchDirectory(
             Objects = upload.Objects,
             LongestCallMs = longest,
             MaxOutputTokens = plan.Route.MaxOutputTokens,
+            ModelMaxOutputTokens = plan.Table.Snapshot.Model.MaxOutputTokens,
         });
     }
 

@@ -5,6 +5,7 @@ using System.Text.Json;
 using Microsoft.Extensions.Options;
 using OrleansInference.Hosting;
 using OrleansInference.Jobs;
+using OrleansInference.Latency;
 using OrleansInference.Payloads;
 using OrleansInference.Pricing;
 
@@ -81,8 +82,9 @@ internal sealed class BatchFiles(IObjectStore objects, IOptions<OrleansInference
     /// <param name="why">Why objects without output have none.</param>
     /// <param name="mayPass">Whether their records are not to blame for that.</param>
     /// <param name="tookMs">How long its instances were billed.</param>
+    /// <param name="isLast">Whether what cannot be read is not tried again.</param>
     /// <param name="cancellationToken">Gives up.</param>
-    public async Task<IReadOnlyList<PieceOutcome>> CollectAsync(JobAddress batch, BatchRecord record, IReadOnlyList<BatchPiece> pieces, string why, bool mayPass, long tookMs, CancellationToken cancellationToken)
+    public async Task<IReadOnlyList<PieceOutcome>> CollectAsync(JobAddress batch, BatchRecord record, IReadOnlyList<BatchPiece> pieces, string why, bool mayPass, long tookMs, bool isLast, CancellationToken cancellationToken)
     {
         List<PieceOutcome> outcomes = [];
         var bill = new BatchBill(record, pieces, tookMs);
@@ -90,7 +92,18 @@ internal sealed class BatchFiles(IObjectStore objects, IOptions<OrleansInference
         for (var i = 0; i < pieces.Count; i++)
         {
             var piece = pieces[i];
-            if (await objects.GetAsync(Bucket, OutputKey(batch, record, record.Round, i), cancellationToken) is not { } output)
+            StoredObject? output;
+            try
+            {
+                output = await objects.GetAsync(Bucket, OutputKey(batch, record, record.Round, i), cancellationToken);
+            }
+            catch (Exception exception) when (isLast)
+            {
+                outcomes.Add(new(null, $"The output of the transform job could not be read: {exception.Message}", IsUnreadable: true));
+                continue;
+            }
+
+            if (output is null)
             {
                 outcomes.Add(new(null, why, mayPass));
                 continue;
@@ -104,18 +117,29 @@ internal sealed class BatchFiles(IObjectStore objects, IOptions<OrleansInference
 
             if (piece.Source != source)
             {
-                (source, lines) = (piece.Source, await FindSourceAsync(batch, record, piece.Source, cancellationToken));
+                try
+                {
+                    (source, lines) = (piece.Source, await FindSourceAsync(batch, record, piece.Source, cancellationToken));
+                }
+                catch (Exception) when (isLast)
+                {
+                    (source, lines) = (piece.Source, null);
+                }
             }
 
-            // Of records that somebody has deleted meanwhile, only the size of all in their object is still known.
+            // Of records that somebody has deleted meanwhile, or that cannot be read, only the size of all in their object is still known.
             var mean = record.Specification.Objects[piece.Source] is var all ? all.Bytes / all.Records : 0;
             var charge = Money.Zero;
+            var samples = new RecordSample[answers.Count];
             for (var k = 0; k < answers.Count; k++)
             {
-                charge += bill.Of(lines?[piece.First + k].Length ?? mean, AnswerUse.Read(answers[k]));
+                var bytes = lines?[piece.First + k].Length ?? mean;
+                var use = AnswerUse.Read(answers[k]);
+                charge += bill.Of(bytes, use);
+                samples[k] = new(bill.SizeClassOf(bytes), use.ServiceMs);
             }
 
-            outcomes.Add(new(charge, null));
+            outcomes.Add(new(charge, null) { Samples = samples });
         }
 
         return outcomes;
@@ -200,6 +224,11 @@ internal sealed class BatchBill
 
     /// <summary>Input tokens of a record as its size tells them.</summary>
     public static long Tokens(long bytes) => (bytes + BytesPerToken - 1) / BytesPerToken;
+
+    /// <summary>A record's size class, as a request of its own would have it; negative if the model's form is not known.</summary>
+    public int SizeClassOf(long bytes) => _specification.ModelMaxOutputTokens > 0
+        ? SizeClass.Of(_specification.ModelMaxOutputTokens, (int)Math.Min(int.MaxValue, Tokens(bytes)), _specification.MaxOutputTokens)
+        : -1;
 
     /// <summary>The most that so many records can be charged together.</summary>
     public static Money Cap(EndpointDefinition endpoint, Tariff tariff, long records, long bytes, long inputTokens, long longestCallMs, int maxOutputTokens)

@@ -268,10 +268,26 @@ internal sealed partial class BatchGrain(
             }
 
             // In memory alone: after a restart it may be tried at once.
-            _machine?.Failed(Random.Shared.NextDouble(), Clock.Now);
+            if (_machine?.Failed(Random.Shared.NextDouble(), Clock.Now) is true)
+            {
+                await EndUnseenAsync();
+            }
         }
 
         Schedule();
+    }
+
+    private async Task EndUnseenAsync()
+    {
+        try
+        {
+            await SaveAsync();
+        }
+        catch (Exception exception)
+        {
+            // This activation is lost, and another decides anew.
+            LogFault(exception, _address.Key, _machine!.Record.Round);
+        }
     }
 
     private async Task PerformAsync(BatchMachine machine, BatchAction action)

@@ -26,6 +26,7 @@ internal sealed partial class BatchGrain
 
         machine.SettlementTaken();
         await SaveAsync();
+        world.Tell(_view!);
         await RemindAsync(ReminderName, TimeSpan.FromMilliseconds(Math.Max(1, machine.KeptUntil - Clock.Now)), PurgeEvery);
     }
 

@@ -60,10 +60,12 @@ internal sealed partial class BatchGrain
         }
 
         var ended = job.EndedAt?.ToUnixTimeMilliseconds() ?? Clock.Now;
-        var took = Math.Max(0, ended - (job.StartedAt?.ToUnixTimeMilliseconds() ?? ended));
-        var outcomes = await files.CollectAsync(_address, record, machine.Objects(), job.Why(name), job.MayPass, took, CancellationToken.None);
+        var began = job.StartedAt?.ToUnixTimeMilliseconds() ?? ended;
+        var took = Math.Max(0, ended - began);
+        var outcomes = await files.CollectAsync(_address, record, machine.Objects(), job.Why(name), job.MayPass, took, machine.IsLastLook(Clock.Now), CancellationToken.None);
         machine.RoundEnded(outcomes, OperatorCost.OfInstances(record.Endpoint.InstanceSecondCost, took * Math.Max(1, record.Endpoint.Endpoint.MaxInstances)), Clock.Now);
         _outputs = FrozenSet<int>.Empty;
         await SaveAsync();
+        world.Tell(record.Specification, outcomes, began);
     }
 }

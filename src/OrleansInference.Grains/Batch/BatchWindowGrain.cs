@@ -144,10 +144,26 @@ internal sealed partial class BatchWindowGrain(
             }
 
             // In memory alone: after a restart it may be tried at once.
-            _window?.Failed(Random.Shared.NextDouble(), Clock.Now);
+            if (_window?.Failed(Random.Shared.NextDouble(), Clock.Now) is true)
+            {
+                await EndUnseenAsync();
+            }
         }
 
         Schedule();
+    }
+
+    private async Task EndUnseenAsync()
+    {
+        try
+        {
+            await SaveAsync();
+        }
+        catch (Exception exception)
+        {
+            // This activation is lost, and another decides anew.
+            LogFault(exception, Key, Record.State, Record.Round);
+        }
     }
 
     private async Task PerformAsync(BatchWindow window, WindowAction action)
@@ -223,7 +239,7 @@ internal sealed partial class BatchWindowGrain(
                 break;
         }
 
-        var outcomes = await files.CollectAsync(Key, Record, job.Why(name), job.MayPass, CancellationToken.None);
+        var outcomes = await files.CollectAsync(Key, Record, job.Why(name), job.MayPass, window.IsLastLook(Clock.Now), CancellationToken.None);
         var ended = job.EndedAt?.ToUnixTimeMilliseconds() ?? Clock.Now;
         var began = job.StartedAt?.ToUnixTimeMilliseconds() ?? ended;
         var took = Math.Max(0, ended - began);

@@ -44,42 +44,53 @@ internal sealed class WindowFiles(IObjectStore objects, IOptions<OrleansInferenc
         }
     }
 
-    /// <summary>Reads the outputs of the round and stores each member's own result. The failure of an object names <paramref name="why"/>, and whether it may pass.</summary>
-    public async Task<IReadOnlyList<ObjectOutcome>> CollectAsync(string window, WindowRecord record, string? why, bool mayPass, CancellationToken cancellationToken)
+    /// <summary>
+    /// Reads the outputs of the round and stores each member's own result. The failure of an object names <paramref name="why"/>, and whether it may pass. What cannot be read
+    /// or stored fails the call, unless it is the last: then nobody waits for it.
+    /// </summary>
+    public async Task<IReadOnlyList<ObjectOutcome>> CollectAsync(string window, WindowRecord record, string? why, bool mayPass, bool isLast, CancellationToken cancellationToken)
     {
         List<ObjectOutcome> outcomes = [];
         for (var i = 0; i < record.Objects.Count; i++)
         {
-            var members = record.Objects[i];
-            var output = await objects.GetAsync(Bucket, Folder(window, record, "out") + Name(i) + ".out", cancellationToken);
-            if (output is null)
+            try
             {
-                outcomes.Add(new(null, why, mayPass));
-                continue;
+                outcomes.Add(await CollectAsync(window, record, i, why, mayPass, cancellationToken));
             }
-
-            var answers = Lines(output.Body, members.Count);
-            if (answers is null)
+            catch (Exception exception) when (isLast)
             {
-                outcomes.Add(new(null, $"The model did not answer one line for each of the {members.Count} records of its object."));
-                continue;
+                outcomes.Add(new(null, $"The output of the transform job could not be read: {exception.Message}", MayPass: true));
             }
-
-            await System.Threading.Tasks.Parallel.ForAsync(
-                0,
-                members.Count,
-                Limit(cancellationToken),
-                async (k, token) =>
-                {
-                    if (JobAddress.TryParse(record.Members[members[k]].JobKey, out var address))
-                    {
-                        await objects.PutAsync(Bucket, address.OutputKey, answers[k], "application/json", token);
-                    }
-                });
-            outcomes.Add(new([.. answers.Select(AnswerUse.Read)], null));
         }
 
         return outcomes;
+    }
+
+    private async Task<ObjectOutcome> CollectAsync(string window, WindowRecord record, int index, string? why, bool mayPass, CancellationToken cancellationToken)
+    {
+        var members = record.Objects[index];
+        if (await objects.GetAsync(Bucket, Folder(window, record, "out") + Name(index) + ".out", cancellationToken) is not { } output)
+        {
+            return new(null, why, mayPass);
+        }
+
+        if (Lines(output.Body, members.Count) is not { } answers)
+        {
+            return new(null, $"The model did not answer one line for each of the {members.Count} records of its object.");
+        }
+
+        await System.Threading.Tasks.Parallel.ForAsync(
+            0,
+            members.Count,
+            Limit(cancellationToken),
+            async (k, token) =>
+            {
+                if (JobAddress.TryParse(record.Members[members[k]].JobKey, out var address))
+                {
+                    await objects.PutAsync(Bucket, address.OutputKey, answers[k], "application/json", token);
+                }
+            });
+        return new([.. answers.Select(AnswerUse.Read)], null);
     }
 
     /// <summary>Deletes everything that the window itself wrote; results belong to the jobs.</summary>

@@ -8,6 +8,10 @@ public interface IRouteOutcomes
     /// <param name="endedAt">Unix ms of the end.</param>
     void JobEnded(JobView view, long endedAt);
 
+    /// <summary>Counts a batch that ended as one request, once, on the silo where its grain lives.</summary>
+    /// <param name="view">The batch as it ended.</param>
+    void BatchEnded(BatchView view);
+
     /// <summary>A job that was held for its tenant's budget goes to its lane, of whose backlog it was no part until now.</summary>
     /// <param name="view">The job.</param>
     void JobBegan(JobView view);

@@ -60,27 +60,22 @@ internal sealed class RouteOutcomes(LatencyRecorder recorder, EndpointAccounts e
         ArgumentNullException.ThrowIfNull(view);
         var route = view.Route;
         Calibrate(view, endedAt);
-        Charged(route.Lane, route.Class, route.Charge, Money.Zero);
-        if (view.State == JobState.Succeeded)
-        {
-            Answered(route.Lane, route.Class, endedAt - view.AcceptedAt.ToUnixTimeMilliseconds(), endedAt <= view.Deadline.ToUnixTimeMilliseconds());
-        }
-        else
-        {
-            var code = view.Problem?.Code ?? (view.State switch
-            {
-                JobState.Cancelled => ProblemCode.Cancelled,
-                JobState.Expired => ProblemCode.DeadlineExceeded,
-                _ => ProblemCode.UpstreamUnavailable,
-            });
-            Failed(route.Lane, route.Class, code);
-        }
+        Ended(route, view.State, view.Problem, endedAt - view.AcceptedAt.ToUnixTimeMilliseconds(), endedAt <= view.Deadline.ToUnixTimeMilliseconds());
 
         // One that still waited for its money was never in the lane.
         if (route.Lane == Lane.Async && view.HeldUntil is null)
         {
             endpoints.Get(route.Endpoint).JobEnded(view.State == JobState.Succeeded, route.Charge);
         }
+    }
+
+    /// <inheritdoc/>
+    public void BatchEnded(BatchView view)
+    {
+        // What was predicted of its route is the time of one record, so it tells nothing about that.
+        ArgumentNullException.ThrowIfNull(view);
+        var ended = view.EndedAt ?? view.Deadline;
+        Ended(view.Route, view.State, view.Problem, (ended - view.AcceptedAt).TotalMilliseconds, ended <= view.Deadline);
     }
 
     /// <inheritdoc/>
@@ -140,6 +135,23 @@ internal sealed class RouteOutcomes(LatencyRecorder recorder, EndpointAccounts e
         {
             Kept(view.Route.Lane, view.Route.Class, view.Route.ProbabilityInTime, view.State == JobState.Succeeded && endedAt <= deadline);
         }
+    }
+
+    private void Ended(RouteTaken route, JobState state, InferenceProblem? problem, double milliseconds, bool inTime)
+    {
+        Charged(route.Lane, route.Class, route.Charge, Money.Zero);
+        if (state == JobState.Succeeded)
+        {
+            Answered(route.Lane, route.Class, milliseconds, inTime);
+            return;
+        }
+
+        Failed(route.Lane, route.Class, problem?.Code ?? (state switch
+        {
+            JobState.Cancelled => ProblemCode.Cancelled,
+            JobState.Expired => ProblemCode.DeadlineExceeded,
+            _ => ProblemCode.UpstreamUnavailable,
+        }));
     }
 
     private void Kept(Lane lane, TrafficClass trafficClass, double predicted, bool inTime)

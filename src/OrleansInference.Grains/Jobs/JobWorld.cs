@@ -7,6 +7,7 @@ using OrleansInference.Batch;
 using OrleansInference.Dispatch;
 using OrleansInference.Hosting;
 using OrleansInference.Payloads;
+using OrleansInference.Routing;
 
 namespace OrleansInference.Jobs;
 
@@ -19,6 +20,7 @@ internal sealed class JobWorld(
     IRouteOutcomes outcomes,
     JobReplies replies,
     RequestPlanner planner,
+    RoutingDirectory directory,
     RouterClock clock,
     IOptions<OrleansInferenceOptions> options,
     IServiceProvider services)
@@ -223,6 +225,31 @@ internal sealed class JobWorld(
         {
             outcomes.Measured(model, endpoint, LatencyPhase.QueueWait, 0, ending.WaitMs);
         }
+
+        directory.Attend(model);
+    }
+
+    /// <summary>Counts the ended batch, as one request.</summary>
+    public void Tell(BatchView ended) => outcomes.BatchEnded(ended);
+
+    /// <summary>Counts the latencies of the records that a transform job of a batch has answered, each as that of a job of the batch lane.</summary>
+    /// <param name="specification">The batch.</param>
+    /// <param name="pieces">What its objects came to.</param>
+    /// <param name="began">Unix ms when the transform job's instances began.</param>
+    public void Tell(BatchSpecification specification, IReadOnlyList<PieceOutcome> pieces, long began)
+    {
+        var (model, endpoint) = (specification.Request.Model, specification.Route.Endpoint);
+        var wait = Math.Max(0, began - specification.AcceptedAt);
+        foreach (var sample in pieces.SelectMany(static piece => piece.Samples))
+        {
+            outcomes.Measured(model, endpoint, LatencyPhase.QueueWait, 0, wait);
+            if (sample is { SizeClass: >= 0, ServiceMs: > 0 })
+            {
+                outcomes.Measured(model, endpoint, LatencyPhase.Service, sample.SizeClass, sample.ServiceMs);
+            }
+        }
+
+        directory.Attend(model);
     }
 
     /// <summary>Deletes an object; one that is left costs storage until the bucket's own lifecycle rule takes it.</summary>

@@ -41,6 +41,20 @@ internal sealed partial class RoutingDirectory(
         return _unknown.TryGetValue(model, out var until) && now < until ? default : LoadAsync(model);
     }
 
+    /// <summary>Something of the model was measured on this silo, which is reported as long as the silo knows the model, whether or not it routes any request to it.</summary>
+    public void Attend(ModelName model)
+    {
+        if (_models.TryGetValue(model, out var entry))
+        {
+            entry.Used(clock.Now);
+        }
+        else
+        {
+            // Outside of the grain that has measured. Should it fail, the next measurement tries again, and nothing is lost meanwhile.
+            Task.Run(() => GetAsync(model, clock.Now).AsTask()).Ignore();
+        }
+    }
+
     /// <inheritdoc/>
     public Task OnSnapshot(ModelName model, RoutingSnapshot? snapshot)
     {

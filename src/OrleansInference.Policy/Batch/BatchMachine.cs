@@ -32,7 +32,17 @@ public readonly record struct BatchStep(BatchAction Action, long At);
 /// <param name="Charge">What its records are charged; null if it was not transformed.</param>
 /// <param name="Failure">Why not.</param>
 /// <param name="MayPass">Whether its records are not to blame for that.</param>
-public sealed record PieceOutcome(Money? Charge, string? Failure, bool MayPass = false);
+/// <param name="IsUnreadable">Whether there may be answers, which could not be read for as long as anybody waited.</param>
+public sealed record PieceOutcome(Money? Charge, string? Failure, bool MayPass = false, bool IsUnreadable = false)
+{
+    /// <summary>What was measured of the records with an answer.</summary>
+    public IReadOnlyList<RecordSample> Samples { get; init; } = [];
+}
+
+/// <summary>What is measured of a record with an answer, for the lane's statistics.</summary>
+/// <param name="SizeClass">Its size class; negative: not known.</param>
+/// <param name="ServiceMs">Milliseconds that the model took for it, as it says; 0: it does not say.</param>
+public readonly record struct RecordSample(int SizeClass, double ServiceMs);
 
 /// <summary>
 /// One batch: Accepted → Running → Succeeded, Failed, Expired or Cancelled. Its transform jobs are its rounds: an object that failed is split
@@ -151,12 +161,31 @@ public sealed class BatchMachine(BatchRecord record, WindowLimits limits, long r
         }
     }
 
-    /// <summary>The step under way failed; it is tried again.</summary>
-    public void Failed(double chance, long now)
+    /// <summary>
+    /// The step under way failed; it is tried again, and at the deadline in any case. Of a transform job that nobody waits for and that cannot be asked about, the
+    /// batch is rid in the end.
+    /// </summary>
+    /// <returns>Whether the batch has ended by this, which is to be stored.</returns>
+    public bool Failed(double chance, long now)
     {
         var failures = Record.Failures + 1;
-        Record = Record with { Failures = failures, NotBefore = now + Backoff.DelayMs(failures, chance) };
+        var deadline = Record.Specification.Deadline;
+        var at = now + Backoff.DelayMs(failures, chance);
+        Record = Record with { Failures = failures, NotBefore = IsAccepted && Record.Ending is null && now < deadline ? Math.Min(at, deadline) : at };
+        if (!IsAccepted || Record.Ending is not null || !Record.MayRun || failures < limits.LooksInVain || now < UnwantedSince + limits.OverdueMs)
+        {
+            return false;
+        }
+
+        End(now, "What became of its transform job could not be found out.");
+        return true;
     }
+
+    /// <summary>
+    /// Whether what cannot be read of an ended transform job's output now is to be given up: nobody waits for it any more, and it has been tried in vain for some seconds.
+    /// </summary>
+    /// <param name="now">Unix ms.</param>
+    public bool IsLastLook(long now) => IsUnwanted(now) && Record.Failures >= limits.LooksInVain;
 
     /// <summary>SageMaker does not take the transform job: no record that is open can be served.</summary>
     public void Refused(string why, long now)
@@ -173,6 +202,7 @@ public sealed class BatchMachine(BatchRecord record, WindowLimits limits, long r
     {
         ArgumentNullException.ThrowIfNull(outcomes);
         var last = Record.Round + 1 >= limits.MaxRounds;
+        string? unread = null;
         List<BatchPiece> pieces = [];
         var index = 0;
         foreach (var piece in Record.Pieces)
@@ -187,6 +217,11 @@ public sealed class BatchMachine(BatchRecord record, WindowLimits limits, long r
             if (outcome.Charge is { } charge)
             {
                 pieces.Add(piece with { IsDone = true, Round = Record.Round, Index = index, Charge = charge.Nanos });
+            }
+            else if (outcome.IsUnreadable)
+            {
+                unread ??= outcome.Failure;
+                Add(pieces, piece with { Failure = outcome.Failure });
             }
             else if (last || (piece.Count == 1 && !outcome.MayPass))
             {
@@ -217,7 +252,7 @@ public sealed class BatchMachine(BatchRecord record, WindowLimits limits, long r
         };
         if (IsUnwanted(now) || !pieces.Exists(static piece => piece.IsOpen))
         {
-            End(now);
+            End(now, unread);
         }
     }
 
@@ -230,20 +265,23 @@ public sealed class BatchMachine(BatchRecord record, WindowLimits limits, long r
         }
     }
 
-    /// <summary>No transform job may be running, and there will be no other: the records that are open have no answer.</summary>
-    public void End(long now)
+    /// <summary>There will be no other transform job: the records that are open have no answer.</summary>
+    /// <param name="now">Unix ms.</param>
+    /// <param name="lost">Why answers that there may be were not had; null if none were lost.</param>
+    public void End(long now, string? lost = null)
     {
         if (Record.Ending is not null)
         {
             return;
         }
 
-        var wasOpen = Record.Pieces.Any(static piece => piece.IsOpen);
+        var wasOpen = lost is not null || Record.Pieces.Any(static piece => piece.IsOpen);
         var why = Record.CancelledAt > 0 ? "The batch was cancelled before the record had its answer." : "The deadline passed before the record had its answer.";
+        var more = lost is null ? "" : $" {lost}";
         List<BatchPiece> pieces = [];
         foreach (var piece in Record.Pieces)
         {
-            Add(pieces, piece.IsOpen ? piece with { Failure = why } : piece);
+            Add(pieces, piece.IsOpen ? piece with { Failure = why + more } : piece);
         }
 
         var done = pieces.Where(static piece => piece.IsDone).ToList();
@@ -260,8 +298,8 @@ public sealed class BatchMachine(BatchRecord record, WindowLimits limits, long r
                 Charge = Money.Min(charge, Record.Specification.Route.ChargeCap),
                 Problem = wasOpen
                     ? Record.CancelledAt > 0
-                        ? new() { Code = ProblemCode.Cancelled, Message = "The batch was cancelled; what had its answer by then is kept and charged." }
-                        : new() { Code = ProblemCode.DeadlineExceeded, Message = "The batch's deadline passed; what had its answer by then is kept and charged." }
+                        ? new() { Code = ProblemCode.Cancelled, Message = $"The batch was cancelled; what had its answer by then is kept and charged.{more}" }
+                        : new() { Code = ProblemCode.DeadlineExceeded, Message = $"The batch's deadline passed; what had its answer by then is kept and charged.{more}" }
                     : done.Count > 0 ? null
                     : new() { Code = ProblemCode.ModelError, Message = $"No record has an answer; the first failed so: {pieces[0].Failure}", OriginalMessage = pieces[0].Failure },
             },
@@ -315,6 +353,8 @@ public sealed class BatchMachine(BatchRecord record, WindowLimits limits, long r
             TransformJobs = Record.Round + (Record is { MayRun: true, StartedAt: > 0 } ? 1 : 0),
         };
     }
+
+    private long UnwantedSince => Record.CancelledAt > 0 ? Math.Min(Record.CancelledAt, Record.Specification.Deadline) : Record.Specification.Deadline;
 
     /// <summary>Adds a piece; failed ones that follow each other with one reason become one, so that a batch of bad records stays small.</summary>
     private static void Add(List<BatchPiece> pieces, BatchPiece piece)

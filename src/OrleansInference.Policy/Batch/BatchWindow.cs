@@ -43,6 +43,15 @@ public sealed record WindowLimits
     /// <summary>Most transform jobs of one window: enough to split an object down to its records, and some that AWS or an operator ends.</summary>
     public int MaxRounds { get; init; } = 6;
 
+    /// <summary>Tries in a row to read an ended transform job's output, once nobody waits for it, before what cannot be read is given up.</summary>
+    public int LooksInVain { get; init; } = 5;
+
+    /// <summary>
+    /// Milliseconds for which it is tried to learn what became of a transform job that nobody waits for: well within the time for which ledgers keep reservations
+    /// after their deadlines.
+    /// </summary>
+    public long OverdueMs { get; init; } = 1_800_000;
+
     /// <summary>Milliseconds between two looks at the transform job at least.</summary>
     public long LookEveryMs { get; init; } = 5_000;
 
@@ -211,12 +220,23 @@ public sealed class BatchWindow(WindowRecord record, WindowLimits limits)
         Passed();
     }
 
-    /// <summary>The step under way failed; it is tried again.</summary>
-    public void Failed(double chance, long now)
+    /// <summary>The step under way failed; it is tried again. Of a transform job that nobody waits for and that cannot be asked about, the window is rid in the end.</summary>
+    /// <returns>Whether the window's rounds are over by this, which is to be stored.</returns>
+    public bool Failed(double chance, long now)
     {
         record.Failures++;
         record.NotBefore = now + Backoff.DelayMs(record.Failures, chance);
+        if (record.Decided || record.State is not (WindowState.Closed or WindowState.Running) || record.Failures < limits.LooksInVain || !IsWorthless(now - limits.OverdueMs))
+        {
+            return false;
+        }
+
+        Refused("What became of the transform job could not be found out.");
+        return true;
     }
+
+    /// <summary>Whether what cannot be read of an ended transform job's output now is to be given up: nobody waits for it any more, and it has been tried in vain for some seconds.</summary>
+    public bool IsLastLook(long now) => IsWorthless(now) && record.Failures >= limits.LooksInVain;
 
     /// <summary>No member can be served: SageMaker does not take the job.</summary>
     public void Refused(string why)

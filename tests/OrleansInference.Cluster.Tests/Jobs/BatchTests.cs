@@ -93,6 +93,46 @@ public sealed class BatchTests
     }
 
     [Fact]
+    public async Task A_batchs_records_count_in_the_lanes_latencies_and_the_batch_as_one_request()
+    {
+        await using var world = await StartAsync(seconds: 4);
+        var id = await AcceptAsync(world, 100, bad: [7]);
+        var view = await EndOfAsync(world, id);
+        Assert.Equal(99, view.Done);
+        var model = world.Cluster.GrainFactory.GetGrain<IModelGrain>(JobsWorld.Chat.Value);
+        var counts = (Service: 0L, Waits: 0L);
+        await JobsWorld.UntilAsync(async () => (counts = (await CountAsync(LatencyPhase.Service), await CountAsync(LatencyPhase.QueueWait))) is { Service: > 0, Waits: > 0 }, "the records are counted");
+
+        // Each of them once: what was told earlier may have begun to fade.
+        Assert.InRange(counts.Service, 1, 99);
+        Assert.InRange(counts.Waits, 1, 99);
+        var statistics = await model.GetStatistics();
+        Assert.All(statistics!.Latency.Where(static latency => latency.Phase == LatencyPhase.Service), static latency => Assert.InRange(latency.P50Seconds, 3.9, 4.1));
+        Assert.All(statistics.Latency.Where(static latency => latency.Phase == LatencyPhase.QueueWait), static latency => Assert.True(latency.P50Seconds >= 9, $"{latency.P50Seconds}"));
+
+        var all = world.Cluster.Silos.Select(static silo => ((Orleans.TestingHost.InProcessSiloHandle)silo).SiloHost.Services.GetRequiredService<Dispatch.IDispatcher>().GetStatistics()).ToList();
+        Assert.Equal((1, 1), (all.Sum(static silo => silo.Lanes[Lane.Batch].Requests), all.Sum(static silo => silo.Lanes[Lane.Batch].Answered)));
+        Assert.Equal(view.Route.Charge, all.Aggregate(Money.Zero, static (sum, silo) => sum + silo.Lanes[Lane.Batch].Charged));
+
+        async Task<long> CountAsync(LatencyPhase phase) => (await model.GetStatistics())!.Latency.Where(latency => latency.Phase == phase).Sum(static latency => latency.Count);
+    }
+
+    [Fact]
+    public async Task A_batch_that_fits_later_is_told_when_the_money_frees()
+    {
+        await using var world = await StartAsync(seconds: 1);
+        var tenant = world.Cluster.GrainFactory.GetGrain<ITenantGrain>(JobsWorld.Acme.Value);
+        Assert.True((await tenant.Reserve("other", Money.FromDollars(1), world.Clock.Now + 600_000)).Granted);
+        var outcome = await SubmitAsync(world, Lines(3));
+        Assert.Equal(ProblemCode.BudgetExhausted, outcome.Problem!.Code);
+        Assert.InRange(outcome.Problem.RetryAfter!.Value.TotalSeconds, 1, 600);
+        Assert.Contains("comes back by 20", outcome.Problem.Message, StringComparison.Ordinal);
+        Assert.Empty(await world.ObjectsAsync(""));
+        await tenant.Settle("other", Money.Zero);
+        Assert.NotNull((await SubmitAsync(world, Lines(3))).JobId);
+    }
+
+    [Fact]
     public async Task A_record_that_failed_alone_says_so_and_names_its_transform_job_and_what_SageMaker_said()
     {
         await using var world = await StartAsync(seconds: 1);

@@ -109,6 +109,67 @@ public sealed class StoreFaultTests
         Assert.True(await world.RequireLedgerAndAuditAgreeAsync(jobs: 1) > Money.Zero);
     }
 
+    [Fact]
+    public async Task A_batch_whose_answers_S3_denies_for_good_ends_at_its_deadline_with_the_reason_and_for_nothing()
+    {
+        await using var world = await JobsWorld.StartAsync(catalog: Catalog);
+        world.StoreFault = DenyOutputs;
+        var id = await BatchAsync(world, $"{Good}\n{Good}", deadlineSeconds: 600);
+        var view = await EndOfAsync(world, id);
+        Assert.Equal((JobState.Expired, 0, 2, Money.Zero), (view.State, view.Done, view.Failed, view.Route.Charge));
+        Assert.Equal(1, view.TransformJobs);
+        Assert.Equal(ProblemCode.DeadlineExceeded, view.Problem!.Code);
+        Assert.Contains("AccessDenied", view.Problem.Message, StringComparison.Ordinal);
+        Assert.True(view.EndedAt - view.Deadline < TimeSpan.FromSeconds(60), $"{view.EndedAt - view.Deadline} late");
+        var page = await world.Services.GetRequiredService<IBatches>().ReadAsync(JobsWorld.Acme, id, 1, CancellationToken.None);
+        Assert.Contains("AccessDenied", Encoding.UTF8.GetString(page!.Lines.Span), StringComparison.Ordinal);
+        Assert.Equal(Money.Zero, await world.RequireLedgerAndAuditAgreeAsync(jobs: 1));
+
+        // AWS bills it all the same.
+        Assert.True((await world.EndpointAsync("bulk-batch"))!.Cost > Money.Zero);
+    }
+
+    [Fact]
+    public async Task A_cancelled_batch_whose_answers_S3_denies_for_good_ends_long_before_its_deadline()
+    {
+        await using var world = await JobsWorld.StartAsync(catalog: Catalog);
+        world.StoreFault = DenyOutputs;
+        var id = await BatchAsync(world, Good, deadlineSeconds: 86_400);
+        await JobsWorld.UntilAsync(async () => (await GetAsync(world, id))!.TransformJobs == 1, "it runs");
+        await world.Services.GetRequiredService<IBatches>().CancelAsync(JobsWorld.Acme, id, CancellationToken.None);
+        var view = await EndOfAsync(world, id);
+        Assert.Equal((JobState.Cancelled, Money.Zero), (view.State, view.Route.Charge));
+        Assert.Equal(Money.Zero, await world.RequireLedgerAndAuditAgreeAsync(jobs: 1));
+    }
+
+    [Fact]
+    public async Task A_window_whose_answers_S3_denies_for_good_ends_once_the_deadlines_of_its_members_have_passed()
+    {
+        // Without a faster lane they stay where they are.
+        var model = Catalog.Models[0];
+        var variant = model.Variants[0];
+        await using var world = await JobsWorld.StartAsync(catalog: Catalog with
+        {
+            Models = [model with { Variants = [variant with { Endpoints = [variant.Endpoints.Single(static endpoint => endpoint.Name.Value == "chat-batch")] }] }],
+        });
+        world.StoreFault = DenyOutputs;
+        string[] jobs = [await world.AcceptAsync(Good, "chat-batch", deadlineSeconds: 600), await world.AcceptAsync(Good, "chat-batch", deadlineSeconds: 700)];
+        foreach (var id in jobs)
+        {
+            var view = await world.EndOfAsync(id);
+            Assert.Equal((JobState.Expired, Money.Zero, ProblemCode.DeadlineExceeded), (view.State, view.Route.Charge, view.Problem?.Code));
+        }
+
+        var window = world.Cluster.GrainFactory.GetGrain<IBatchWindowGrain>(WindowKey.Of(new("chat-batch"), 1));
+        await JobsWorld.UntilAsync(async () => (await window.GetView()).State == WindowState.Ended, "the window has ended");
+        Assert.Equal(Money.Zero, await world.RequireLedgerAndAuditAgreeAsync(jobs: 2));
+        Assert.True((await world.EndpointAsync("chat-batch"))!.Cost > Money.Zero);
+    }
+
+    private static Exception? DenyOutputs(string operation, string key) => operation is "Get" or "List" && key.Contains("/out/", StringComparison.Ordinal) ? Of("AccessDenied") : null;
+
+    private static Task<BatchView?> GetAsync(JobsWorld world, string id) => world.Services.GetRequiredService<IBatches>().GetAsync(JobsWorld.Acme, id, TimeSpan.Zero, CancellationToken.None);
+
     private static CatalogDefinition Catalog { get; } = JobsWorld.Catalog with
     {
         Models =
@@ -136,16 +197,16 @@ public sealed class StoreFaultTests
         },
     };
 
-    private static async Task<InferenceOutcome> SubmitAsync(JobsWorld world, string lines)
+    private static async Task<InferenceOutcome> SubmitAsync(JobsWorld world, string lines, double? deadlineSeconds = null)
     {
         using var stream = new MemoryStream(Encoding.UTF8.GetBytes(lines));
-        return await world.Services.GetRequiredService<IBatches>().SubmitAsync(new() { Tenant = JobsWorld.Acme, Model = new("bulk") }, stream, TestContext.Current.CancellationToken);
+        return await world.Services.GetRequiredService<IBatches>().SubmitAsync(new() { Tenant = JobsWorld.Acme, Model = new("bulk"), Deadline = deadlineSeconds is { } seconds ? TimeSpan.FromSeconds(seconds) : null }, stream, TestContext.Current.CancellationToken);
     }
 
-    private static async Task<string> BatchAsync(JobsWorld world, string lines)
+    private static async Task<string> BatchAsync(JobsWorld world, string lines, double? deadlineSeconds = null)
     {
         InferenceOutcome outcome = null!;
-        await JobsWorld.UntilAsync(async () => (outcome = await SubmitAsync(world, lines)).Problem?.Code is not (ProblemCode.UnknownModel or ProblemCode.Unavailable), "the silos know the model");
+        await JobsWorld.UntilAsync(async () => (outcome = await SubmitAsync(world, lines, deadlineSeconds)).Problem?.Code is not (ProblemCode.UnknownModel or ProblemCode.Unavailable), "the silos know the model");
         Assert.True(outcome.JobId is not null, outcome.Problem?.Message);
         return outcome.JobId;
     }

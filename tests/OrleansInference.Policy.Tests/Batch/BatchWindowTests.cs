@@ -176,6 +176,50 @@ public sealed class BatchWindowTests
     }
 
     [Fact]
+    public void Output_that_cannot_be_read_is_given_up_once_nobody_waits_for_it()
+    {
+        var (window, record) = Open();
+        window.Join(Member(0, Start + 600_000), Start);
+        window.Join(Member(1, Start + 900_000), Start);
+        window.Close();
+        window.Started(Start + 1_000);
+        var now = Start + 10_000;
+        while (!window.IsLastLook(now))
+        {
+            Assert.False(window.Failed(1, now));
+            now = window.Next().At;
+            Assert.True(now < Start + 1_000_000);
+        }
+
+        Assert.True(now >= Start + 900_000);
+        window.RoundEnded([new(null, "no access", MayPass: true)], Start, 5_000, Money.FromNanos(13), now);
+        Assert.Equal(WindowAction.Tell, window.Next().Action);
+        Assert.Equal(13, record.Cost);
+        Assert.All(window.Results(), static told => Assert.Null(told.Result.OutputKey));
+        Assert.Equal(13, window.Results().Sum(static told => told.Result.Cost.Nanos));
+    }
+
+    [Fact]
+    public void Of_a_transform_job_that_cannot_be_asked_about_a_window_is_rid_in_the_end()
+    {
+        var (window, _) = Open();
+        window.Join(Member(0, Start + 600_000), Start);
+        window.Close();
+        window.Started(Start + 1_000);
+        var now = Start + 10_000;
+        while (!window.Failed(1, now))
+        {
+            Assert.Equal(WindowAction.Look, window.Next().Action);
+            now = window.Next().At;
+            Assert.True(now < Start + 600_000 + 3_600_000);
+        }
+
+        Assert.True(now >= Start + 660_000);
+        Assert.Equal(WindowAction.Tell, window.Next().Action);
+        Assert.NotNull(Assert.Single(window.Results()).Result.Failure);
+    }
+
+    [Fact]
     public void A_window_that_sagemaker_refuses_fails_its_members_with_the_reason()
     {
         var (window, _) = Open();
