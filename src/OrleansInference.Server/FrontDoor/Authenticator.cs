@@ -43,15 +43,17 @@ internal sealed class Authenticator(KeyDirectory keys, AdminKey adminKey, FrontD
         var signature = await FindSignatureAsync(context);
         if (signature.Claim is { CoversBody: true, DeclaredBodyHash: null })
         {
-            if (request.ContentLength is > FrontDoorOptions.SageMakerBodyBytes)
+            try
+            {
+                var (caller, body) = await VerifyWholeAsync(request, signature, FrontDoorOptions.SageMakerBodyBytes, context.RequestAborted);
+                return (caller, new MemoryStream(body.ToArray(), writable: false));
+            }
+            catch (RefusedException exception) when (exception.Refusal.Kind == ProblemTable.TooLarge)
             {
                 throw new RefusedException(Refusal.Of(
                     ProblemCode.PayloadTooLarge,
                     $"A signed body of more than {FrontDoorOptions.SageMakerBodyBytes} bytes declares its SHA-256 in the signed header X-Amz-Content-Sha256; add that header, send an API key, or send less."));
             }
-
-            var (caller, body) = await VerifyWholeAsync(request, signature, FrontDoorOptions.SageMakerBodyBytes, context.RequestAborted);
-            return (caller, new MemoryStream(body.ToArray(), writable: false));
         }
 
         var hash = signature.Claim.DeclaredBodyHash is { } declared ? Convert.FromHexString(declared) : null;

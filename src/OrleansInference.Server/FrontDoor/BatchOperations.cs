@@ -102,9 +102,9 @@ internal sealed class BatchOperations(IBatches batches, Authenticator authentica
                 location = only.Value.GetString();
             }
         }
-        catch (JsonException)
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException)
         {
-            // Said below.
+            // Said below; half of a surrogate pair is JSON and no text.
         }
 
         if (location is null)

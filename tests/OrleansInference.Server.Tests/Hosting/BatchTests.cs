@@ -62,6 +62,11 @@ public sealed class BatchTests(LiveServer server) : IClassFixture<LiveServer>
                 (Lines([]), "no record"),
                 (new StringContent("{}", Encoding.UTF8, "text/plain"), "text/plain"),
                 (new StringContent("""{"input":"s3://orleans-inference/tenants/other/x/"}""", Encoding.UTF8, "application/json"), "tenants/acme/"),
+                (new StringContent("""{"input":"s3://orleans-inference/tenants/acme/../other/x/"}""", Encoding.UTF8, "application/json"), "tenants/acme/"),
+                (new StringContent("""{"input":"s3://orleans-inference/tenants/acme-2/x/"}""", Encoding.UTF8, "application/json"), "tenants/acme/"),
+                (new StringContent("""{"input":"s3://orleans-inference/tenants/acme"}""", Encoding.UTF8, "application/json"), "tenants/acme/"),
+                (new StringContent("""{"input":"s3://elsewhere/tenants/acme/x/"}""", Encoding.UTF8, "application/json"), "tenants/acme/"),
+                (new StringContent("""{"input":"\ud800"}""", Encoding.UTF8, "application/json"), "tenants/acme/"),
                 (new StringContent("""{"inputs":"hello"}""", Encoding.UTF8, "application/json"), "application/jsonlines"),
             ])
         {
@@ -116,6 +121,7 @@ public sealed class BatchTests(LiveServer server) : IClassFixture<LiveServer>
                 ("X-Inference-Deadline", "4s", "deadline"),
                 ("X-Inference-Lanes", "Async", "Batch"),
                 ("X-Inference-Input-Tokens", "7", "input tokens"),
+                ("X-Inference-Webhook", "https://hooks.example.com/a", "no webhook"),
             ])
         {
             using var refused = await server.SendAsync(HttpMethod.Post, Batches, key, Lines([.. Enumerable.Range(1, 400).Select(Record)]), (header, value));
@@ -139,6 +145,15 @@ public sealed class BatchTests(LiveServer server) : IClassFixture<LiveServer>
             Assert.Equal(HttpStatusCode.NotFound, (await server.SendAsync(method, path, other)).StatusCode);
         }
 
+        foreach (var wait in (string[])["wait=NaN", "wait=-Infinity", "wait=-1", "wait=x"])
+        {
+            using var refused = await server.SendAsync(HttpMethod.Get, location, key, null, ("Prefer", wait));
+            Assert.Equal(HttpStatusCode.BadRequest, refused.StatusCode);
+        }
+
+        // The longest that is granted is enough for it to end.
+        using var patient = await server.SendAsync(HttpMethod.Get, location, key, null, ("Prefer", $"wait={new string('9', 40)}"));
+        Assert.Equal(HttpStatusCode.OK, patient.StatusCode);
         Assert.Equal("Succeeded", (await EndOfAsync(location, key)).GetProperty("state").GetString());
         using var cancelled = await server.SendAsync(HttpMethod.Delete, location, key);
         Assert.Equal(HttpStatusCode.OK, cancelled.StatusCode);
@@ -202,6 +217,41 @@ public sealed class BatchTests(LiveServer server) : IClassFixture<LiveServer>
         Assert.Equal(HttpStatusCode.Forbidden, other.StatusCode);
         Assert.Contains("X-Amz-Content-Sha256", await other.Content.ReadAsStringAsync(), StringComparison.Ordinal);
         Assert.Equal(uploads, await server.CountObjectsAsync("batches/acme/", "/0/in/"));
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_signed_batch_that_is_larger_than_a_call_and_declares_no_hash_is_told_to_declare_it(bool knowsItsLength)
+    {
+        var key = await server.IssueAsync("acme");
+        var body = Encoding.UTF8.GetBytes($"\"{new string('x', (int)OrleansInference.FrontDoor.FrontDoorOptions.SageMakerBodyBytes)}\"");
+        await LiveServer.EventuallyAsync(
+            async () =>
+            {
+                try
+                {
+                    using var refused = await server.PostSignedAsync(Batches, key, knowsItsLength ? Lines(Encoding.UTF8.GetString(body)) : Chunked(body), PayloadHash.Of(body), declares: false);
+                    Assert.Equal(HttpStatusCode.RequestEntityTooLarge, refused.StatusCode);
+                    Assert.Contains("X-Amz-Content-Sha256", await refused.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+                    return true;
+                }
+                catch (HttpRequestException)
+                {
+                    // A caller that is still sending may find its connection closed before it has read why.
+                    return false;
+                }
+            },
+            "the refusal is read");
+
+        // A short one needs no declared hash, and none but the body that was signed is taken.
+        var records = Encoding.UTF8.GetBytes(Record(1));
+        using var accepted = await server.PostSignedAsync(Batches, key, knowsItsLength ? Lines(Record(1)) : Chunked(records), PayloadHash.Of(records), declares: false);
+        Assert.True(accepted.StatusCode == HttpStatusCode.Accepted, await accepted.Content.ReadAsStringAsync());
+        using var other = await server.PostSignedAsync(Batches, key, Lines(Record(2)), PayloadHash.Of(records), declares: false);
+        Assert.Equal(HttpStatusCode.Forbidden, other.StatusCode);
+
+        static StreamContent Chunked(byte[] body) => new(new Unknown(body)) { Headers = { ContentType = new MediaTypeHeaderValue("application/jsonlines") } };
     }
 
     [Fact]

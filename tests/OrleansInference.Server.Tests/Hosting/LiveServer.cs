@@ -85,10 +85,22 @@ public sealed class LiveServer : IAsyncLifetime
     public Task<HttpResponseMessage> PostSignedAsync(string path, IssuedKey key, string? secret = null) =>
         PostSignedAsync(path, key, new ByteArrayContent(Body) { Headers = { ContentType = new("application/json") } }, PayloadHash.Of(Body), secret);
 
-    public async Task<HttpResponseMessage> PostSignedAsync(string path, IssuedKey key, HttpContent content, string payloadHash, string? secret = null)
+    public async Task<HttpResponseMessage> PostSignedAsync(string path, IssuedKey key, HttpContent content, string payloadHash, string? secret = null, bool declares = true)
     {
         using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(Address, path)) { Content = content };
-        new SigV4Signer("us-east-1", "sagemaker").Sign(request, payloadHash, new(key.AccessKeyId, secret ?? key.SecretAccessKey), DateTimeOffset.UtcNow);
+        var (signer, credentials, now) = (new SigV4Signer("us-east-1", "sagemaker"), new SigV4Credentials(key.AccessKeyId, secret ?? key.SecretAccessKey), DateTimeOffset.UtcNow);
+        if (declares)
+        {
+            signer.Sign(request, payloadHash, credentials, now);
+        }
+        else
+        {
+            // As clients of SageMaker do: the hash is signed and not sent.
+            var time = now.UtcDateTime.ToString("yyyyMMdd'T'HHmmss'Z'", System.Globalization.CultureInfo.InvariantCulture);
+            request.Headers.Add("X-Amz-Date", time);
+            request.Headers.TryAddWithoutValidation("Authorization", signer.Authorize(new("POST", path, "", [new("Host", Address.Authority), new("X-Amz-Date", time)]), payloadHash, credentials, now));
+        }
+
         return await Http.SendAsync(request);
     }
 
