@@ -13,7 +13,7 @@ internal sealed record CommandResult(int ExitCode, string Output, string Errors)
     }
 }
 
-/// <summary>Runs commands of others: the AWS CLI, npm, node; and the server itself.</summary>
+/// <summary>Runs commands of others: the AWS CLI, npm, node, Python; and the server itself.</summary>
 internal static class ExternalCommand
 {
     private static readonly TimeSpan Longest = TimeSpan.FromMinutes(4);
@@ -59,7 +59,7 @@ internal static class ExternalCommand
         }
         catch (Win32Exception exception)
         {
-            throw new InvalidOperationException($"The wire tests need the command '{command}'; .ci/run installs it.", exception);
+            throw new InvalidOperationException($"The tests need the command '{command}'; .ci/run installs it.", exception);
         }
     }
 }

@@ -1,0 +1,51 @@
+using System.Text.Json;
+
+namespace OrleansInference.Tests;
+
+/// <summary>The lanes are tagged for the bill, and nobody but the router scales them.</summary>
+public sealed class LaneTests(DeployFiles files)
+{
+    [Fact]
+    public void Every_lane_is_tagged_with_its_kind_of_inference()
+    {
+        var tags = files.Resources().Where(static resource => resource.Type.StartsWith("AWS::SageMaker::", StringComparison.Ordinal)).Select(static resource => (resource.Name, Kind: Tags(resource.Properties).GetValueOrDefault("InferenceType", ""))).ToList();
+        Assert.All(tags, static tag => Assert.True(tag.Kind.Length > 0 && tag.Name.StartsWith(tag.Kind, StringComparison.Ordinal), $"{tag.Name} is tagged '{tag.Kind}'."));
+        Assert.Equal(Enum.GetNames<Lane>().Order(StringComparer.Ordinal), tags.Select(static tag => tag.Kind).Distinct().Order(StringComparer.Ordinal));
+    }
+
+    [Fact]
+    public void What_can_be_tagged_is_tagged_for_the_bill_and_for_no_tenant()
+    {
+        foreach (var (name, type, properties) in files.Resources().Where(static resource => resource.Properties.TryGetProperty("Tags", out _)))
+        {
+            var keys = Tags(properties).Keys.ToHashSet();
+            Assert.True(keys.IsSupersetOf(["Application", "CostCenter"]), name);
+            Assert.True(keys.IsSubsetOf(["Application", "CostCenter", "InferenceType"]), $"{name} ({type})");
+        }
+    }
+
+    [Fact]
+    public void Nobody_else_scales()
+    {
+        Assert.DoesNotContain(files.Resources(), static resource => resource.Type.StartsWith("AWS::ApplicationAutoScaling::", StringComparison.Ordinal));
+
+        // A change of the stack keeps the instance counts that the router has set.
+        Assert.All(["RealtimeEndpoint", "AsyncEndpoint"], name => Assert.True(files.Resource("lanes", name).GetProperty("Properties").GetProperty("RetainAllVariantProperties").GetBoolean()));
+    }
+
+    [Fact]
+    public void The_end_of_an_async_invocation_reaches_the_notification_queue()
+    {
+        var notifications = files.Resource("lanes", "AsyncConfig").GetProperty("Properties").GetProperty("AsyncInferenceConfig").GetProperty("OutputConfig").GetProperty("NotificationConfig");
+        foreach (var topic in new[] { "SuccessTopic", "ErrorTopic" })
+        {
+            Assert.Equal($"${{StateStack}}-{topic}", notifications.GetProperty(topic).GetProperty("Fn::ImportValue").GetProperty("Fn::Sub").GetString());
+            var subscription = files.Resources().Single(resource => resource.Type == "AWS::SNS::Subscription" && resource.Properties.GetProperty("TopicArn").GetProperty("Ref").GetString() == topic).Properties;
+            Assert.Equal("sqs", subscription.GetProperty("Protocol").GetString());
+            Assert.Equal("NotificationQueue", subscription.GetProperty("Endpoint").GetProperty("Fn::GetAtt")[0].GetString());
+        }
+    }
+
+    private static Dictionary<string, string> Tags(JsonElement properties) => properties.GetProperty("Tags").EnumerateArray()
+        .ToDictionary(static tag => tag.GetProperty("Key").GetString()!, static tag => tag.GetProperty("Value") is { ValueKind: JsonValueKind.String } value ? value.GetString()! : "", StringComparer.Ordinal);
+}
