@@ -261,8 +261,14 @@ internal sealed partial class BatchWindowGrain(
             await ((Task)Task.WhenAll(told)).ConfigureAwait(ConfigureAwaitOptions.ContinueOnCapturedContext | ConfigureAwaitOptions.SuppressThrowing);
             foreach (var member in told)
             {
-                charged += member.IsCompletedSuccessfully ? await member : Money.Zero;
-                failed ??= member.Exception is { } exception ? ExceptionDispatchInfo.Capture(exception.InnerException!) : null;
+                try
+                {
+                    charged += await member;
+                }
+                catch (Exception exception)
+                {
+                    failed ??= ExceptionDispatchInfo.Capture(exception);
+                }
             }
         }
 
