@@ -7,6 +7,7 @@ using OrleansInference.Aws.Batch;
 using OrleansInference.Aws.Capacity;
 using OrleansInference.Aws.ControlPlane;
 using OrleansInference.Aws.Credentials;
+using OrleansInference.Aws.DataCapture;
 using OrleansInference.Aws.Invocation;
 using OrleansInference.Aws.Payloads;
 using OrleansInference.Aws.ServiceEndpoints;
@@ -21,6 +22,24 @@ namespace OrleansInference.Aws;
 /// <summary>Registers the clients of AWS.</summary>
 public static class AwsServiceCollectionExtensions
 {
+    /// <summary>Captures a share of the calls of SageMaker Runtime, which <see cref="AddAwsClients"/> has registered, in the object store.</summary>
+    /// <exception cref="ArgumentException">A path of what is to be redacted is none.</exception>
+    public static IServiceCollection AddDataCapture(this IServiceCollection services, DataCaptureOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(services);
+        ArgumentNullException.ThrowIfNull(options);
+        var runtime = services.Last(static service => service.ServiceType == typeof(IModelRuntime));
+        services.Remove(runtime);
+        services.TryAddSingleton(TimeProvider.System);
+        services.AddSingleton(provider => ActivatorUtilities.CreateInstance<CaptureWriter>(provider, options));
+        services.AddHostedService(static provider => provider.GetRequiredService<CaptureWriter>());
+        return services.AddSingleton<IModelRuntime>(provider => new CapturingRuntime(
+            (IModelRuntime)(runtime.ImplementationInstance ?? runtime.ImplementationFactory!(provider)),
+            provider.GetRequiredService<CaptureWriter>(),
+            options,
+            provider.GetRequiredService<TimeProvider>()));
+    }
+
     /// <summary>
     /// Registers <see cref="IModelRuntime"/>, <see cref="IEndpointControl"/>, <see cref="ITransformJobs"/>, <see cref="IObjectStore"/>
     /// and <see cref="IMessageQueue"/> on AWS, except those that are registered already.

@@ -44,6 +44,8 @@ public static class RouterTelemetry
 
     private static readonly Histogram<double> WebhookSeconds = Meter.CreateHistogram<double>("orleans_inference.webhook_duration", "s", "Post to a webhook to its answer, by outcome.");
 
+    private static readonly Counter<long> CapturedCalls = Meter.CreateCounter<long>("orleans_inference.captured_calls", "{call}", "Calls chosen for data capture, by what became of them.");
+
     // Indexed by value: an enum's own text is looked up anew each time.
     private static readonly string[] Lanes = Enum.GetNames<Lane>();
     private static readonly string[] Classes = Enum.GetNames<TrafficClass>();
@@ -55,6 +57,11 @@ public static class RouterTelemetry
     /// <param name="queue">The queue as it is configured.</param>
     /// <param name="outcome">What became of the message.</param>
     public static void Received(string queue, string outcome) => QueueMessages.Add(1, new TagList { { "queue", queue }, { "outcome", outcome } });
+
+    /// <summary>Counts calls that were chosen for data capture.</summary>
+    /// <param name="outcome">What became of them: written, dropped (too many waited), unredactable or failed.</param>
+    /// <param name="calls">How many.</param>
+    public static void Captured(string outcome, int calls) => CapturedCalls.Add(calls, new TagList { { "outcome", outcome } });
 
     /// <summary>Counts a try to post to a webhook.</summary>
     /// <param name="outcome">What became of it.</param>

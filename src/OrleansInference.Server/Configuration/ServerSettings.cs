@@ -102,6 +102,9 @@ public sealed record ServerSettings
     /// <summary>Seed of the embedded AWS.</summary>
     public int Seed { get; init; } = 1;
 
+    /// <summary>Which calls of models are captured in S3; null: none.</summary>
+    public DataCaptureOptions? DataCapture { get; init; }
+
     /// <summary>Where metrics and traces are sent by OTLP; null sends none.</summary>
     public Uri? OtlpEndpoint { get; init; }
 

@@ -21,7 +21,7 @@ public static class SettingsReader
             "KeyCacheLifetime", "SiloPort", "GatewayPort", "LocalAwsPort", "Seed", "OtlpEndpoint", "ShutdownTimeout", "LogLevel", "NotificationQueue", QueueSettingsReader.Key,
             "Aws:Mode", "Aws:Region", "Aws:Endpoint", "Aws:RuntimeEndpoint", "Aws:ControlPlaneEndpoint", "Aws:S3Endpoint", "Aws:SqsEndpoint",
             "Aws:AccessKeyId", "Aws:SecretAccessKey", "Aws:SessionToken",
-            "Aws:State", "Aws:DynamoDBEndpoint", "Aws:MembershipTable", "Aws:GrainTable", "Aws:ReminderTable", "Aws:CreateTables", "ClusterId", "ServiceId", "AdvertisedAddress",
+            "Aws:State", "Aws:DynamoDBEndpoint", "Aws:MembershipTable", "Aws:GrainTable", "Aws:ReminderTable", "Aws:CreateTables", "ClusterId", "ServiceId", "AdvertisedAddress", "DataCapture:Percent", "DataCapture:Bucket", "DataCapture:Prefix", "DataCapture:Redact",
         ],
         StringComparer.OrdinalIgnoreCase);
 
@@ -96,6 +96,7 @@ public static class SettingsReader
             KeyCacheLifetime = values.Span("KeyCacheLifetime", defaults.KeyCacheLifetime),
             ShutdownTimeout = values.Span("ShutdownTimeout", defaults.ShutdownTimeout),
             Cluster = cluster,
+            DataCapture = DataCapture(values, problems),
             SiloPort = values.Port("SiloPort", cluster is null ? 0 : StateHosting.SiloPort),
             GatewayPort = values.Port("GatewayPort", cluster is null ? 0 : StateHosting.GatewayPort),
             LocalAwsPort = values.Port("LocalAwsPort"),
@@ -124,6 +125,24 @@ public static class SettingsReader
             SecretAccessKey = values.Text("Aws:SecretAccessKey", static _ => true, ""),
             SessionToken = values.Text("Aws:SessionToken", static _ => true, ""),
         };
+    }
+
+    private static DataCaptureOptions? DataCapture(SettingValues values, List<string> problems)
+    {
+        var paths = values.Find("DataCapture:Redact") is { } redact ? List(redact.Text) : [];
+        foreach (var path in paths)
+        {
+            if (JsonPath.Parse(path, out var problem) is null)
+            {
+                problems.Add($"{values.Find("DataCapture:Redact")!.Value.Source}: '{path}' is no path of JSON: {problem}.");
+            }
+        }
+
+        var percent = values.Number("DataCapture:Percent", 0, 100, 0);
+        var bucket = values.Text("DataCapture:Bucket", IsBucket, "a bucket's name has 3 to 63 lower-case letters, digits, hyphens and dots");
+        var options = new DataCaptureOptions { Percent = percent, Bucket = bucket ?? values.Text("PayloadBucket", static _ => true, "") ?? new ServerSettings { DataFolder = "", Catalog = new() }.PayloadBucket, Redact = paths };
+        options.Prefix = values.Text("DataCapture:Prefix", static text => text.Length <= 500 && text.Trim('/').Length > 0, "a key prefix has 1 to 500 characters") ?? options.Prefix;
+        return percent > 0 ? options : null;
     }
 
     private static ClusterSettings? Cluster(SettingValues values)

@@ -217,6 +217,11 @@ public sealed class ServerHost : IAsyncDisposable
             AccessKeyId = "OIEMBEDDEDAWS0000000",
             SecretAccessKey = "the-embedded-aws-takes-any-secret-key-00",
         });
+        if (settings.DataCapture is { } capture)
+        {
+            builder.Services.AddDataCapture(capture);
+        }
+
         builder.Services.AddFrontDoor(new() { MaxBodyBytes = settings.MaxBodyBytes, MaxBatchBytes = settings.MaxBatchBytes, PayloadBucket = settings.PayloadBucket, Region = settings.Region }, settings.KeyCacheLifetime);
         builder.Services.AddWebhooks(new(settings.WebhookAllow), settings.KeyCacheLifetime);
         AddTelemetry(builder.Services, settings);
