@@ -57,6 +57,9 @@ internal static class StateHosting
         .SelectMany(static network => network.GetIPProperties().UnicastAddresses)
         .Select(static unicast => unicast.Address)
         .Where(static address => address.AddressFamily == AddressFamily.InterNetwork && !IPAddress.IsLoopback(address))
+
+        // A link-local one is no way to others; a Fargate task has one beside its own.
+        .OrderBy(static address => address.GetAddressBytes() is [169, 254, ..])
         .FirstOrDefault(IPAddress.Loopback);
 
     private static int PortOrFree(int port, IPAddress address)
