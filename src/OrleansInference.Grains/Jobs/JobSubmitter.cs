@@ -21,6 +21,7 @@ internal sealed partial class JobSubmitter(
     private static readonly TimeSpan BetweenTries = TimeSpan.FromMilliseconds(200);
     private static readonly TimeSpan ComeBackIn = TimeSpan.FromSeconds(1);
 
+    private readonly GrainsOf<IJobGrain> _jobs = new(grains);
     private Task? _bucket;
 
     public async Task<InferenceOutcome> SubmitAsync(JobSubmission submission, CancellationToken cancellationToken)
@@ -108,7 +109,7 @@ internal sealed partial class JobSubmitter(
         {
             try
             {
-                var outcome = await grains.GetGrain<IJobGrain>(address.Key).Accept(specification);
+                var outcome = await _jobs[address.Key].Accept(specification);
                 if (outcome.JobId is null && hasInput)
                 {
                     await DeleteInputAsync(specification.InputKey);

@@ -31,7 +31,10 @@ internal sealed class JobWorld(
     private static readonly TimeSpan EndpointsFor = TimeSpan.FromSeconds(10);
 
     private readonly ConcurrentDictionary<EndpointName, (EndpointConfiguration Configuration, long At)> _endpoints = new();
+    private readonly GrainsOf<ITenantGrain> _tenants = new(grains);
     private readonly IAuditLog? _audit = services.GetService<IAuditLog>();
+
+    public ITenantGrain TenantOf(JobAddress address) => _tenants[address.Tenant.Value];
 
     public IJobLane LaneOf(JobRecord record) => record.Specification.Route.Lane == Lane.Batch ? batchLane : asyncLane;
 
