@@ -10,6 +10,7 @@ namespace OrleansInference.Jobs;
 /// <summary>
 /// One job. The order at acceptance is: reminder, reservation, state. A crash before the state is stored leaves a reminder
 /// that finds no job of its name and releases the reservation; a crash after it leaves a reminder that goes on with the job.
+/// A job whose next step is far away is not in memory: its reminder is set to that step, and what happens to it meanwhile brings it back.
 /// </summary>
 [MayInterleave(nameof(MayInterleave))]
 internal sealed partial class JobGrain(
@@ -22,7 +23,9 @@ internal sealed partial class JobGrain(
 {
     private const int MaxStepsInARow = 16;
 
-    private static readonly TimeSpan RecoverEvery = TimeSpan.FromMinutes(5);
+    // With notifications, looking is for those that were lost: a job that waits for hours is not to be looked for every minute.
+    private const int NotifiedPollFactor = 15;
+
     private static readonly TimeSpan PurgeEvery = TimeSpan.FromHours(1);
     private static readonly TimeSpan RetryAfterFault = TimeSpan.FromSeconds(5);
 
@@ -32,14 +35,17 @@ internal sealed partial class JobGrain(
         RetentionMs = (long)options.Value.JobRetention.TotalMilliseconds,
         Notified = options.Value.NotificationQueue is not null,
         CheckEveryMs = (long)options.Value.MinPollInterval.TotalMilliseconds,
-        CheckAtMostEveryMs = (long)options.Value.MaxPollInterval.TotalMilliseconds,
+        CheckAtMostEveryMs = (long)options.Value.MaxPollInterval.TotalMilliseconds * (options.Value.NotificationQueue is null ? 1 : NotifiedPollFactor),
         WindowCheckEveryMs = (long)options.Value.WindowPollInterval.TotalMilliseconds,
         WebhookRetryForMs = (long)options.Value.WebhookRetryFor.TotalMilliseconds,
+        RecoverAtLeastEveryMs = (long)clock.FromWall(reminders.Value.MinimumReminderPeriod).TotalMilliseconds,
     };
 
     private JobAddress _address;
     private JobMachine? _machine;
     private JobView? _view;
+    private int _waiting;
+    private bool _isAsked;
 
     // Reading what is durable needs no turn of its own: a wait must not keep the job from ending.
     public static bool MayInterleave(IInvokable request)
@@ -89,7 +95,6 @@ internal sealed partial class JobGrain(
         }
 
         var reservation = ReservationId(specification.AcceptedAt);
-        await RemindAsync(JobReminder.Of(specification).Name, RecoverEvery, RecoverEvery);
         var machine = new JobMachine(
             new()
             {
@@ -99,6 +104,8 @@ internal sealed partial class JobGrain(
                 ReservationId = reservation,
             },
             _times);
+        var every = TimeSpan.FromMilliseconds(machine.RecoverEveryMs(Clock.Now));
+        await RemindAsync(JobReminder.Of(specification).Name, every, every);
         var reply = await Tenant.Reserve(reservation, route.ChargeCap, specification.Deadline + _times.ReservationGraceMs);
         if (!reply.Granted && await HoldAsync(machine, reply) is { } refusal)
         {
@@ -113,14 +120,21 @@ internal sealed partial class JobGrain(
         return new() { JobId = _address.JobId, Route = route, HeldUntil = _view!.HeldUntil };
     }
 
-    public Task<JobView?> Get() => Task.FromResult(_view);
+    public Task<JobView?> Get()
+    {
+        _isAsked = true;
+        return Task.FromResult(_view);
+    }
 
     public async Task<JobView?> WaitForEnd(TimeSpan wait)
     {
         if (_view is not null && !_ended.Task.IsCompleted && wait > TimeSpan.Zero)
         {
+            (_isAsked, _waiting) = (true, _waiting + 1);
+
             // Running out is the usual end of a wait, so it is no exception.
             await Task.WhenAny(_ended.Task, Task.Delay(Clock.ToWall(wait), Clock.TimeProvider));
+            _waiting--;
         }
 
         return _view;
@@ -205,7 +219,7 @@ internal sealed partial class JobGrain(
         await ForgetReminderAsync(reminderName);
     }
 
-    private ITenantGrain Tenant => GrainFactory.GetGrain<ITenantGrain>(_address.Tenant.Value);
+    private ITenantGrain Tenant => world.TenantOf(_address);
 
     private async Task<InferenceOutcome> AnswerAgainAsync(JobMachine known, JobSpecification specification)
     {
@@ -232,6 +246,8 @@ internal sealed partial class JobGrain(
             {
                 await PerformAsync(step.Action);
             }
+
+            await RestAsync();
         }
         catch (Exception exception)
         {
@@ -241,6 +257,24 @@ internal sealed partial class JobGrain(
         }
 
         Schedule();
+    }
+
+    /// <summary>
+    /// Leaves memory until the next step if that is far away, once the reminder is set to it. Not while somebody waits here for the end, nor when somebody has
+    /// asked since the last step and may do so again.
+    /// </summary>
+    private async Task RestAsync()
+    {
+        if (_waiting == 0 && !_isAsked && _machine is { } machine && machine.RestsUntil(Clock.Now) is { } step)
+        {
+            await RemindAsync(ReminderOf(machine.Record), TimeSpan.FromMilliseconds(step.At - Clock.Now), TimeSpan.FromMilliseconds(machine.RecoverEveryMs(step.At)));
+            if (_waiting == 0)
+            {
+                DeactivateOnIdle();
+            }
+        }
+
+        _isAsked = false;
     }
 
     private async Task PerformAsync(JobAction action)
@@ -337,11 +371,12 @@ internal sealed partial class JobGrain(
             return;
         }
 
-        // An ended job is only waited for by its reminder, so that it need not stay in memory.
+        // An ended job is only waited for by its reminder, so that it need not stay in memory. One that may rest looks in a while whether anybody still asks for it.
         var step = machine.Next();
         if (step.Action != JobAction.Purge)
         {
-            SetTimer(AdvanceAsync, TimeSpan.FromMilliseconds(Math.Max(0, step.At - Clock.Now)));
+            var wait = machine.RestsUntil(Clock.Now) is null ? step.At - Clock.Now : _times.RestFromMs;
+            SetTimer(AdvanceAsync, TimeSpan.FromMilliseconds(Math.Max(0, wait)));
         }
     }
 

@@ -346,7 +346,9 @@ public sealed partial class JobMachine(JobRecord record, JobTimes times)
     {
         if (IsBatch)
         {
-            return Math.Max(record.CheckedAt, record.DispatchedAt) + times.WindowCheckEveryMs;
+            // The window tells its members; what is looked for is a word that was lost.
+            var looked = Math.Max(record.CheckedAt, record.DispatchedAt);
+            return looked + Math.Clamp((looked - record.DispatchedAt) / 2, times.WindowCheckEveryMs, 6 * times.WindowCheckEveryMs);
         }
 
         if (record.CheckedAt == 0)

@@ -48,8 +48,17 @@ public sealed record JobTimes
     /// <summary>Milliseconds between two looks at most.</summary>
     public long CheckAtMostEveryMs { get; init; } = 60_000;
 
-    /// <summary>Milliseconds between two looks at a batch window.</summary>
+    /// <summary>Milliseconds between two looks at a batch window at least; six times that at most.</summary>
     public long WindowCheckEveryMs { get; init; } = 300_000;
+
+    /// <summary>Milliseconds until its next step from which on a job need not be in memory.</summary>
+    public long RestFromMs { get; init; } = 120_000;
+
+    /// <summary>Milliseconds at most after which a job that crashed is taken up again.</summary>
+    public long RecoverAtMostEveryMs { get; init; } = 300_000;
+
+    /// <summary>The least of them that the reminders allow.</summary>
+    public long RecoverAtLeastEveryMs { get; init; } = 60_000;
 
     /// <summary>
     /// Milliseconds after the expected time, and twice that at most, after which a held job asks for its money by itself. The ledger tells it when

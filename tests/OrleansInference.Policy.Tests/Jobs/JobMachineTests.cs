@@ -31,6 +31,48 @@ public sealed class JobMachineTests
         Assert.InRange(gaps.Count, 5, 30);
     }
 
+    [Property]
+    public void A_job_rests_only_until_a_step_that_leaves_time_for_four_reminders_before_its_deadline(ushort seconds, bool batch)
+    {
+        var times = new JobTimes();
+        var lane = batch ? Lane.Batch : Lane.Async;
+        var deadline = Start + (seconds * 1000L);
+        var job = new JobMachine(new() { JobId = "j", Specification = JobSamples.Specification(lane, Start, deadline, Money.FromNanos(1)), Endpoint = JobSamples.Endpoint(lane) }, times);
+        if (batch)
+        {
+            job.Joined("w", Start);
+        }
+        else
+        {
+            job.Dispatched("s3://b/out", null, Start);
+        }
+
+        for (long now = Start; now < deadline; now = Math.Max(now + 1, job.Next().At))
+        {
+            job.NotYet(running: false, now);
+            if (job.Next().Action == JobAction.Hasten && job.Next().At <= now)
+            {
+                job.Stays(now);
+            }
+
+            var every = job.RecoverEveryMs(now);
+            Assert.InRange(every, times.RecoverAtLeastEveryMs, times.RecoverAtMostEveryMs);
+            if (job.RestsUntil(now) is { } step)
+            {
+                Assert.Equal(job.Next(), step);
+                Assert.True(step.At >= now + times.RestFromMs);
+                Assert.True(4 * job.RecoverEveryMs(step.At) <= deadline - step.At);
+            }
+            else
+            {
+                Assert.True(job.Next().At < now + times.RestFromMs || deadline - job.Next().At < 4 * times.RecoverAtLeastEveryMs);
+            }
+        }
+
+        job.Cancel(deadline);
+        Assert.Null(job.RestsUntil(Start));
+    }
+
     [Fact]
     public void A_member_of_a_window_looks_for_a_faster_lane_as_its_deadline_nears_and_ever_sooner()
     {
