@@ -130,6 +130,17 @@ public sealed partial class ProcessTests(DeployFiles files)
     }
 
     [Fact]
+    public void The_image_is_built_from_everything_that_a_build_reads()
+    {
+        // Without the analysers' settings the sources do not build, and what the context leaves out cannot be copied.
+        string[] needed = [".editorconfig", "Directory.Build.props", "Directory.Packages.props", "global.json", "src"];
+        var copied = Copied().Matches(Dockerfile).SelectMany(static copy => copy.Groups[1].Value.Split(' ', StringSplitOptions.RemoveEmptyEntries)[..^1]).Select(static source => source.TrimEnd('/')).ToList();
+        Assert.Equal(needed, copied);
+        var context = File.ReadAllLines(Path.Combine(DeployFiles.Root, ".dockerignore"));
+        Assert.All(needed, name => Assert.True(context.Contains("!" + name) && Path.Exists(Path.Combine(DeployFiles.Root, name)), name));
+    }
+
+    [Fact]
     public void Pods_tell_each_other_their_own_address()
     {
         var address = Container.GetProperty("env").EnumerateArray().Single(static variable => variable.GetProperty("name").GetString() == "OrleansInference__AdvertisedAddress");
@@ -145,6 +156,9 @@ public sealed partial class ProcessTests(DeployFiles files)
         Assert.True(DurationText.TryParse(text, out var span), text);
         return span;
     }
+
+    [GeneratedRegex(@"^COPY ((?!--from).+)$", RegexOptions.Multiline)]
+    private static partial Regex Copied();
 
     [GeneratedRegex(@"^EXPOSE (.+)$", RegexOptions.Multiline)]
     private static partial Regex Exposed();
