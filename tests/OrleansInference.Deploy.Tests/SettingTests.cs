@@ -77,7 +77,7 @@ public sealed partial class SettingTests(DeployFiles files)
 
     private static bool IsSetting(string name) => QueueSetting().Match(name) is { Success: true } queue
         ? typeof(QueueSettings).GetProperty(queue.Groups[1].Value) is not null
-        : name != QueueSettingsReader.Key && (SettingsReader.Known.Contains(name) || PendingSettings.Names.Contains(name));
+        : name != QueueSettingsReader.Key && SettingsReader.Known.Contains(name);
 
     private IEnumerable<(string Place, Dictionary<string, string> Settings, IReadOnlySet<string> Secrets)> Places()
     {
