@@ -57,8 +57,18 @@ public sealed class SettingsReaderTests : IDisposable
     {
         var values = new Dictionary<string, string?>
         {
-            ["Urls"] = "http://127.0.0.1:0", ["DataFolder"] = In("cluster"), ["Aws:Mode"] = "Amazon", ["Aws:State"] = "DynamoDB", ["AdvertisedAddress"] = "127.0.0.1", ["SiloPort"] = "0", ["GatewayPort"] = "0",
-            ["AdminKey"] = new string('a', 20), ["MasterKey"] = Convert.ToBase64String(new byte[32]), ["Aws:GrainTable"] = "states", ["Aws:CreateTables"] = "true", ["ClusterId"] = "blue",
+            ["Urls"] = "http://127.0.0.1:0",
+            ["DataFolder"] = In("cluster"),
+            ["Aws:Mode"] = "Amazon",
+            ["Aws:State"] = "DynamoDB",
+            ["AdvertisedAddress"] = "127.0.0.1",
+            ["SiloPort"] = "0",
+            ["GatewayPort"] = "0",
+            ["AdminKey"] = new string('a', 20),
+            ["MasterKey"] = Convert.ToBase64String(new byte[32]),
+            ["Aws:GrainTable"] = "states",
+            ["Aws:CreateTables"] = "true",
+            ["ClusterId"] = "blue",
         };
         var cluster = SettingsReader.Read(null, values).Cluster!;
         Assert.Equal(("blue", "orleans-inference", "OrleansSilos", "states", "OrleansReminders", true), (cluster.ClusterId, cluster.ServiceId, cluster.MembershipTable, cluster.GrainTable, cluster.ReminderTable, cluster.CreateTables));
