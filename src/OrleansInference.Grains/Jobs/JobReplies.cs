@@ -50,6 +50,6 @@ public sealed class JobReplies(IMessageQueue queue, IObjectStore objects, IWebho
 
     private async Task<JobReply> WithResultAsync(JobReply reply, CancellationToken cancellationToken) =>
         reply.Result is null && S3Address.TryParse(reply.OutputLocation, out var output) && await objects.GetAsync(output.Bucket, output.Key, JobReply.MaxBytes, cancellationToken) is { } stored
-            ? reply with { Result = stored.Length <= JobReply.MaxBytes ? stored.Body : null, ContentType = reply.ContentType ?? stored.ContentType }
+            ? reply with { Result = stored.Length <= JobReply.MaxBytes ? stored.Body : (ReadOnlyMemory<byte>?)null, ContentType = reply.ContentType ?? stored.ContentType }
             : reply;
 }
