@@ -36,7 +36,9 @@ public sealed class BatchJobTests
         await storage.ReadStateAsync("job", lost.GetGrainId(), stored);
         stored.State!.Form = 1;
         await storage.WriteStateAsync("job", lost.GetGrainId(), stored);
-        await lost.AsReference<Orleans.Core.Internal.IGrainManagementExtension>().DeactivateOnIdle();
+
+        // A job that rests is in no memory, and is not taken up to leave it.
+        await Record.ExceptionAsync(() => lost.AsReference<Orleans.Core.Internal.IGrainManagementExtension>().DeactivateOnIdle().AsTask());
         world.AreTransformsDown = false;
         foreach (var id in jobs.Skip(1))
         {
