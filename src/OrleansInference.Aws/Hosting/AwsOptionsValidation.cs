@@ -3,10 +3,12 @@ using System.Text.RegularExpressions;
 namespace OrleansInference.Aws;
 
 /// <summary>Finds every problem of the options at once.</summary>
-internal static partial class AwsOptionsValidation
+public static partial class AwsOptionsValidation
 {
+    /// <summary>The problems, each with the option and what is taken; empty if there are none.</summary>
     public static IReadOnlyList<string> Problems(AwsOptions options)
     {
+        ArgumentNullException.ThrowIfNull(options);
         var problems = new List<string>();
         if (!RegionName().IsMatch(options.Region ?? ""))
         {

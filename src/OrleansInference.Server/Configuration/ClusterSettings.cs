@@ -2,8 +2,8 @@ using System.Net;
 
 namespace OrleansInference.Configuration;
 
-/// <summary>A cluster of several servers: membership, grain state and reminders in DynamoDB. No record, so that nothing prints its secret.</summary>
-public sealed class ClusterSettings
+/// <summary>A cluster of several servers: membership, grain state and reminders in DynamoDB, called by who calls the rest of AWS.</summary>
+public sealed record ClusterSettings
 {
     /// <summary>The cluster's name; silos find those of the same one.</summary>
     public string ClusterId { get; init; } = "orleans-inference";
@@ -28,13 +28,4 @@ public sealed class ClusterSettings
 
     /// <summary>Whether tables that do not exist are created, on demand billing.</summary>
     public bool CreateTables { get; init; }
-
-    /// <summary>Access key id; null takes credentials from the SDK's chain.</summary>
-    public string? AccessKeyId { get; init; }
-
-    /// <summary>Secret of <see cref="AccessKeyId"/>.</summary>
-    public string? SecretAccessKey { get; init; }
-
-    /// <summary>Session token, if the access key is a temporary one.</summary>
-    public string? SessionToken { get; init; }
 }

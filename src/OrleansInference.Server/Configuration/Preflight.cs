@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using OrleansInference.Aws;
 using OrleansInference.Hosting;
 using OrleansInference.Keys;
 using OrleansInference.Pricing;
@@ -15,6 +16,11 @@ internal static class Preflight
         if (settings is { Speed: not 1 } and not { Aws: null, Cluster: null })
         {
             problems.Add($"Speed: it is {settings.Speed}, but {(settings.Aws is null ? "a cluster" : "Amazon")} runs at speed 1; leave it out, or use the embedded AWS.");
+        }
+
+        foreach (var problem in settings.Aws is { } aws ? AwsOptionsValidation.Problems(aws) : [])
+        {
+            problems.Add($"Aws: {problem}");
         }
 
         if (settings.Cluster is null)

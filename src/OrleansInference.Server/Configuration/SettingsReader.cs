@@ -69,6 +69,7 @@ public static class SettingsReader
         var defaults = new ServerSettings { DataFolder = "", Catalog = new() };
         var region = values.Text("Aws:Region", IsRegion, "a region has lower-case letters, digits and hyphens, such as eu-central-1") ?? defaults.Region;
         var cluster = Cluster(values);
+        var payloadBucket = Bucket(values, "PayloadBucket") ?? defaults.PayloadBucket;
         return new()
         {
             DataFolder = values.Path("DataFolder") ?? Path.GetFullPath(DefaultDataFolder),
@@ -80,7 +81,7 @@ public static class SettingsReader
             MaxBodyBytes = (long)values.Number("MaxBodyBytes", 1, 1 << 30, defaults.MaxBodyBytes),
             MaxBatchBytes = (long)values.Number("MaxBatchBytes", 1, 1 << 30, defaults.MaxBatchBytes),
             MaxBatchRecords = (int)values.Number("MaxBatchRecords", 1, 100_000, defaults.MaxBatchRecords),
-            PayloadBucket = values.Text("PayloadBucket", IsBucket, "a bucket's name has 3 to 63 lower-case letters, digits, hyphens and dots") ?? defaults.PayloadBucket,
+            PayloadBucket = payloadBucket,
             MaxInFlight = (int)values.Number("MaxInFlight", 1, 1_000_000, defaults.MaxInFlight),
             MaxAttempts = (int)values.Number("MaxAttempts", 1, 10, defaults.MaxAttempts),
             HedgeQuantile = values.NumberOrZero("HedgeQuantile", Hedging.LeastQuantile, 1, defaults.HedgeQuantile),
@@ -96,7 +97,7 @@ public static class SettingsReader
             KeyCacheLifetime = values.Span("KeyCacheLifetime", defaults.KeyCacheLifetime),
             ShutdownTimeout = values.Span("ShutdownTimeout", defaults.ShutdownTimeout),
             Cluster = cluster,
-            DataCapture = DataCapture(values, problems),
+            DataCapture = DataCapture(values, payloadBucket, problems),
             SiloPort = values.Port("SiloPort", cluster is null ? 0 : StateHosting.SiloPort),
             GatewayPort = values.Port("GatewayPort", cluster is null ? 0 : StateHosting.GatewayPort),
             LocalAwsPort = values.Port("LocalAwsPort"),
@@ -127,7 +128,7 @@ public static class SettingsReader
         };
     }
 
-    private static DataCaptureOptions? DataCapture(SettingValues values, List<string> problems)
+    private static DataCaptureOptions? DataCapture(SettingValues values, string payloadBucket, List<string> problems)
     {
         var paths = values.Find("DataCapture:Redact") is { } redact ? List(redact.Text) : [];
         foreach (var path in paths)
@@ -139,8 +140,7 @@ public static class SettingsReader
         }
 
         var percent = values.Number("DataCapture:Percent", 0, 100, 0);
-        var bucket = values.Text("DataCapture:Bucket", IsBucket, "a bucket's name has 3 to 63 lower-case letters, digits, hyphens and dots");
-        var options = new DataCaptureOptions { Percent = percent, Bucket = bucket ?? values.Text("PayloadBucket", static _ => true, "") ?? new ServerSettings { DataFolder = "", Catalog = new() }.PayloadBucket, Redact = paths };
+        var options = new DataCaptureOptions { Percent = percent, Bucket = Bucket(values, "DataCapture:Bucket") ?? payloadBucket, Redact = paths };
         options.Prefix = values.Text("DataCapture:Prefix", static text => text.Length <= 500 && text.Trim('/').Length > 0, "a key prefix has 1 to 500 characters") ?? options.Prefix;
         return percent > 0 ? options : null;
     }
@@ -158,9 +158,6 @@ public static class SettingsReader
             GrainTable = Table("Aws:GrainTable") ?? defaults.GrainTable,
             ReminderTable = Table("Aws:ReminderTable") ?? defaults.ReminderTable,
             CreateTables = values.Text("Aws:CreateTables", static text => bool.TryParse(text, out _), "use true or false") is { } create && bool.Parse(create),
-            AccessKeyId = values.Text("Aws:AccessKeyId", static _ => true, ""),
-            SecretAccessKey = values.Text("Aws:SecretAccessKey", static _ => true, ""),
-            SessionToken = values.Text("Aws:SessionToken", static _ => true, ""),
         };
         return values.Text("Aws:State", static text => text is "Local" or "DynamoDB", "use Local for the data folder of this server alone, or DynamoDB for a cluster") == "DynamoDB" ? settings : null;
 
@@ -201,6 +198,8 @@ public static class SettingsReader
     private static bool IsRegion(string text) => text.Length is >= 3 and <= 32 && char.IsAsciiLetterLower(text[0]) && text.All(static c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) || c == '-');
 
     private static bool IsId(string text) => text.Length <= 150 && text.All(static c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.');
+
+    private static string? Bucket(SettingValues values, string key) => values.Text(key, IsBucket, "a bucket's name has 3 to 63 lower-case letters, digits, hyphens and dots");
 
     private static bool IsBucket(string text) => text.Length is >= 3 and <= 63 && text.All(static c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) || c is '-' or '.');
 }

@@ -29,7 +29,7 @@ internal readonly record struct AwsProblem(string Detail, string Remedy, bool Pa
                     return new(Line(other.Message), "See SageMaker's message.");
                 case AmazonClientException client when client.InnerException is null or AmazonClientException:
                     return new(
-                        $"there are no usable credentials: {Line(client.Message)}",
+                        $"there are no usable credentials: {Line(client.Message).Split(". ")[0].TrimEnd('.')}",
                         "Give the task or pod a role, name a profile (AWS_PROFILE), or set Aws:AccessKeyId and Aws:SecretAccessKey.");
                 case HttpRequestException or SocketException:
                     return new(

@@ -37,14 +37,13 @@ public sealed class Doctor : IDisposable
     public async IAsyncEnumerable<Finding> ExamineAsync([EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
         yield return Folder();
-        if (Outside() is { } address)
-        {
-            yield return await TryAsync("clock", cancel => ClockAsync(address, cancel), cancellationToken);
-        }
-
+        var hasCredentials = true;
         if (_settings.Aws is { } aws)
         {
-            yield return await TryAsync("credentials", cancel => CredentialsAsync(aws, cancel), cancellationToken);
+            yield return await TryAsync("clock", cancel => ClockAsync(aws, cancel), cancellationToken);
+            var credentials = await TryAsync("credentials", cancel => CredentialsAsync(aws, cancel), cancellationToken);
+            hasCredentials = credentials.State != FindingState.Wrong;
+            yield return credentials;
         }
 
         foreach (var (name, table) in ClusterTables.Of(_settings))
@@ -62,6 +61,12 @@ public sealed class Doctor : IDisposable
         if (_aws is null)
         {
             yield return new("SageMaker, S3, SQS", FindingState.Ok, "embedded in the server");
+            yield break;
+        }
+
+        if (!hasCredentials)
+        {
+            yield return new("S3, SQS, SageMaker", FindingState.Wrong, "not tried without credentials", "Mend those first.");
             yield break;
         }
 
@@ -115,22 +120,16 @@ public sealed class Doctor : IDisposable
         }
     }
 
-    private Uri? Outside() => _settings.Aws is { } aws
-        ? aws.S3Endpoint ?? aws.Endpoint ?? new Uri($"https://s3.{aws.Region}.amazonaws.com{(aws.Region.StartsWith("cn-", StringComparison.Ordinal) ? ".cn" : "")}")
-        : _settings.Cluster?.Endpoint;
-
-    private async Task<Finding> ClockAsync(Uri address, CancellationToken cancellationToken)
+    private async Task<Finding> ClockAsync(AwsOptions aws, CancellationToken cancellationToken)
     {
-        using var http = new HttpClient(new SocketsHttpHandler { UseProxy = true, AllowAutoRedirect = false });
-        using var response = await http.SendAsync(new(HttpMethod.Head, address), HttpCompletionOption.ResponseHeadersRead, cancellationToken);
-        if (response.Headers.Date is not { } theirs)
+        const string Remedy = "Set the clock by NTP (chrony, Amazon Time Sync); AWS refuses signatures that are more than five minutes off, and leases and budgets of a cluster need clocks that agree.";
+        var (host, ahead) = await ServiceClock.CompareAsync(aws, _time, cancellationToken);
+        if (ahead is not { } off)
         {
-            return new("", FindingState.Warning, $"{address.Host} does not tell the time", "Check this machine's clock by other means.");
+            return new("", FindingState.Warning, $"{host} does not tell the time", "Check this machine's clock by other means.");
         }
 
-        var off = _time.GetUtcNow() - theirs;
-        var detail = string.Create(CultureInfo.InvariantCulture, $"{Math.Abs(off.TotalSeconds):0} s {(off < TimeSpan.Zero ? "behind" : "ahead of")} {address.Host}");
-        const string Remedy = "Set the clock by NTP (chrony, Amazon Time Sync); AWS refuses signatures that are more than five minutes off, and leases and budgets of a cluster need clocks that agree.";
+        var detail = string.Create(CultureInfo.InvariantCulture, $"{Math.Abs(off.TotalSeconds):0} s {(off < TimeSpan.Zero ? "behind" : "ahead of")} {host}");
         return off.Duration() > Refused ? new("", FindingState.Wrong, detail, Remedy) : off.Duration() > Uneasy ? new("", FindingState.Warning, detail, Remedy) : Ok(detail);
     }
 

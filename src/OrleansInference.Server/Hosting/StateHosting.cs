@@ -47,7 +47,7 @@ internal static class StateHosting
     {
         (options.TableName, options.CreateIfNotExists) = (table, cluster.CreateTables);
         options.Service = cluster.Endpoint?.OriginalString ?? settings.Region;
-        (options.AccessKey, options.SecretKey, options.Token) = (cluster.AccessKeyId, cluster.SecretAccessKey, cluster.SessionToken);
+        (options.AccessKey, options.SecretKey, options.Token) = (settings.Aws?.AccessKeyId, settings.Aws?.SecretAccessKey, settings.Aws?.SessionToken);
         return options;
     }
 

@@ -264,7 +264,7 @@ internal sealed partial class QueueReceiver(
                 Route = outcome.Route,
                 Problem = outcome.Problem,
                 ContentType = outcome.ContentType,
-                Result = outcome.Problem is null ? outcome.Body : null,
+                Result = outcome.Problem is null ? outcome.Body : (ReadOnlyMemory<byte>?)null,
             },
             to,
             request.ReplyTo?.CorrelationId,

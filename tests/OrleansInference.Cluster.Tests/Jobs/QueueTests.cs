@@ -175,6 +175,7 @@ public sealed class QueueTests
         Assert.Equal(Requests, letter.MessageAttributes["Queue"].StringValue);
         var reply = await sqs.ReplyAsync();
         Assert.Equal("Refused", reply.GetProperty("state").GetString());
+        Assert.All((string[])["body", "text", "base64"], name => Assert.False(reply.TryGetProperty(name, out _)));
         await sqs.UntilEmptyAsync(Requests);
         Assert.Equal(Money.Zero, await world.RequireLedgerAndAuditAgreeAsync(jobs: 0));
     }

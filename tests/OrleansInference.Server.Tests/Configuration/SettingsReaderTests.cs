@@ -87,6 +87,31 @@ public sealed class SettingsReaderTests : IDisposable
     }
 
     [Theory]
+    [InlineData("Aws:AccessKeyId", "AKIDEXAMPLE", "Aws: AccessKeyId and SecretAccessKey go together")]
+    [InlineData("Aws:SessionToken", "token", "Aws: SessionToken needs the AccessKeyId")]
+    public void Half_of_a_key_pair_is_a_mistake_that_is_named(string key, string value, string problem)
+    {
+        var values = new Dictionary<string, string?> { ["Urls"] = "http://127.0.0.1:0", ["DataFolder"] = In("half"), ["Aws:Mode"] = "Amazon", [key] = value };
+        Assert.StartsWith(problem, Assert.Single(Assert.Throws<ConfigurationException>(() => SettingsReader.Read(null, values, isToServe: false)).Problems), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Data_capture_goes_to_the_payload_bucket_unless_another_is_named()
+    {
+        var values = new Dictionary<string, string?> { ["Urls"] = "http://127.0.0.1:0", ["DataFolder"] = In("capture"), ["PayloadBucket"] = "payloads", ["DataCapture:Redact"] = "$.user.email; $..ssn" };
+        Assert.Null(SettingsReader.Read(null, values, isToServe: false).DataCapture);
+        values["DataCapture:Percent"] = "12.5";
+        var capture = SettingsReader.Read(null, values, isToServe: false).DataCapture!;
+        Assert.Equal((12.5, "payloads", "data-capture"), (capture.Percent, capture.Bucket, capture.Prefix));
+        Assert.Equal(["$.user.email", "$..ssn"], capture.Redact);
+        (values["DataCapture:Bucket"], values["DataCapture:Prefix"]) = ("captures", "monitor/");
+        capture = SettingsReader.Read(null, values, isToServe: false).DataCapture!;
+        Assert.Equal(("captures", "monitor/"), (capture.Bucket, capture.Prefix));
+        (values["DataCapture:Redact"], values["DataCapture:Percent"]) = ("user.email", "101");
+        Assert.Equal(2, Assert.Throws<ConfigurationException>(() => SettingsReader.Read(null, values, isToServe: false)).Problems.Count);
+    }
+
+    [Theory]
     [InlineData("master.key", "not base64")]
     [InlineData("admin.key", "")]
     [InlineData("state.db", "this is no database, but some text that is longer than a header of one would be, so that it is read and refused")]
