@@ -197,6 +197,7 @@ public sealed class LiveServer : IAsyncLifetime
                 new() { Id = new("acme"), Budgets = [Day(100m)] },
                 new() { Id = new("other"), Budgets = [Day(100m)], Models = [new(Model)] },
                 new() { Id = new("poor"), Budgets = [Day(0.00001m)] },
+                new() { Id = new("careless"), Budgets = [Day(100m)] },
             ],
         };
     }
