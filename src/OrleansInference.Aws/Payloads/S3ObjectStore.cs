@@ -49,12 +49,13 @@ internal sealed class S3ObjectStore(IAmazonS3 s3) : IObjectStore
         }
     }
 
-    public async Task<Stream?> OpenAsync(string bucket, string key, CancellationToken cancellationToken)
+    public async Task<OpenedObject?> OpenAsync(string bucket, string key, CancellationToken cancellationToken)
     {
         try
         {
             // The stream owns its response.
-            return (await s3.GetObjectAsync(new GetObjectRequest { BucketName = bucket, Key = key }, cancellationToken).ConfigureAwait(false)).ResponseStream;
+            var response = await s3.GetObjectAsync(new GetObjectRequest { BucketName = bucket, Key = key }, cancellationToken).ConfigureAwait(false);
+            return new(response.ResponseStream, response.ContentLength, response.Headers.ContentType);
         }
         catch (AmazonS3Exception failure) when (IsNoSuchObject(failure))
         {

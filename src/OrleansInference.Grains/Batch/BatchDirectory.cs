@@ -243,10 +243,10 @@ internal sealed partial class BatchDirectory(
 
         foreach (var key in keys.Where(static key => !key.EndsWith('/')))
         {
-            await using var stream = await objects.OpenAsync(prefix.Bucket, key, cancellationToken);
-            if (stream is not null)
+            await using var opened = await objects.OpenAsync(prefix.Bucket, key, cancellationToken);
+            if (opened is not null)
             {
-                await reader.ReadAsync(stream, key, line => upload.TakeAsync(line, cancellationToken), cancellationToken);
+                await reader.ReadAsync(opened.Body, key, line => upload.TakeAsync(line, cancellationToken), cancellationToken);
             }
 
             if (reader.HasGivenUp || upload.Refusal is not null)

@@ -6,6 +6,9 @@ namespace OrleansInference.Jobs;
 /// <summary>A tenant's jobs. A job's key begins with its tenant, so another's cannot be named.</summary>
 internal sealed class JobDirectory(IGrainFactory grains, IObjectStore objects, RouterClock clock) : IJobs
 {
+    /// <summary>Bytes of the largest result that is handed over whole: it is in memory once for everybody who asks, and in a message for a client of the cluster.</summary>
+    private const long MostWhole = 64 << 20;
+
     // Well within the time a grain call may take.
     private static readonly TimeSpan LongestCall = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan ComeBackIn = TimeSpan.FromSeconds(1);
@@ -39,26 +42,69 @@ internal sealed class JobDirectory(IGrainFactory grains, IObjectStore objects, R
 
     public async Task<InferenceOutcome?> GetResultAsync(TenantId tenant, string jobId, CancellationToken cancellationToken)
     {
+        if (await FindResultAsync(tenant, jobId) is not var (outcome, output, view))
+        {
+            return null;
+        }
+
+        if (output is not { } address)
+        {
+            return outcome;
+        }
+
+        return await objects.GetAsync(address.Bucket, address.Key, MostWhole, cancellationToken) switch
+        {
+            null => Gone(view),
+            { Length: > MostWhole and var length } => InferenceOutcome.Refused(
+                ProblemCode.PayloadTooLarge,
+                $"The result of job '{jobId}' has {length} bytes, and at most {MostWhole} are handed over whole: read it from /v1/jobs/{jobId}/result or '{view.OutputLocation}'.",
+                route: view.Route) with { JobId = jobId },
+            var found => outcome with { Body = found.Body, ContentType = view.ContentType ?? found.ContentType },
+        };
+    }
+
+    public async Task<JobResult?> OpenResultAsync(TenantId tenant, string jobId, CancellationToken cancellationToken)
+    {
+        if (await FindResultAsync(tenant, jobId) is not var (outcome, output, view))
+        {
+            return null;
+        }
+
+        if (output is not { } address)
+        {
+            return new(outcome, null);
+        }
+
+        return await objects.OpenAsync(address.Bucket, address.Key, cancellationToken) is { } answer
+            ? new(outcome with { ContentType = view.ContentType ?? answer.ContentType }, answer)
+            : new(Gone(view), null);
+    }
+
+    public async Task<JobView?> CancelAsync(TenantId tenant, string jobId, CancellationToken cancellationToken) =>
+        Find(tenant, jobId) is { } job ? await job.Cancel() : null;
+
+    /// <summary>Where the result of a job lies, or the problem in its place; null if the tenant has no such job.</summary>
+    private async Task<(InferenceOutcome Outcome, S3Address? Output, JobView View)?> FindResultAsync(TenantId tenant, string jobId)
+    {
         var view = Find(tenant, jobId) is { } job ? await job.Get() : null;
         if (view is null)
         {
             return null;
         }
 
-        if (view.State != JobState.Succeeded)
+        if (view.State == JobState.Succeeded)
         {
-            return view.Problem is { } problem
-                ? new() { Problem = problem, Route = view.Route }
-                : InferenceOutcome.Refused(ProblemCode.Unavailable, $"Job '{jobId}' is {view.State}; its result is not there yet.", ComeBackIn, view.Route) with { JobId = jobId };
+            return S3Address.TryParse(view.OutputLocation, out var output) ? (new() { Route = view.Route }, output, view) : (Gone(view), null, view);
         }
 
-        return S3Address.TryParse(view.OutputLocation, out var output) && await objects.GetAsync(output.Bucket, output.Key, cancellationToken) is { } result
-            ? new() { Body = result.Body, ContentType = view.ContentType ?? result.ContentType, Route = view.Route }
-            : InferenceOutcome.Refused(ProblemCode.Internal, $"The result of job '{jobId}' is no longer at '{view.OutputLocation}'.", route: view.Route);
+        var outcome = view.Problem is { } problem
+            ? new() { Problem = problem, Route = view.Route }
+            : InferenceOutcome.Refused(ProblemCode.Unavailable, $"Job '{jobId}' is {view.State}; its result is not there yet.", ComeBackIn, view.Route) with { JobId = jobId };
+        return (outcome, null, view);
     }
 
-    public async Task<JobView?> CancelAsync(TenantId tenant, string jobId, CancellationToken cancellationToken) =>
-        Find(tenant, jobId) is { } job ? await job.Cancel() : null;
+    private static InferenceOutcome Gone(JobView view) =>
+        InferenceOutcome.Refused(ProblemCode.Internal, $"The result of job '{view.JobId}' is no longer at '{view.OutputLocation}'.", route: view.Route);
 
     private IJobGrain? Find(TenantId tenant, string jobId) =>
         JobAddress.IsId(jobId) && tenant.Value.Length > 0 ? grains.GetGrain<IJobGrain>(new JobAddress(tenant, jobId).Key) : null;

@@ -47,6 +47,9 @@ internal sealed partial class JobGrain(
     private int _waiting;
     private bool _isAsked;
 
+    // When the reminder of acceptance comes, as long as this is the activation that set it; 0: not known.
+    private long _remindedAt;
+
     // Reading what is durable needs no turn of its own: a wait must not keep the job from ending.
     public static bool MayInterleave(IInvokable request)
     {
@@ -104,7 +107,9 @@ internal sealed partial class JobGrain(
                 ReservationId = reservation,
             },
             _times);
-        var every = TimeSpan.FromMilliseconds(machine.RecoverEveryMs(Clock.Now));
+        var everyMs = machine.RecoverEveryMs(Clock.Now);
+        var every = TimeSpan.FromMilliseconds(everyMs);
+        _remindedAt = Clock.Now + everyMs;
         await RemindAsync(JobReminder.Of(specification).Name, every, every);
         var reply = await Tenant.Reserve(reservation, route.ChargeCap, specification.Deadline + _times.ReservationGraceMs);
         if (!reply.Granted && await HoldAsync(machine, reply) is { } refusal)
@@ -260,14 +265,19 @@ internal sealed partial class JobGrain(
     }
 
     /// <summary>
-    /// Leaves memory until the next step if that is far away, once the reminder is set to it. Not while somebody waits here for the end, nor when somebody has
-    /// asked since the last step and may do so again.
+    /// Leaves memory until the next step if that is far away, once the reminder is set to it. That of acceptance will do if it comes before the step: most jobs
+    /// have ended by then. Not while somebody waits here for the end, nor when somebody has asked since the last step and may do so again.
     /// </summary>
     private async Task RestAsync()
     {
         if (_waiting == 0 && !_isAsked && _machine is { } machine && machine.RestsUntil(Clock.Now) is { } step)
         {
-            await RemindAsync(ReminderOf(machine.Record), TimeSpan.FromMilliseconds(step.At - Clock.Now), TimeSpan.FromMilliseconds(machine.RecoverEveryMs(step.At)));
+            if (_remindedAt < Clock.Now || _remindedAt > step.At)
+            {
+                _remindedAt = 0;
+                await RemindAsync(ReminderOf(machine.Record), TimeSpan.FromMilliseconds(step.At - Clock.Now), TimeSpan.FromMilliseconds(machine.RecoverEveryMs(step.At)));
+            }
+
             if (_waiting == 0)
             {
                 DeactivateOnIdle();

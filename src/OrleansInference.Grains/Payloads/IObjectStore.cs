@@ -7,6 +7,16 @@ public sealed record StoredObject(ReadOnlyMemory<byte> Body, string? ContentType
     public long Length { get; init; } = Body.Length;
 }
 
+/// <summary>An object that is being read.</summary>
+/// <param name="Body">What is left of it.</param>
+/// <param name="Length">Bytes of the object.</param>
+/// <param name="ContentType">Its type; null if none is known.</param>
+public sealed record OpenedObject(Stream Body, long Length, string? ContentType) : IAsyncDisposable
+{
+    /// <inheritdoc/>
+    public ValueTask DisposeAsync() => Body.DisposeAsync();
+}
+
 /// <summary>S3, as far as it is used.</summary>
 public interface IObjectStore
 {
@@ -20,9 +30,9 @@ public interface IObjectStore
     async Task<StoredObject?> GetAsync(string bucket, string key, long mostBytes, CancellationToken cancellationToken) =>
         await GetAsync(bucket, key, cancellationToken) is { } whole ? whole.Length <= mostBytes ? whole : whole with { Body = default } : null;
 
-    /// <summary>Opens an object to be read from its beginning; null if there is none. The caller disposes the stream.</summary>
-    async Task<Stream?> OpenAsync(string bucket, string key, CancellationToken cancellationToken) =>
-        await GetAsync(bucket, key, cancellationToken) is { } whole ? new MemoryStream(whole.Body.ToArray(), writable: false) : null;
+    /// <summary>Opens an object to be read from its beginning; null if there is none. The caller disposes it.</summary>
+    async Task<OpenedObject?> OpenAsync(string bucket, string key, CancellationToken cancellationToken) =>
+        await GetAsync(bucket, key, cancellationToken) is { } whole ? new(new MemoryStream(whole.Body.ToArray(), writable: false), whole.Length, whole.ContentType) : null;
 
     /// <summary>Whether the object exists.</summary>
     Task<bool> ExistsAsync(string bucket, string key, CancellationToken cancellationToken);

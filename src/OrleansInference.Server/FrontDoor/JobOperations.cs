@@ -33,18 +33,19 @@ internal sealed class JobOperations(IJobs jobs, Authenticator authenticator, Fro
             return;
         }
 
-        var outcome = await jobs.GetResultAsync(tenant, id, context.RequestAborted) ?? throw Unknown(id);
+        await using var result = await jobs.OpenResultAsync(tenant, id, context.RequestAborted) ?? throw Unknown(id);
+        var outcome = result.Outcome;
         RouteHeaders.Write(context.Response.Headers, outcome.Route ?? job.Route, chargeIsFinal: true);
         context.Response.Headers[RouteHeaders.JobId] = id;
-        if (outcome.Problem is { } problem)
+        if (outcome.Problem is not null || result.Answer is not { } answer)
         {
-            await RefusalWriter.WriteAsync(context, Refusal.Of(problem));
+            await RefusalWriter.WriteAsync(context, Refusal.Of(outcome.Problem!));
             return;
         }
 
-        context.Response.ContentType = outcome.ContentType ?? job.ContentType ?? "application/octet-stream";
-        context.Response.ContentLength = outcome.Body.Length;
-        await context.Response.Body.WriteAsync(outcome.Body, context.RequestAborted);
+        context.Response.ContentType = outcome.ContentType ?? "application/octet-stream";
+        context.Response.ContentLength = answer.Length;
+        await answer.Body.CopyToAsync(context.Response.Body, context.RequestAborted);
     }
 
     private async Task CancelAsync(HttpContext context, string id)

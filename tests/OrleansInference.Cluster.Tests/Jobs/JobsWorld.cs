@@ -466,7 +466,7 @@ internal sealed class JobsWorld : IAsyncDisposable
         public async Task<StoredObject?> GetAsync(string bucket, string key, CancellationToken cancellationToken) =>
             IsThere("Get", key) ? await inner.GetAsync(bucket, key, cancellationToken) : null;
 
-        public async Task<Stream?> OpenAsync(string bucket, string key, CancellationToken cancellationToken) =>
+        public async Task<OpenedObject?> OpenAsync(string bucket, string key, CancellationToken cancellationToken) =>
             IsThere("Get", key) ? await inner.OpenAsync(bucket, key, cancellationToken) : null;
 
         public async Task<bool> ExistsAsync(string bucket, string key, CancellationToken cancellationToken) =>
@@ -548,6 +548,7 @@ internal sealed class AlertQueue : IBudgetEvents
 internal sealed class GatedAuditLog : IAuditLog
 {
     private readonly ConcurrentQueue<AuditRecord> _records = new();
+    private readonly ConcurrentDictionary<string, bool> _requests = new();
     private int _refused;
 
     public bool IsDown { get; set; }
@@ -555,6 +556,9 @@ internal sealed class GatedAuditLog : IAuditLog
     public int Refused => Volatile.Read(ref _refused);
 
     public IReadOnlyList<AuditRecord> Records => [.. _records];
+
+    /// <summary>How many requests have a record.</summary>
+    public int Requests => _requests.Count;
 
     public void Append(AuditRecord record)
     {
@@ -565,6 +569,7 @@ internal sealed class GatedAuditLog : IAuditLog
         }
 
         _records.Enqueue(record);
+        _requests[record.Request] = true;
     }
 
     public Task FlushAsync(CancellationToken cancellationToken) => Task.CompletedTask;

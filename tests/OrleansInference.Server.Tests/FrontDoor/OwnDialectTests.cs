@@ -1,3 +1,4 @@
+using System.IO.Pipelines;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Text.Json;
@@ -217,6 +218,30 @@ public sealed class OwnDialectTests
         Assert.Equal(HttpStatusCode.OK, (await GetAsync(host, "/v1/jobs/job-1", (await host.IssueAsync("acme")).ApiKey)).StatusCode);
         await ProblemAsync(await GetAsync(host, "/v1/jobs/job-1", (await host.IssueAsync("other")).ApiKey), HttpStatusCode.NotFound, "UnknownJob");
         await ProblemAsync(await GetAsync(host, "/v1/jobs/..%2Facme%2Fjob-1", (await host.IssueAsync("other")).ApiKey), HttpStatusCode.NotFound, "UnknownJob");
+    }
+
+    [Fact]
+    public async Task A_result_goes_to_its_caller_as_it_is_read()
+    {
+        await using var host = await FrontDoorHost.StartAsync();
+        var pipe = new Pipe();
+        host.Dispatcher.Result = () => new(new() { Route = ScriptedDispatcher.Route, ContentType = "video/mp4" }, new(pipe.Reader.AsStream(), 6, null));
+        using var request = new HttpRequestMessage(HttpMethod.Get, $"/v1/jobs/{ScriptedDispatcher.Ended}/result");
+        request.Headers.Authorization = new("Bearer", (await host.IssueAsync()).ApiKey);
+        await pipe.Writer.WriteAsync("one"u8.ToArray());
+        using var response = await host.Http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
+        Assert.Equal((HttpStatusCode.OK, "video/mp4", 6), (response.StatusCode, response.Content.Headers.ContentType!.MediaType, response.Content.Headers.ContentLength));
+        await using var body = await response.Content.ReadAsStreamAsync();
+        var part = new byte[3];
+        await body.ReadExactlyAsync(part);
+        Assert.Equal("one"u8, part);
+
+        // The rest is made only now.
+        await pipe.Writer.WriteAsync("two"u8.ToArray());
+        await pipe.Writer.CompleteAsync();
+        await body.ReadExactlyAsync(part);
+        Assert.Equal("two"u8, part);
+        Assert.Equal(-1, body.ReadByte());
     }
 
     [Fact]

@@ -20,6 +20,12 @@ internal sealed class ScriptedDispatcher : IDispatcher, IJobs
         ChargeCap = Money.FromNanos(2_000_000),
     };
 
+    /// <summary>A job that has succeeded.</summary>
+    public const string Ended = "job-2";
+
+    /// <summary>What the result of a job is.</summary>
+    public Func<JobResult>? Result { get; set; }
+
     public InferenceRequest? Last { get; private set; }
 
     public Func<InferenceRequest, InferenceOutcome> Answer { get; set; } = static request => new()
@@ -53,12 +59,12 @@ internal sealed class ScriptedDispatcher : IDispatcher, IJobs
 
     public DispatchStatistics GetStatistics() => new() { Lanes = new Dictionary<Lane, LaneStatistics>(), Classes = new Dictionary<TrafficClass, ClassStatistics>() };
 
-    public Task<JobView?> GetAsync(TenantId tenant, string jobId, TimeSpan wait, CancellationToken cancellationToken) => Task.FromResult<JobView?>(jobId != "job-1" || tenant.Value != "acme" ? null : new()
+    public Task<JobView?> GetAsync(TenantId tenant, string jobId, TimeSpan wait, CancellationToken cancellationToken) => Task.FromResult<JobView?>(jobId is not ("job-1" or Ended) || tenant.Value != "acme" ? null : new()
     {
         JobId = jobId,
         Tenant = tenant,
         Model = new("chat"),
-        State = JobState.Accepted,
+        State = jobId == Ended ? JobState.Succeeded : JobState.Accepted,
         Route = Route,
         AcceptedAt = DateTimeOffset.UnixEpoch,
         Deadline = DateTimeOffset.UnixEpoch,
@@ -67,6 +73,8 @@ internal sealed class ScriptedDispatcher : IDispatcher, IJobs
     });
 
     public Task<InferenceOutcome?> GetResultAsync(TenantId tenant, string jobId, CancellationToken cancellationToken) => Task.FromResult<InferenceOutcome?>(null);
+
+    public Task<JobResult?> OpenResultAsync(TenantId tenant, string jobId, CancellationToken cancellationToken) => Task.FromResult(Result?.Invoke());
 
     public Task<JobView?> CancelAsync(TenantId tenant, string jobId, CancellationToken cancellationToken) => GetAsync(tenant, jobId, default, cancellationToken);
 
