@@ -116,8 +116,7 @@ public sealed class EndpointAccountTests
 
         var waiting = Take(TrafficClass.High);
         await Eventually(() => Task.FromResult(_owner.Waiting == 1));
-        _owner.Restart();
-        Assert.Equal(0, _owner.Waiting);
+        Assert.Equal(0, _owner.Restart());
         await Eventually(() => Task.FromResult(_owner.Waiting == 1));
         _account.Return(held[0], TrafficClass.High);
         await waiting;

@@ -31,13 +31,14 @@ internal sealed class SlotOwner : IEndpointGrain
     /// <summary>Messages that were lost.</summary>
     public int Lost { get; private set; }
 
-    /// <summary>Another activation: what was not stored is forgotten.</summary>
-    public void Restart()
+    /// <summary>Another activation: what was not stored is forgotten. How many wait as it knows, before anybody has told it.</summary>
+    public int Restart()
     {
         lock (_observers)
         {
             _ledger = Open(_ledger.Escrow.ToState());
             _observers.Clear();
+            return _ledger.Waiting.Sum();
         }
     }
 

@@ -1,4 +1,4 @@
-using System.Diagnostics;
+using Microsoft.Extensions.Time.Testing;
 using OrleansInference.Budgets;
 using OrleansInference.Hosting;
 using OrleansInference.Limits;
@@ -9,7 +9,11 @@ namespace OrleansInference.Tests;
 /// <summary>A tenant's limits on one silo, before an owner that takes its time.</summary>
 public sealed class TenantLimitsTests
 {
-    private readonly RouterClock _clock = new(TimeProvider.System);
+    // It moves when the test says so: how much a rate gives while a flood is under way is no matter of the machine.
+    private readonly FakeTimeProvider _time = new(DateTimeOffset.UtcNow);
+    private readonly RouterClock _clock;
+
+    public TenantLimitsTests() => _clock = new(_time);
 
     [Fact]
     public async Task A_flood_beyond_a_limit_does_not_make_a_call_each()
@@ -21,7 +25,8 @@ public sealed class TenantLimitsTests
             Assert.Null((await EnterAsync(limits)).Refusal);
         }
 
-        await Task.Delay(200);
+        await SettleAsync(owner);
+        _time.Advance(TimeSpan.FromMilliseconds(200));
         owner.Calls = 0;
         var refused = await Task.WhenAll(Enumerable.Range(0, 1_000).Select(_ => EnterAsync(limits)));
         Assert.All(refused, static pass => Assert.NotNull(pass.Refusal));
@@ -38,7 +43,8 @@ public sealed class TenantLimitsTests
             await EnterAsync(limits);
         }
 
-        await Task.Delay(100);
+        await SettleAsync(owner);
+        _time.Advance(TimeSpan.FromMilliseconds(100));
         owner.Calls = 0;
         await Task.WhenAll(Enumerable.Range(0, 1_000).Select(_ => EnterAsync(limits)));
         Assert.InRange(owner.Calls, 0, 50);
@@ -77,11 +83,9 @@ public sealed class TenantLimitsTests
         // Another kind of limit, so that what there was is former.
         owner.InFlight = 10;
         limits.Configure([new() { MaxInFlight = 10 }]);
-        var began = Stopwatch.GetTimestamp();
-        while (Stopwatch.GetElapsedTime(began) < TimeSpan.FromSeconds(13))
+        for (var began = _clock.Now; _clock.Now - began < 13_000; _time.Advance(TimeSpan.FromMilliseconds(500)))
         {
             await limits.BeatAsync(closing: false);
-            await Task.Delay(500);
         }
 
         Assert.NotNull((await EnterAsync(limits)).Refusal);
@@ -92,8 +96,7 @@ public sealed class TenantLimitsTests
     {
         var limits = Open(new Owner(_clock, perSecond: 100, highPerSecond: 1), new LimitDefinition { RequestsPerSecond = 100, Burst = 100 }, new LimitDefinition { Class = TrafficClass.High, RequestsPerSecond = 1, Burst = 1 });
         var (tries, medium) = (0, 0);
-        var began = Stopwatch.GetTimestamp();
-        while (Stopwatch.GetElapsedTime(began) < TimeSpan.FromSeconds(3))
+        for (var began = _clock.Now; _clock.Now - began < 3_000; _time.Advance(TimeSpan.FromMilliseconds(20)))
         {
             for (var i = 0; i < 20; i++)
             {
@@ -102,7 +105,6 @@ public sealed class TenantLimitsTests
 
             tries++;
             medium += (await limits.EnterAsync(TrafficClass.Medium, CancellationToken.None)).Refusal is null ? 1 : 0;
-            await Task.Delay(20);
         }
 
         Assert.True(medium > 0.9 * tries, $"{medium} of {tries}");
@@ -110,11 +112,22 @@ public sealed class TenantLimitsTests
 
     private static async Task<DoorPass> EnterAsync(TenantLimits limits) => await limits.EnterAsync(TrafficClass.High, CancellationToken.None);
 
-    private static async Task EventuallyAsync(TenantLimits limits, int most)
+    /// <summary>Waits for the reports that are made on the side.</summary>
+    private static async Task SettleAsync(Owner owner)
     {
-        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(8));
-        while (true)
+        for (var calls = -1; calls != owner.Calls;)
         {
+            calls = owner.Calls;
+            await Task.Delay(100);
+        }
+    }
+
+    /// <summary>Before the leases would run out.</summary>
+    private async Task EventuallyAsync(TenantLimits limits, int most)
+    {
+        for (var began = _clock.Now; ; _time.Advance(TimeSpan.FromMilliseconds(200)))
+        {
+            Assert.True(_clock.Now - began < 8_000, "they do not make room");
             await limits.BeatAsync(closing: false);
             var passes = new List<DoorPass>();
             for (var i = 0; i < most; i++)
@@ -127,8 +140,6 @@ public sealed class TenantLimitsTests
             {
                 return;
             }
-
-            await Task.Delay(200, patience.Token);
         }
     }
 
