@@ -83,7 +83,7 @@ public sealed class CapacityTests
         var clock = new ManualClock();
         await using var aws = await LocalAwsFixture.StartAsync(
             new() { Clock = clock.Router },
-            LocalAwsFixture.Endpoint("chat-sl", Lane.Serverless, max: 2, simulation: new() { BaseSeconds = 1, Jitter = 0, StartSeconds = 20, KeepWarmSeconds = 60 }));
+            LocalAwsFixture.Endpoint("chat-sl", Lane.Serverless, max: 2, simulation: new() { BaseSeconds = 1, Jitter = 0, StartSeconds = 20, KeepWarmSeconds = 3_600 }));
 
         Assert.True((await clock.RunAsync(aws.InvokeAsync("chat-sl", LocalAwsFixture.Body()))).IsSuccessStatusCode);
         Assert.Equal(1, aws.Server.InvocationCounts["chat-sl"].ColdStarts);
@@ -91,7 +91,7 @@ public sealed class CapacityTests
         Assert.True((await clock.RunAsync(aws.InvokeAsync("chat-sl", LocalAwsFixture.Body()))).IsSuccessStatusCode);
         Assert.Equal(1, aws.Server.InvocationCounts["chat-sl"].ColdStarts);
 
-        clock.Advance(61);
+        clock.Advance(3_601);
         var calls = Enumerable.Range(0, 3).Select(_ => aws.InvokeAsync("chat-sl", LocalAwsFixture.Body())).ToList();
         var throttled = await await Task.WhenAny(calls);
         Assert.Equal("ThrottlingException", throttled.Headers.GetValues("x-amzn-ErrorType").Single());
@@ -106,7 +106,7 @@ public sealed class CapacityTests
     {
         var clock = new ManualClock();
         await using var aws = await LocalAwsFixture.StartAsync(
-            new() { Clock = clock.Router }, LocalAwsFixture.Endpoint("chat-sl", Lane.Serverless, max: 1, simulation: new() { BaseSeconds = 1, Jitter = 0, StartSeconds = 90, KeepWarmSeconds = 60 }));
+            new() { Clock = clock.Router }, LocalAwsFixture.Endpoint("chat-sl", Lane.Serverless, max: 1, simulation: new() { BaseSeconds = 1, Jitter = 0, StartSeconds = 90, KeepWarmSeconds = 3_600 }));
 
         var early = await aws.InvokeAsync("chat-sl", LocalAwsFixture.Body());
         Assert.Equal(429, (int)early.StatusCode);

@@ -62,14 +62,24 @@ public sealed class TransformJobTests
     [Fact]
     public async Task Records_run_at_once_up_to_the_instances_and_their_concurrency()
     {
-        await using var aws = await LocalAwsFixture.StartAsync(new() { Speed = 50 }, Model);
+        var clock = new ManualClock();
+        await using var aws = await LocalAwsFixture.StartAsync(new() { Clock = clock.Router }, Model with { Simulation = Model.Simulation! with { BaseSeconds = 30 } });
         for (var i = 0; i < 4; i++)
         {
             await PutAsync(aws, $"in/{i}.jsonl", string.Join('\n', Enumerable.Repeat(LocalAwsFixture.Body(50), 20)));
         }
 
         await aws.ControlAsync("CreateTransformJob", Job("job-1", instances: 2));
-        await EndAsync(aws, "job-1");
+
+        // Once it has started the clock stands, and none ends before all that may run do.
+        using var timeout = new CancellationTokenSource(TimeSpan.FromSeconds(60));
+        for (int serving; (serving = aws.Server.InvocationCounts.GetValueOrDefault("chat-batch")?.Serving ?? 0) < 8;)
+        {
+            clock.Advance(serving == 0 ? 1 : 0);
+            await Task.Delay(5, timeout.Token);
+        }
+
+        await clock.RunAsync(EndAsync(aws, "job-1"));
 
         Assert.Equal(8, aws.Server.InvocationCounts["chat-batch"].MaxServing);
         Assert.Equal(80, aws.Server.InvocationCounts["chat-batch"].Completed);
