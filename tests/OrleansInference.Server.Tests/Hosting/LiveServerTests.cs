@@ -259,7 +259,7 @@ public sealed class LiveServerTests(LiveServer server) : IClassFixture<LiveServe
     [Fact]
     public async Task A_tenant_beyond_its_rate_is_told_when_to_come_back_and_what_its_limits_are()
     {
-        using var put = await server.SendAsync(HttpMethod.Put, "/v1/admin/tenants/limited", server.AdminKey, LiveServer.Json(new TenantDefinition { Id = new("limited"), Limits = [new() { RequestsPerSecond = 0.001, Burst = 2, MaxInFlight = 5 }] }));
+        using var put = await server.SendAsync(HttpMethod.Put, "/v1/admin/tenants/limited", server.AdminKey, LiveServer.Json(new TenantDefinition { Id = new("limited"), Limits = [new() { RequestsPerSecond = 0.000_01, Burst = 2, MaxInFlight = 5 }] }));
         Assert.True(put.IsSuccessStatusCode, await put.Content.ReadAsStringAsync());
         var key = await server.IssueAsync("limited");
         var statuses = new List<HttpStatusCode>();
