@@ -18,6 +18,13 @@ public sealed class JavaScriptSdk : IAsyncLifetime
         }
     }
 
+    /// <summary>What the SDK signs for many inputs, and what it was found to sign when the vectors of the signer's tests were captured.</summary>
+    internal async Task<(string Now, string Captured)> SignAsync()
+    {
+        var result = await ExternalCommand.RunAsync("node", [Path.Combine(_folder, "sigv4-vectors.mjs")], AwsCredentials.Environment("", ""), _folder);
+        return (result.Success(), await File.ReadAllTextAsync(Path.Combine(_folder, "sigv4-vectors.json")));
+    }
+
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 
     /// <summary>Runs one operation and answers what it printed.</summary>

@@ -61,6 +61,13 @@ public sealed class JavaScriptSdkTests(WireServer server, JavaScriptSdk sdk) : I
         Assert.Contains("maximum", answer.GetProperty("message").GetString(), StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task The_SDK_still_signs_as_the_vectors_of_the_signer_say()
+    {
+        var (now, captured) = await sdk.SignAsync();
+        Assert.Equal(captured, now);
+    }
+
     private Task<JsonElement> RunAsync(string operation, string input, string attributes) =>
         sdk.RunAsync(operation, server.FrontDoor, WireServer.Model, input, attributes, server.Key.AccessKeyId, server.Key.SecretAccessKey);
 

@@ -78,31 +78,24 @@ internal sealed class SageMakerTransformJobs(SageMakerControlPlane controlPlane)
     {
         TransformJobName = request.JobName,
         ModelName = request.ModelName,
-        BatchStrategy = "SingleRecord",
-        MaxConcurrentTransforms = request.MaxConcurrentTransforms,
-        MaxPayloadInMB = Math.Clamp(MaxPayloadsInMemory / Math.Max(1, request.MaxConcurrentTransforms), 1, LargestPayloadInMB),
-        ModelClientConfig = new(request.InvocationTimeoutSeconds, InvocationsMaxRetries),
-        TransformInput = new(new(new("S3Prefix", request.InputPrefix)), request.ContentType, "Line", "None"),
+        TransformInput = new(new(new("S3Prefix", request.InputPrefix)), request.ContentType, "None", "Line"),
         TransformOutput = new(request.OutputPrefix, request.ContentType, "Line"),
         TransformResources = new(request.InstanceType, request.InstanceCount),
+        MaxConcurrentTransforms = request.MaxConcurrentTransforms,
+        ModelClientConfig = new(request.InvocationTimeoutSeconds, InvocationsMaxRetries),
+        MaxPayloadInMB = Math.Clamp(MaxPayloadsInMemory / Math.Max(1, request.MaxConcurrentTransforms), 1, LargestPayloadInMB),
+        BatchStrategy = "SingleRecord",
         Tags = request.Tags.Count == 0 ? null : [.. request.Tags.OrderBy(tag => tag.Key, StringComparer.Ordinal).Select(tag => new Tag(tag.Key, tag.Value))],
     };
 
     private sealed record JobInput(string TransformJobName);
 
+    // Members stand in the order of the service model, in which the official SDKs write them.
     private sealed record CreateInput
     {
         public required string TransformJobName { get; init; }
 
         public required string ModelName { get; init; }
-
-        public required string BatchStrategy { get; init; }
-
-        public required int MaxConcurrentTransforms { get; init; }
-
-        public required int MaxPayloadInMB { get; init; }
-
-        public required ModelClientConfig ModelClientConfig { get; init; }
 
         public required TransformInput TransformInput { get; init; }
 
@@ -110,12 +103,20 @@ internal sealed class SageMakerTransformJobs(SageMakerControlPlane controlPlane)
 
         public required TransformResources TransformResources { get; init; }
 
+        public required int MaxConcurrentTransforms { get; init; }
+
+        public required ModelClientConfig ModelClientConfig { get; init; }
+
+        public required int MaxPayloadInMB { get; init; }
+
+        public required string BatchStrategy { get; init; }
+
         public IReadOnlyList<Tag>? Tags { get; init; }
     }
 
     private sealed record ModelClientConfig(int InvocationsTimeoutInSeconds, int InvocationsMaxRetries);
 
-    private sealed record TransformInput(DataSource DataSource, string ContentType, string SplitType, string CompressionType);
+    private sealed record TransformInput(DataSource DataSource, string ContentType, string CompressionType, string SplitType);
 
     private sealed record DataSource(S3DataSource S3DataSource);
 

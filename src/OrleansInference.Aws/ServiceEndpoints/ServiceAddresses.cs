@@ -27,6 +27,8 @@ internal sealed record ServiceAddresses(Uri Runtime, Uri ControlPlane, Uri? S3, 
     {
         _ when region.StartsWith("cn-", StringComparison.Ordinal) => "amazonaws.com.cn",
         _ when region.StartsWith("eusc-", StringComparison.Ordinal) => "amazonaws.eu",
+        _ when region.StartsWith("us-iso-", StringComparison.Ordinal) => "c2s.ic.gov",
+        _ when region.StartsWith("us-isob-", StringComparison.Ordinal) => "sc2s.sgov.gov",
         _ => "amazonaws.com",
     };
 }

@@ -54,26 +54,23 @@ internal ref struct Utf8Builder(Span<byte> initial)
         _length += written;
     }
 
-    /// <summary>Appends a header value trimmed, with each run of white space made one space.</summary>
+    /// <summary>Appends a header value trimmed, with each run of HTTP's white space made one space: other spaces, such as the no-break one, are text.</summary>
     public void AppendCollapsed(scoped ReadOnlySpan<char> value)
     {
-        value = value.Trim();
+        const string WhiteSpace = " \t\r\n";
+        value = value.Trim(WhiteSpace);
         while (true)
         {
-            var end = 0;
-            while (end < value.Length && !char.IsWhiteSpace(value[end]))
+            var end = value.IndexOfAny(WhiteSpace);
+            if (end < 0)
             {
-                end++;
-            }
-
-            Append(value[..end]);
-            if (end == value.Length)
-            {
+                Append(value);
                 return;
             }
 
+            Append(value[..end]);
             Append((byte)' ');
-            value = value[end..].TrimStart();
+            value = value[end..].TrimStart(WhiteSpace);
         }
     }
 

@@ -7,7 +7,20 @@ internal sealed class ConnectionPool : IDisposable
 {
     private readonly HttpMessageInvoker _invoker;
 
-    public ConnectionPool(AwsOptions options) => _invoker = new(new SocketsHttpHandler
+    public ConnectionPool(AwsOptions options)
+        : this(Handler(options))
+    {
+    }
+
+    /// <summary>Sends through a handler of the caller's, which this then owns.</summary>
+    public ConnectionPool(HttpMessageHandler handler) => _invoker = new(handler);
+
+    /// <summary>Sends a request; ends when the answer's headers are there.</summary>
+    public Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken) => _invoker.SendAsync(request, cancellationToken);
+
+    public void Dispose() => _invoker.Dispose();
+
+    private static SocketsHttpHandler Handler(AwsOptions options) => new()
     {
         AllowAutoRedirect = false,
         AutomaticDecompression = DecompressionMethods.None,
@@ -22,10 +35,5 @@ internal sealed class ConnectionPool : IDisposable
         // bounded altogether, so that a change of addresses is noticed.
         PooledConnectionIdleTimeout = TimeSpan.FromSeconds(20),
         PooledConnectionLifetime = TimeSpan.FromMinutes(5),
-    });
-
-    /// <summary>Sends a request; ends when the answer's headers are there.</summary>
-    public Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken) => _invoker.SendAsync(request, cancellationToken);
-
-    public void Dispose() => _invoker.Dispose();
+    };
 }
