@@ -7,6 +7,8 @@ namespace OrleansInference.Aws.ServiceEndpoints;
 /// <param name="Sqs">SQS; null leaves it to the SDK.</param>
 internal sealed record ServiceAddresses(Uri Runtime, Uri ControlPlane, Uri? S3, Uri? Sqs)
 {
+    private const string Commercial = "amazonaws.com";
+
     public static ServiceAddresses Of(AwsOptions options) => new(
         options.RuntimeEndpoint ?? options.Endpoint ?? Regional("runtime", options),
         options.ControlPlaneEndpoint ?? options.Endpoint ?? Regional("api", options),
@@ -18,9 +20,14 @@ internal sealed record ServiceAddresses(Uri Runtime, Uri ControlPlane, Uri? S3, 
 
     private static Uri Regional(string name, AwsOptions options)
     {
-        // In the US government partition SageMaker Runtime has no address of its own for FIPS: the plain one is.
-        var plain = !options.UseFips || (name == "runtime" && options.Region.StartsWith("us-gov-", StringComparison.Ordinal));
-        return new($"https://{name}{(plain ? "" : "-fips")}.sagemaker.{options.Region}.{Domain(options.Region)}/");
+        // Two partitions have names of their own for FIPS: in the commercial one they end in -fips, and in the US government's SageMaker Runtime has none, since the plain one is.
+        var host = (Domain(options.Region), options.UseFips, options.Region.StartsWith("us-gov-", StringComparison.Ordinal) && name == "runtime") switch
+        {
+            (_, false, _) or (_, _, true) => $"{name}.sagemaker",
+            (Commercial, _, _) => $"{name}-fips.sagemaker",
+            _ => $"{name}.sagemaker-fips",
+        };
+        return new($"https://{host}.{options.Region}.{Domain(options.Region)}/");
     }
 
     private static string Domain(string region) => region switch
@@ -29,6 +36,6 @@ internal sealed record ServiceAddresses(Uri Runtime, Uri ControlPlane, Uri? S3, 
         _ when region.StartsWith("eusc-", StringComparison.Ordinal) => "amazonaws.eu",
         _ when region.StartsWith("us-iso-", StringComparison.Ordinal) => "c2s.ic.gov",
         _ when region.StartsWith("us-isob-", StringComparison.Ordinal) => "sc2s.sgov.gov",
-        _ => "amazonaws.com",
+        _ => Commercial,
     };
 }

@@ -16,7 +16,7 @@ public sealed class AwsOptionsTests
     [InlineData("cn-north-1", false, "https://runtime.sagemaker.cn-north-1.amazonaws.com.cn/", "https://api.sagemaker.cn-north-1.amazonaws.com.cn/")]
     [InlineData("us-west-2", true, "https://runtime-fips.sagemaker.us-west-2.amazonaws.com/", "https://api-fips.sagemaker.us-west-2.amazonaws.com/")]
     [InlineData("us-gov-west-1", true, "https://runtime.sagemaker.us-gov-west-1.amazonaws.com/", "https://api-fips.sagemaker.us-gov-west-1.amazonaws.com/")]
-    [InlineData("cn-northwest-1", true, "https://runtime-fips.sagemaker.cn-northwest-1.amazonaws.com.cn/", "https://api-fips.sagemaker.cn-northwest-1.amazonaws.com.cn/")]
+    [InlineData("cn-northwest-1", true, "https://runtime.sagemaker-fips.cn-northwest-1.amazonaws.com.cn/", "https://api.sagemaker-fips.cn-northwest-1.amazonaws.com.cn/")]
     [InlineData("us-iso-east-1", false, "https://runtime.sagemaker.us-iso-east-1.c2s.ic.gov/", "https://api.sagemaker.us-iso-east-1.c2s.ic.gov/")]
     [InlineData("us-isob-east-1", false, "https://runtime.sagemaker.us-isob-east-1.sc2s.sgov.gov/", "https://api.sagemaker.us-isob-east-1.sc2s.sgov.gov/")]
     [InlineData("eusc-de-east-1", false, "https://runtime.sagemaker.eusc-de-east-1.amazonaws.eu/", "https://api.sagemaker.eusc-de-east-1.amazonaws.eu/")]
