@@ -97,6 +97,18 @@ internal sealed class MessageOperations(QueueStore store)
         ? text
         : throw new AwsFault(400, "MissingParameter", $"The request must contain the parameter {name}.");
 
+    /// <summary>A message has the characters of XML 1.0 only, whichever protocol it comes by.</summary>
+    private static void RefuseWhatXmlLacks(string text)
+    {
+        foreach (var rune in text.EnumerateRunes())
+        {
+            if (rune.Value is < 0x20 and not ('\t' or '\n' or '\r') or 0xFFFE or 0xFFFF)
+            {
+                throw new AwsFault(400, "InvalidMessageContents", $"Invalid characters found. Valid unicode characters are #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF. Found #x{rune.Value:X}.");
+            }
+        }
+    }
+
     private static int? Range(JsonElement input, string name, int least, int most) => input.Integer(name) switch
     {
         null => null,
@@ -148,6 +160,12 @@ internal sealed class MessageOperations(QueueStore store)
         if (Encoding.UTF8.GetByteCount(body) + (custom is { } map ? map.GetRawText().Length : 0) > most)
         {
             throw new AwsFault(400, "InvalidParameterValue", $"One or more parameters are invalid. Reason: Message must be shorter than {most} bytes.");
+        }
+
+        RefuseWhatXmlLacks(body);
+        foreach (var attribute in custom?.EnumerateObject() ?? default)
+        {
+            RefuseWhatXmlLacks(custom?.Object(attribute.Name)?.Text("StringValue") ?? "");
         }
 
         var delay = Range(input, "DelaySeconds", 0, 900) ?? (int)QueueAttributes.Number(attributes, "DelaySeconds");
