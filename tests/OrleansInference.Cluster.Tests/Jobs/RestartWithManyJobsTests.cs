@@ -27,14 +27,14 @@ public sealed class RestartWithManyJobsTests
 
     private static readonly IReadOnlyDictionary<Part, int> Counts = new Dictionary<Part, int>
     {
-        [Part.Succeeded] = 1_500,
-        [Part.Failed] = 500,
+        [Part.Succeeded] = 3_500,
+        [Part.Failed] = 1_000,
         [Part.Cancelled] = 500,
         [Part.Expired] = 500,
         [Part.Unsettled] = 500,
-        [Part.Dispatched] = 2_500,
-        [Part.InRunningWindow] = 1_000,
-        [Part.InOpenWindow] = 1_500,
+        [Part.Dispatched] = 1_500,
+        [Part.InRunningWindow] = 500,
+        [Part.InOpenWindow] = 500,
         [Part.Accepted] = 1_000,
         [Part.Held] = 500,
     };
