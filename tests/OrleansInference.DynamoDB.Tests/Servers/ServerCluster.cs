@@ -24,7 +24,9 @@ internal sealed class ServerCluster : IAsyncDisposable
     private readonly string _service;
     private readonly string[] _tables = [Dynalite.NewTable(), Dynalite.NewTable(), Dynalite.NewTable()];
     private LocalAwsServer? _aws;
-    private volatile Uri[] _rotation = [];
+    private readonly Lock _rotating = new();
+    private readonly Dictionary<Uri, int> _leaving = [];
+    private Uri[] _rotation = [];
     private string _key = "";
     private int _turn;
 
@@ -80,14 +82,27 @@ internal sealed class ServerCluster : IAsyncDisposable
             await Task.Delay(20);
         }
 
-        _rotation = [.. _rotation, server.Address];
+        lock (_rotating)
+        {
+            _rotation = [.. _rotation, server.Address];
+        }
     }
 
     /// <summary>Takes a server out as a load balancer does: it is sent nothing new, what was sent arrives. Then it is stopped, whatever it is still at work on.</summary>
     public async Task RemoveAsync(int number)
     {
         var server = _servers[number];
-        _rotation = [.. _rotation.Where(address => address != server.Address)];
+        lock (_rotating)
+        {
+            _rotation = [.. _rotation.Where(address => address != server.Address)];
+        }
+
+        // What was to go to it when it was taken out has left, however long that took; then it needs a moment to arrive.
+        while (IsLeavingFor(server.Address))
+        {
+            await Task.Delay(20);
+        }
+
         await Task.Delay(200);
         await server.DisposeAsync();
         _servers.TryRemove(number, out _);
@@ -117,15 +132,85 @@ internal sealed class ServerCluster : IAsyncDisposable
 
     private async Task<HttpResponseMessage> SendAsync(HttpMethod method, string path, string key, HttpContent? content, params (string Name, string Value)[] headers)
     {
-        var rotation = _rotation;
-        using var request = new HttpRequestMessage(method, new Uri(rotation[(int)((uint)Interlocked.Increment(ref _turn) % rotation.Length)], path)) { Content = content };
+        Uri server;
+        lock (_rotating)
+        {
+            server = _rotation[(int)((uint)_turn++ % _rotation.Length)];
+            _leaving[server] = _leaving.GetValueOrDefault(server) + 1;
+        }
+
+        using var sent = new Sent(content, () => HasLeft(server));
+        using var request = new HttpRequestMessage(method, new Uri(server, path)) { Content = content is null ? null : sent };
         request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", key);
         foreach (var (name, value) in headers)
         {
             request.Headers.TryAddWithoutValidation(name, value);
         }
 
-        return await _http.SendAsync(request);
+        try
+        {
+            return await _http.SendAsync(request);
+        }
+        finally
+        {
+            sent.Leave();
+        }
+    }
+
+    private bool IsLeavingFor(Uri server)
+    {
+        lock (_rotating)
+        {
+            return _leaving.GetValueOrDefault(server) > 0;
+        }
+    }
+
+    private void HasLeft(Uri server)
+    {
+        lock (_rotating)
+        {
+            _leaving[server]--;
+        }
+    }
+
+    /// <summary>A body that tells when it has been written to its connection, which is the last of a request that is.</summary>
+    private sealed class Sent : HttpContent
+    {
+        private readonly HttpContent? _body;
+        private readonly Action _hasLeft;
+        private int _left;
+
+        public Sent(HttpContent? body, Action hasLeft)
+        {
+            (_body, _hasLeft) = (body, hasLeft);
+            foreach (var (name, values) in body?.Headers.NonValidated ?? [])
+            {
+                Headers.TryAddWithoutValidation(name, values);
+            }
+        }
+
+        public void Leave()
+        {
+            if (Interlocked.Exchange(ref _left, 1) == 0)
+            {
+                _hasLeft();
+            }
+        }
+
+        protected override async Task SerializeToStreamAsync(Stream stream, TransportContext? context)
+        {
+            await _body!.CopyToAsync(stream, context);
+            await stream.FlushAsync();
+            Leave();
+        }
+
+        protected override bool TryComputeLength(out long length) => (length = _body?.Headers.ContentLength ?? 0) > 0;
+
+        protected override void Dispose(bool disposing)
+        {
+            _body?.Dispose();
+            base.Dispose(disposing);
+        }
     }
 
     private static CatalogDefinition Catalog()
