@@ -1,4 +1,4 @@
-using System.Diagnostics;
+using Microsoft.Extensions.Time.Testing;
 
 namespace OrleansInference.Tests;
 
@@ -9,21 +9,28 @@ public sealed class DoorLimitTests
     public async Task Three_silos_together_admit_the_burst_and_the_rates_worth_of_the_time_and_no_more()
     {
         const int perSecond = 20, burst = 30;
-        await using var world = await RouterCluster.StartAsync();
+
+        // Time passes a tenth of a second after each round of requests, however long the machine takes for that.
+        var time = new FakeTimeProvider(DateTimeOffset.UtcNow);
+        await using var world = await RouterCluster.StartAsync(clock: new(time));
         await ApplyAsync(world, new() { RequestsPerSecond = perSecond, Burst = burst });
         var dispatchers = world.Dispatchers();
-        var began = Stopwatch.GetTimestamp();
+        var began = world.Clock.Now;
         var admitted = 0;
         var refused = new List<InferenceOutcome>();
-        while (Stopwatch.GetElapsedTime(began).TotalSeconds < 5)
+        for (var round = 1; round <= 50; round++)
         {
             var outcomes = await Task.WhenAll(Enumerable.Range(0, 12).Select(i => dispatchers[i % dispatchers.Count].InvokeAsync(SampleCatalog.Request(SampleCatalog.Rich), CancellationToken.None)));
             admitted += outcomes.Count(static outcome => outcome.IsAnswer);
             refused.AddRange(outcomes.Where(static outcome => !outcome.IsAnswer));
-            await Task.Delay(20, TestContext.Current.CancellationToken);
+            time.Advance(TimeSpan.FromSeconds(0.1));
+            if (round % 10 == 0)
+            {
+                await world.BeatAsync();
+            }
         }
 
-        var most = burst + (perSecond * Stopwatch.GetElapsedTime(began).TotalSeconds) + 1;
+        var most = burst + (perSecond * (world.Clock.Now - began) / 1_000d) + 1;
         Assert.InRange(admitted, 0.5 * most, most);
         Assert.All(refused, static outcome => Assert.Equal(ProblemCode.Throttled, outcome.Problem!.Code));
         Assert.All(refused, static outcome => Assert.True(outcome.Problem!.RetryAfter > TimeSpan.Zero));
@@ -108,7 +115,16 @@ public sealed class DoorLimitTests
         await RouterCluster.EventuallyAsync(() => dispatcher.InvokeAsync(Request(TrafficClass.High), CancellationToken.None), static outcome => outcome.IsAnswer);
         var gate = new TaskCompletionSource();
         world.Aws.Gate = gate.Task;
-        for (var i = 0; i < 10; i++)
+        for (var running = 1; running <= 2; running++)
+        {
+            using var givesUp = new CancellationTokenSource();
+            var asked = dispatcher.InvokeAsync(Request(TrafficClass.High), givesUp.Token);
+            await RouterCluster.EventuallyAsync(() => Task.FromResult(world.Aws.InFlight("chat-rt")), inFlight => inFlight == running);
+            await givesUp.CancelAsync();
+            await asked;
+        }
+
+        for (var i = 0; i < 8; i++)
         {
             using var givesUp = new CancellationTokenSource(50);
             await dispatcher.InvokeAsync(Request(TrafficClass.High), givesUp.Token);
@@ -131,10 +147,11 @@ public sealed class DoorLimitTests
 
         // Two slots, ten calls a second, and 150 of one tenant wait: the other's turn comes at once all the same.
         var flood = Enumerable.Range(0, 150).Select(_ => dispatcher.InvokeAsync(SampleCatalog.Request(SampleCatalog.Rich, 60), CancellationToken.None)).ToArray();
-        await RouterCluster.EventuallyAsync(async () => (await world.Grains.GetGrain<IEndpointGrain>("chat-rt").GetView())!.Slots!.Waiting[TrafficClass.High], static waiting => waiting > 50);
+        await RouterCluster.EventuallyAsync(async () => (await world.Grains.GetGrain<IEndpointGrain>("chat-rt").GetView())!.Slots!.Waiting[TrafficClass.High], static waiting => waiting > 100);
         for (var i = 0; i < 5; i++)
         {
-            var outcome = await dispatcher.InvokeAsync(SampleCatalog.Request(new("other"), 3), CancellationToken.None);
+            // Behind the hundred that wait it would come ten seconds later.
+            var outcome = await dispatcher.InvokeAsync(SampleCatalog.Request(new("other"), 8), CancellationToken.None);
             Assert.True(outcome.IsAnswer, outcome.Problem?.Message);
         }
 
