@@ -16,7 +16,8 @@ internal static class WireCatalog
             // Several, as a dictionary of one entry has the same order in every process.
             InstancePrices = ImmutableDictionary.CreateRange(Enumerable.Range(1, 8).Select(static i => KeyValuePair.Create($"ml.c{i}.large", Money.FromDollars(i)))
                 .Append(KeyValuePair.Create("ml.g5.xlarge", Money.FromDollars(1.408m)))),
-            Deadlines = new() { High = 60, Medium = 600 },
+            // At up to 50 times life: what is asked for in line has many seconds of the machine's time.
+            Deadlines = new() { High = 1_200, Medium = 12_000 },
             Models =
             [
                 new()

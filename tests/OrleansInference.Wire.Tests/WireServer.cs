@@ -165,12 +165,23 @@ public sealed class WireServer : IAsyncLifetime
         }
     }
 
-    /// <summary>A loopback port that is free now.</summary>
+    /// <summary>A loopback port that is free now, below those that systems give to whoever asks for any: no connection and no other test takes it before the server does.</summary>
     public static int FreePort()
     {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
+        while (true)
+        {
+            var port = Random.Shared.Next(12_000, 20_000);
+            try
+            {
+                using var listener = new TcpListener(IPAddress.Loopback, port);
+                listener.Start();
+                return port;
+            }
+            catch (SocketException)
+            {
+                // Somebody listens on it.
+            }
+        }
     }
 
     private string SettingsFile => Path.Combine(_folder, "settings.json");
