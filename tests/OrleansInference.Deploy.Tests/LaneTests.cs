@@ -1,4 +1,5 @@
 using System.Text.Json;
+using OrleansInference.Hosting;
 
 namespace OrleansInference.Tests;
 
@@ -21,6 +22,24 @@ public sealed class LaneTests(DeployFiles files)
             var keys = Tags(properties).Keys.ToHashSet();
             Assert.True(keys.IsSupersetOf(["Application", "CostCenter"]), name);
             Assert.True(keys.IsSubsetOf(["Application", "CostCenter", "InferenceType"]), $"{name} ({type})");
+        }
+    }
+
+    [Fact]
+    public void Transform_jobs_are_tagged_as_the_lanes_are()
+    {
+        var batch = Tags(files.Resources().First(static resource => resource.Name.StartsWith("Batch", StringComparison.Ordinal) && resource.Type == "AWS::SageMaker::Model").Properties);
+        Assert.Equal(nameof(Lane.Batch), batch[CostTag.InferenceType]);
+        var environment = files.Resource("router", "Task").GetProperty("Properties").GetProperty("ContainerDefinitions").EnumerateArray()
+            .SelectMany(static container => container.TryGetProperty("Environment", out var variables) ? variables.EnumerateArray() : default(JsonElement.ArrayEnumerator))
+            .Where(static variable => variable.TryGetProperty("Name", out var name) && name.GetString() == "OrleansInference__CostTags").ToList();
+        var stack = CostTag.Parse(Assert.Single(environment).GetProperty("Value").GetProperty("Fn::Sub").GetString()!.Replace("${CostCenter}", "inference", StringComparison.Ordinal));
+        var map = CostTag.Parse(DeployFiles.Members(files.Document("kubernetes/configmap.yaml").GetProperty("data"))["OrleansInference__CostTags"]);
+        foreach (var tags in new[] { stack!, map! })
+        {
+            Assert.Equal(batch.Keys.Where(static key => key != CostTag.InferenceType).Order(StringComparer.Ordinal), tags.Keys.Order(StringComparer.Ordinal));
+            Assert.Equal("orleans-inference", tags["Application"]);
+            Assert.Equal("inference", tags["CostCenter"]);
         }
     }
 

@@ -22,7 +22,7 @@ internal sealed partial class BatchGrain
         try
         {
             await transformJobs.StartAsync(
-                TransformJobRequest.Of(endpoint, machine.TransformJob(options.Value.TransformJobPrefix), files.InputPrefix(_address, record), files.OutputPrefix(_address, record)),
+                TransformJobRequest.Of(endpoint, machine.TransformJob(options.Value.TransformJobPrefix), files.InputPrefix(_address, record), files.OutputPrefix(_address, record), options.Value.CostTags),
                 CancellationToken.None);
             machine.Started(Clock.Now);
         }

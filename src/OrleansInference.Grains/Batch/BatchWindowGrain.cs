@@ -205,7 +205,7 @@ internal sealed partial class BatchWindowGrain(
         try
         {
             await transformJobs.StartAsync(
-                TransformJobRequest.Of(endpoint, window.TransformJob(options.Value.TransformJobPrefix), files.InputPrefix(Key, Record), files.OutputPrefix(Key, Record)),
+                TransformJobRequest.Of(endpoint, window.TransformJob(options.Value.TransformJobPrefix), files.InputPrefix(Key, Record), files.OutputPrefix(Key, Record), options.Value.CostTags),
                 CancellationToken.None);
             window.Started(Clock.Now);
         }

@@ -1,3 +1,4 @@
+using OrleansInference.Hosting;
 using OrleansInference.Invocation;
 
 namespace OrleansInference.Batch;
@@ -40,7 +41,8 @@ public sealed record TransformJobRequest
     /// <param name="name">Its name.</param>
     /// <param name="input"><c>s3://</c> prefix of the input objects.</param>
     /// <param name="output"><c>s3://</c> prefix for the output.</param>
-    internal static TransformJobRequest Of(EndpointDefinition endpoint, string name, string input, string output) => new()
+    /// <param name="costTags">Tags for the bill.</param>
+    internal static TransformJobRequest Of(EndpointDefinition endpoint, string name, string input, string output, IReadOnlyDictionary<string, string> costTags) => new()
     {
         JobName = name,
         ModelName = endpoint.TargetName,
@@ -50,7 +52,7 @@ public sealed record TransformJobRequest
         InstanceCount = Math.Max(1, endpoint.MaxInstances),
         MaxConcurrentTransforms = Math.Max(1, endpoint.ConcurrencyPerInstance),
         InvocationTimeoutSeconds = (int)Math.Clamp(Math.Ceiling(endpoint.MaxServiceSeconds), 1, 3_600),
-        Tags = new Dictionary<string, string> { ["InferenceType"] = nameof(Lane.Batch) },
+        Tags = new Dictionary<string, string>(costTags) { [CostTag.InferenceType] = nameof(Lane.Batch) },
     };
 }
 

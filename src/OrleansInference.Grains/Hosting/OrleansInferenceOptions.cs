@@ -30,6 +30,9 @@ public sealed class OrleansInferenceOptions
     /// <summary>Prefix of transform job names, so that several deployments can share an account; letters, digits and hyphens.</summary>
     public string TransformJobPrefix { get; set; } = "oi";
 
+    /// <summary>Tags for the bill of everything that is created in AWS and billed (transform jobs), beside the kind of inference.</summary>
+    public IReadOnlyDictionary<string, string> CostTags { get; set; } = CostTag.Default;
+
     /// <summary>How long an ended job and its objects, and the outcome under an idempotency key, are kept.</summary>
     public TimeSpan JobRetention { get; set; } = TimeSpan.FromHours(24);
 

@@ -1,4 +1,5 @@
 using OrleansInference.Aws;
+using OrleansInference.Hosting;
 using OrleansInference.Ingest;
 
 namespace OrleansInference.Configuration;
@@ -35,6 +36,9 @@ public sealed record ServerSettings
 
     /// <summary>S3 bucket of job inputs and results.</summary>
     public string PayloadBucket { get; init; } = "orleans-inference";
+
+    /// <summary>Tags for the bill of everything that the server creates in AWS and that is billed, which is transform jobs; beside these they have InferenceType.</summary>
+    public IReadOnlyDictionary<string, string> CostTags { get; init; } = CostTag.Default;
 
     /// <summary>Most requests in flight.</summary>
     public int MaxInFlight { get; init; } = 20_000;

@@ -17,7 +17,7 @@ public static class SettingsReader
     /// <summary>The name of every setting.</summary>
     internal static readonly IReadOnlySet<string> Known = new HashSet<string>(
         [
-            "Urls", "DataFolder", "Catalog", "Speed", "AdminKey", "MasterKey", "MaxBodyBytes", "MaxBatchBytes", "MaxBatchRecords", "PayloadBucket", "MaxInFlight", "MaxAttempts", "HedgeQuantile", "MaxHedgeShare", "MaxHeldJobs", "LimitChangeSeconds", "JobRetention", "WebhookRetryFor", "WebhookAllow", "InlineWait", "AuditRetentionDays", "AuditMaxBytes",
+            "Urls", "DataFolder", "Catalog", "Speed", "AdminKey", "MasterKey", "MaxBodyBytes", "MaxBatchBytes", "MaxBatchRecords", "PayloadBucket", "CostTags", "MaxInFlight", "MaxAttempts", "HedgeQuantile", "MaxHedgeShare", "MaxHeldJobs", "LimitChangeSeconds", "JobRetention", "WebhookRetryFor", "WebhookAllow", "InlineWait", "AuditRetentionDays", "AuditMaxBytes",
             "KeyCacheLifetime", "SiloPort", "GatewayPort", "LocalAwsPort", "Seed", "OtlpEndpoint", "ShutdownTimeout", "LogLevel", "NotificationQueue", QueueSettingsReader.Key,
             "Aws:Mode", "Aws:Region", "Aws:Endpoint", "Aws:RuntimeEndpoint", "Aws:ControlPlaneEndpoint", "Aws:S3Endpoint", "Aws:SqsEndpoint",
             "Aws:AccessKeyId", "Aws:SecretAccessKey", "Aws:SessionToken",
@@ -82,6 +82,7 @@ public static class SettingsReader
             MaxBatchBytes = (long)values.Number("MaxBatchBytes", 1, 1 << 30, defaults.MaxBatchBytes),
             MaxBatchRecords = (int)values.Number("MaxBatchRecords", 1, 100_000, defaults.MaxBatchRecords),
             PayloadBucket = payloadBucket,
+            CostTags = values.Text("CostTags", static text => CostTag.Parse(text) is not null, $"give tags such as Application=inference;CostCenter=42: at most 49 of them, none twice, none that begins with aws: and not {CostTag.InferenceType}, with letters, digits, spaces and _.:/=+-@") is { } tags ? CostTag.Parse(tags)! : defaults.CostTags,
             MaxInFlight = (int)values.Number("MaxInFlight", 1, 1_000_000, defaults.MaxInFlight),
             MaxAttempts = (int)values.Number("MaxAttempts", 1, 10, defaults.MaxAttempts),
             HedgeQuantile = values.NumberOrZero("HedgeQuantile", Hedging.LeastQuantile, 1, defaults.HedgeQuantile),

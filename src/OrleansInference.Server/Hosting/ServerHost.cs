@@ -232,6 +232,7 @@ public sealed class ServerHost : IAsyncDisposable
                 options.NotificationQueue = settings.NotificationQueue;
                 options.PayloadBucket = settings.PayloadBucket;
                 options.MaxBodyBytes = settings.MaxBodyBytes;
+                options.CostTags = settings.CostTags;
                 options.MaxBatchBytes = settings.MaxBatchBytes;
                 options.MaxBatchRecords = settings.MaxBatchRecords;
                 options.MaxInFlight = settings.MaxInFlight;

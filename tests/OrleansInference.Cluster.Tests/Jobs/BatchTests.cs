@@ -20,6 +20,8 @@ public sealed class BatchTests
         var view = await EndOfAsync(world, id);
         Assert.Equal((JobState.Succeeded, 150, 146, 4), (view.State, view.Records, view.Done, view.Failed));
         Assert.InRange(view.TransformJobs, 2, 4);
+        Assert.All(world.TransformTags, static tags => Assert.Equal(new Dictionary<string, string> { ["Application"] = "orleans-inference", ["InferenceType"] = "Batch" }, tags));
+        Assert.Equal(view.TransformJobs, world.TransformTags.Count);
 
         var results = await ResultsAsync(world, id);
         Assert.Equal(Enumerable.Range(1, 150), results.Select(static line => line.GetProperty("record").GetInt32()));

@@ -79,6 +79,9 @@ internal sealed class JobsWorld : IAsyncDisposable
     /// <summary>What the next creations of transform jobs fail with, in order.</summary>
     public ConcurrentQueue<Exception> TransformFaults { get; } = new();
 
+    /// <summary>The tags of every transform job that was asked for.</summary>
+    public ConcurrentQueue<IReadOnlyDictionary<string, string>> TransformTags { get; } = new();
+
     /// <summary>What an operation of the object store on a key fails with; null: nothing. <see cref="NoSuchKeyException"/> makes an object one that is not there.</summary>
     public Func<string, string, Exception?>? StoreFault { get; set; }
 
@@ -510,9 +513,13 @@ internal sealed class JobsWorld : IAsyncDisposable
 
     private sealed class GatedTransforms(JobsWorld world, ITransformJobs inner) : ITransformJobs
     {
-        public Task StartAsync(TransformJobRequest request, CancellationToken cancellationToken) => world.TransformFaults.TryDequeue(out var fault) ? Task.FromException(fault)
-            : world.AreTransformsDown ? Task.FromException(new IOException("ResourceLimitExceeded: the account has as many transform jobs as it may"))
-            : inner.StartAsync(request, cancellationToken);
+        public Task StartAsync(TransformJobRequest request, CancellationToken cancellationToken)
+        {
+            world.TransformTags.Enqueue(request.Tags);
+            return world.TransformFaults.TryDequeue(out var fault) ? Task.FromException(fault)
+                : world.AreTransformsDown ? Task.FromException(new IOException("ResourceLimitExceeded: the account has as many transform jobs as it may"))
+                : inner.StartAsync(request, cancellationToken);
+        }
 
         public Task<TransformJobDescription?> DescribeAsync(string jobName, CancellationToken cancellationToken) => inner.DescribeAsync(jobName, cancellationToken);
 

@@ -53,6 +53,29 @@ public sealed class SettingsReaderTests : IDisposable
     }
 
     [Fact]
+    public void Tags_for_the_bill_are_a_list_and_those_without_a_setting_name_the_application()
+    {
+        var values = new Dictionary<string, string?> { ["Urls"] = "http://127.0.0.1:0", ["DataFolder"] = In("data") };
+        Assert.Equal(new Dictionary<string, string> { ["Application"] = "orleans-inference" }, SettingsReader.Read(null, values).CostTags);
+        values["CostTags"] = "Application=inference; CostCenter = 4711 a=b;";
+        Assert.Equal(new Dictionary<string, string> { ["Application"] = "inference", ["CostCenter"] = "4711 a=b" }, SettingsReader.Read(null, values).CostTags);
+    }
+
+    [Theory]
+    [InlineData("CostCenter")]
+    [InlineData("=1")]
+    [InlineData("A=1;A=2")]
+    [InlineData("aws:A=1")]
+    [InlineData("InferenceType=Batch")]
+    [InlineData("A=<1>")]
+    public void Tags_that_AWS_does_not_take_or_that_the_router_sets_are_named(string tags)
+    {
+        var values = new Dictionary<string, string?> { ["Urls"] = "http://127.0.0.1:0", ["DataFolder"] = In("data"), ["CostTags"] = tags };
+        var exception = Assert.Throws<ConfigurationException>(() => SettingsReader.Read(null, values));
+        Assert.Contains("CostTags", Assert.Single(exception.Problems), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_cluster_is_one_setting_and_what_it_needs_is_named()
     {
         var values = new Dictionary<string, string?>
