@@ -14,14 +14,32 @@ namespace OrleansInference.Batch;
 /// <summary>What a batch's grain stores.</summary>
 public sealed class StoredBatch : IStoredForm
 {
+    /// <summary>Most pieces that are stored one by one. The largest batch begins with fewer; one with more is stored in form 1.</summary>
+    public const int MostPlainPieces = 2_500;
+
     /// <inheritdoc/>
     public int Form { get; set; }
 
     /// <inheritdoc/>
-    int IStoredForm.NewestForm => 0;
+    int IStoredForm.NewestForm => 1;
 
-    /// <summary>The batch; null before it began and after it was purged.</summary>
+    /// <summary>The batch, in form 1 without its pieces; null before it began and after it was purged.</summary>
     public BatchRecord? Record { get; set; }
+
+    /// <summary>In form 1: the pieces, packed, so that a batch of which every record has a fate of its own fits one item of any store.</summary>
+    public byte[]? Pieces { get; set; }
+
+    /// <summary>A batch as it is stored.</summary>
+    public static StoredBatch Of(BatchRecord record)
+    {
+        ArgumentNullException.ThrowIfNull(record);
+        return record.Pieces.Count <= MostPlainPieces
+            ? new() { Record = record }
+            : new() { Form = 1, Record = record with { Pieces = [] }, Pieces = PackedPieces.Pack(record.Pieces) };
+    }
+
+    /// <summary>The batch; null if there is none.</summary>
+    public BatchRecord? ToRecord() => Pieces is { } packed ? Record! with { Pieces = PackedPieces.Unpack(packed) } : Record;
 }
 
 /// <summary>
@@ -72,7 +90,7 @@ internal sealed partial class BatchGrain(
     public override Task OnActivateAsync(CancellationToken cancellationToken)
     {
         RequireKnownForm();
-        if (JobAddress.TryParse(this.GetPrimaryKeyString(), out _address) && Stored.Record is { } record)
+        if (JobAddress.TryParse(this.GetPrimaryKeyString(), out _address) && Stored.ToRecord() is { } record)
         {
             _machine = MachineOf(record);
             Publish();
@@ -323,7 +341,7 @@ internal sealed partial class BatchGrain(
 
     private async Task SaveAsync()
     {
-        Stored = new() { Record = _machine!.Record };
+        Stored = StoredBatch.Of(_machine!.Record);
         await WriteAsync();
         Publish();
     }

@@ -2,7 +2,7 @@ using System.Text.Json.Serialization;
 
 namespace OrleansInference.Batch;
 
-/// <summary>Consecutive records of one input object with one fate. A batch holds up to tens of thousands in one state, so the names are short.</summary>
+/// <summary>Consecutive records of one input object with one fate. A batch holds up to thousands as they are in one state, so the names are short; more are packed (<see cref="PackedPieces"/>).</summary>
 public sealed record BatchPiece
 {
     /// <summary>Index of the input object they come from.</summary>
@@ -23,7 +23,7 @@ public sealed record BatchPiece
     /// <summary>Of answers: the index of the round's object.</summary>
     [JsonPropertyName("i")] public int Index { get; init; }
 
-    /// <summary>Of answers: what they are charged together, in nano-dollars.</summary>
+    /// <summary>Of answers: what they are charged together, in nano-dollars. Of pieces that were packed the first has the charges of all.</summary>
     [JsonPropertyName("c")] public long Charge { get; init; }
 
     /// <summary>Why they failed; null if they have not.</summary>

@@ -28,6 +28,16 @@ public readonly record struct WindowStep(WindowAction Action, long At);
 /// <summary>Bounds of a window's input and of its retries.</summary>
 public sealed record WindowLimits
 {
+    /// <summary>Most members of any window: so many fit, with their outcomes, one item of 400 KB where state is in DynamoDB.</summary>
+    public const int MostMembers = 3_000;
+
+    /// <summary>Most members of a window of an endpoint.</summary>
+    public static int MostMembersOf(EndpointDefinition endpoint)
+    {
+        ArgumentNullException.ThrowIfNull(endpoint);
+        return Math.Min(endpoint.WindowMaxRequests, MostMembers);
+    }
+
     /// <summary>Most bytes of members' inputs in one window.</summary>
     public long MaxBytes { get; init; } = 104_857_600;
 
@@ -107,7 +117,7 @@ public sealed class BatchWindow(WindowRecord record, WindowLimits limits)
         };
     }
 
-    private bool IsFull => record.Members.Count >= Endpoint.WindowMaxRequests || record.Members.Sum(static member => member.Bytes) >= limits.MaxBytes;
+    private bool IsFull => record.Members.Count >= WindowLimits.MostMembersOf(Endpoint) || record.Members.Sum(static member => member.Bytes) >= limits.MaxBytes;
 
     /// <summary>Whether every member's deadline has passed, so that no result is worth anything.</summary>
     public bool IsWorthless(long now) => record.Members.All(member => member.Deadline <= now);

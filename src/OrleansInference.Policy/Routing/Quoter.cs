@@ -1,3 +1,4 @@
+using OrleansInference.Batch;
 using OrleansInference.Pricing;
 
 namespace OrleansInference.Routing;
@@ -228,12 +229,13 @@ internal static class Quoter
         var endpoint = candidate.Endpoint;
         var longest = endpoint.WindowMaxSeconds * 1000;
         var known = Math.Max(load.WindowMembers, candidate.Backlog) + 1;
-        var members = Math.Max(1, Math.Min(endpoint.WindowMaxRequests, Math.Max(known, options.AssumedWindowMembers)));
+        var most = WindowLimits.MostMembersOf(endpoint);
+        var members = Math.Max(1, Math.Min(most, Math.Max(known, options.AssumedWindowMembers)));
         var waves = (members + endpoint.ConcurrencyPerInstance - 1) / endpoint.ConcurrencyPerInstance;
         var open = load.WindowClosesAt > request.Now ? Math.Min(longest, load.WindowClosesAt - request.Now) : longest;
         quote.WaitMs = open + ((waves - 1) * candidate.Overall.Mean);
         quote.ColdStartMs = candidate.ColdStart.Mean;
-        quote.Load = (double)known / endpoint.WindowMaxRequests;
+        quote.Load = (double)known / most;
         quote.MarginalCost = (quote.ServiceMs * candidate.SlotMsCost) + (candidate.ColdStart.Mean * candidate.InstanceMsCost / members);
     }
 
