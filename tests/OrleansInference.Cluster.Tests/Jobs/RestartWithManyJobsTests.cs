@@ -50,7 +50,7 @@ public sealed class RestartWithManyJobsTests
 
         // The answers of those that are to stay dispatched, or to expire, are not found until the restart.
         var unanswered = Keys(Part.Dispatched).Concat(Keys(Part.Expired)).Select(KeyOf).ToHashSet();
-        world.StoreFault = (_, key) => key.EndsWith("/answer", StringComparison.Ordinal) && unanswered.Contains(key.Split('/') is [.., var owner, var id, _] ? $"{owner}/{id}" : "") ? new NoSuchKeyException() : null;
+        world.StoreFault = (_, key) => key.EndsWith("/answer", StringComparison.Ordinal) && unanswered.Contains(key.Split('/') is [.., var owner, var id, _, _] ? $"{owner}/{id}" : "") ? new NoSuchKeyException() : null;
         await SubmitAsync(world, Part.Succeeded, "long-async");
         await SubmitAsync(world, Part.Failed, "long-async", body: Bad);
         await EndedAsync(world, Counts[Part.Succeeded] + Counts[Part.Failed]);
