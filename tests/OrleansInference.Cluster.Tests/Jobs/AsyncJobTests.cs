@@ -92,7 +92,7 @@ public sealed class AsyncJobTests
     public async Task A_job_expires_at_its_deadline_and_a_late_answer_is_not_charged()
     {
         await using var world = await JobsWorld.StartAsync();
-        var view = await world.EndOfAsync(await world.AcceptAsync(Body, "chat-async-slow", deadlineSeconds: 60));
+        var view = await world.EndOfAsync(await world.AcceptAsync(Body, "chat-async-slow", deadlineSeconds: 600));
         Assert.Equal(JobState.Expired, view.State);
         Assert.Equal(ProblemCode.DeadlineExceeded, view.Problem!.Code);
         Assert.Equal(Money.Zero, await world.RequireLedgerAndAuditAgreeAsync(jobs: 1));
@@ -115,7 +115,7 @@ public sealed class AsyncJobTests
         await using var world = await JobsWorld.StartAsync();
         world.IsRuntimeDown = true;
         var patient = await world.AcceptAsync(Body, "chat-async");
-        var pressed = await world.AcceptAsync(Body, "chat-async", deadlineSeconds: 30);
+        var pressed = await world.AcceptAsync(Body, "chat-async", deadlineSeconds: 600);
         var failed = await world.EndOfAsync(pressed);
         Assert.Equal(JobState.Failed, failed.State);
         Assert.Contains("the gate is shut", failed.Problem!.Message, StringComparison.Ordinal);

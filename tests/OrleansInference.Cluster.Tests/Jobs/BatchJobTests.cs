@@ -26,11 +26,11 @@ public sealed class BatchJobTests
             jobs.Add(await world.AcceptAsync("""{"inputs":"hello","input_tokens":30,"output_tokens":5}""", "chat-batch", deadlineSeconds: 20_000));
         }
 
-        var window = world.Cluster.GrainFactory.GetGrain<IBatchWindowGrain>(WindowKey.Of(new("chat-batch"), 1));
+        var window = world.Grains.GetGrain<IBatchWindowGrain>(WindowKey.Of(new("chat-batch"), 1));
         await JobsWorld.UntilAsync(async () => await window.GetView() is { State: WindowState.Closed, Members: Members }, "the window is full");
 
         // A newer release has the first of them, and this one leaves it alone.
-        var lost = world.Cluster.GrainFactory.GetGrain<IJobGrain>(new JobAddress(JobsWorld.Acme, jobs[0]).Key);
+        var lost = world.Grains.GetGrain<IJobGrain>(new JobAddress(JobsWorld.Acme, jobs[0]).Key);
         var storage = world.Services.GetRequiredKeyedService<IGrainStorage>(OrleansInferenceOptions.StorageName);
         var stored = new GrainState<StoredJob>();
         await storage.ReadStateAsync("job", lost.GetGrainId(), stored);
@@ -111,7 +111,7 @@ public sealed class BatchJobTests
     {
         await using var world = await JobsWorld.StartAsync();
         var gone = await world.AcceptAsync(Body(1), "chat-batch-patient");
-        var window = world.Cluster.GrainFactory.GetGrain<IBatchWindowGrain>("chat-batch-patient/1");
+        var window = world.Grains.GetGrain<IBatchWindowGrain>("chat-batch-patient/1");
         await JobsWorld.UntilAsync(async () => (await window.GetView()).Members == 1, "the job has joined");
         Assert.Equal(JobState.Cancelled, (await world.Jobs.CancelAsync(JobsWorld.Acme, gone, CancellationToken.None))!.State);
         Assert.Equal(0, (await window.GetView()).Members);
@@ -127,7 +127,7 @@ public sealed class BatchJobTests
         {
             Assert.True(number < 30, "no window lives on a silo that can be killed");
             ids.Add(await world.AcceptAsync(Body(number), "chat-batch-slow"));
-            var window = world.Cluster.GrainFactory.GetGrain<IBatchWindowGrain>(string.Create(CultureInfo.InvariantCulture, $"chat-batch-slow/{number}"));
+            var window = world.Grains.GetGrain<IBatchWindowGrain>(string.Create(CultureInfo.InvariantCulture, $"chat-batch-slow/{number}"));
             await JobsWorld.UntilAsync(async () => (await window.GetView()).State == WindowState.Running, "its transform job runs");
             if (await world.TryKillSiloOfAsync(window))
             {
@@ -170,7 +170,7 @@ public sealed class BatchJobTests
             Models = [chat with { Variants = [chat.Variants[0] with { Endpoints = [slow with { Simulation = slow.Simulation! with { BaseSeconds = 604_800 } }] }] }],
         });
         var ids = new[] { await world.AcceptAsync(Body(1), "chat-batch-slow", deadlineSeconds: 600), await world.AcceptAsync(Body(2), "chat-batch-slow", deadlineSeconds: 900) };
-        var window = world.Cluster.GrainFactory.GetGrain<IBatchWindowGrain>("chat-batch-slow/1");
+        var window = world.Grains.GetGrain<IBatchWindowGrain>("chat-batch-slow/1");
         string? job = null;
         await JobsWorld.UntilAsync(async () => (job = (await window.GetView()).TransformJob) is not null, "its transform job runs");
         foreach (var id in ids)
@@ -192,8 +192,8 @@ public sealed class BatchJobTests
         {
             Models = [chat with { Variants = [.. chat.Variants.Select(static variant => variant with { Endpoints = [.. variant.Endpoints.Where(static endpoint => endpoint.Lane == Lane.Batch)] })] }],
         });
-        var tight = await world.AcceptAsync(Body(1), "chat-batch-patient", deadlineSeconds: 600);
-        var impossible = await world.AcceptAsync(Body(2), "chat-batch-slow", deadlineSeconds: 120);
+        var tight = await world.AcceptAsync(Body(1), "chat-batch-patient", deadlineSeconds: 1_500);
+        var impossible = await world.AcceptAsync(Body(2), "chat-batch-slow", deadlineSeconds: 600);
         Assert.Equal(JobState.Expired, (await world.EndOfAsync(impossible)).State);
         Assert.Equal(JobState.Succeeded, (await world.EndOfAsync(tight)).State);
         await world.RequireLedgerAndAuditAgreeAsync(jobs: 2);
@@ -206,10 +206,10 @@ public sealed class BatchJobTests
         var batch = chat.Variants[0].Endpoints.Single(static endpoint => endpoint.Name.Value == "chat-batch");
         await using var world = await JobsWorld.StartAsync(catalog: JobsWorld.Catalog with
         {
-            Models = [chat with { Variants = [chat.Variants[0] with { Endpoints = [.. chat.Variants[0].Endpoints, batch with { Name = new("late-batch"), Prior = batch.Prior with { ColdStartSeconds = 800 } }] }] }],
+            Models = [chat with { Variants = [chat.Variants[0] with { Endpoints = [.. chat.Variants[0].Endpoints, batch with { Name = new("late-batch"), Prior = batch.Prior with { ColdStartSeconds = 2_000 } }] }] }],
         });
         world.AreTransformsDown = true;
-        var moved = await world.AcceptAsync(Body(1), "late-batch", deadlineSeconds: 1_100);
+        var moved = await world.AcceptAsync(Body(1), "late-batch", deadlineSeconds: 2_300);
         var view = await world.EndOfAsync(moved);
         Assert.True(view.State == JobState.Succeeded, view.Problem?.Message);
         Assert.Equal(Lane.Async, view.Route.Lane);
@@ -221,7 +221,7 @@ public sealed class BatchJobTests
 
         // All that is left is reserved for it already: it stays, and pays nothing.
         var left = Money.FromDollars(1) - view.Route.Charge - Money.FromNanos(1);
-        var stays = (await world.SubmitAsync(Body(2), "late-batch", deadlineSeconds: 1_100, cap: left)).JobId!;
+        var stays = (await world.SubmitAsync(Body(2), "late-batch", deadlineSeconds: 2_300, cap: left)).JobId!;
         var ended = await world.EndOfAsync(stays);
         Assert.Equal((JobState.Expired, Lane.Batch, Money.Zero), (ended.State, ended.Route.Lane, ended.Route.Charge));
         await JobsWorld.UntilAsync(async () => (await world.BudgetAsync()).Reserved == Money.Zero, "nothing is reserved");

@@ -42,7 +42,7 @@ public sealed class BudgetAlertTests
         Assert.Equal([50, 80, 100], (await Tenant().GetBudget()).Windows[0].Alerts);
         await ToldAsync(50, 80, 100);
 
-        ITenantGrain Tenant() => world.Cluster.GrainFactory.GetGrain<ITenantGrain>(tenant.Value);
+        ITenantGrain Tenant() => world.Grains.GetGrain<ITenantGrain>(tenant.Value);
 
         async Task SpendAsync(string id, Money amount)
         {

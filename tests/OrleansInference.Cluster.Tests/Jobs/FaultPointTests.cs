@@ -75,7 +75,7 @@ public sealed class FaultPointTests
             world,
             mostPoints: int.MaxValue,
             key: KeyOf,
-            submit: async name => Assert.NotNull((await world.SubmitAsync(Good, "late-batch", deadlineSeconds: 1_100, key: name)).JobId),
+            submit: async name => Assert.NotNull((await world.SubmitAsync(Good, "late-batch", deadlineSeconds: 3_300, key: name)).JobId),
             requests: static name => [KeyOf(name)],
             windowsEnd: false);
         Assert.All(world.Audit.Records, static record => Assert.Equal(record.Lane == Lane.Async, record.Charge > Money.Zero));
@@ -125,7 +125,7 @@ public sealed class FaultPointTests
     public async Task A_held_job_ends_once_whatever_point_its_activation_crashes_at()
     {
         await using var world = await StartAsync();
-        var tenant = world.Cluster.GrainFactory.GetGrain<ITenantGrain>(JobsWorld.Acme.Value);
+        var tenant = world.Grains.GetGrain<ITenantGrain>(JobsWorld.Acme.Value);
         var blocks = 0;
         await RunAsync(
             world,
@@ -249,7 +249,7 @@ public sealed class FaultPointTests
                 {
                     try
                     {
-                        await world.Cluster.GrainFactory.GetGrain<IRemindable>(reminder.GrainId).ReceiveReminder(reminder.ReminderName, default);
+                        await world.Grains.GetGrain<IRemindable>(reminder.GrainId).ReceiveReminder(reminder.ReminderName, default);
                     }
                     catch (Exception exception) when (exception is not OutOfMemoryException)
                     {
@@ -291,7 +291,7 @@ public sealed class FaultPointTests
                             Endpoints =
                             [
                                 variant.Endpoints.Single(static endpoint => endpoint.Name.Value == "chat-async"),
-                                batch with { Name = new("late-batch"), WindowMaxRequests = 1_000, Prior = batch.Prior with { ColdStartSeconds = 800 } },
+                                batch with { Name = new("late-batch"), WindowMaxRequests = 1_000, Prior = batch.Prior with { ColdStartSeconds = 3_000 } },
                             ],
                         },
                     ],

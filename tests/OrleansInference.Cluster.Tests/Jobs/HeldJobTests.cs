@@ -8,6 +8,13 @@ namespace OrleansInference.Tests.Jobs;
 public sealed class HeldJobTests
 {
     private const int WindowSeconds = 1_800;
+
+    // However slow the machine, what was spent is in a window so long until the test is over.
+    private const int LongWindowSeconds = 36_000;
+    private const double LongDeadlineSeconds = 72_000;
+
+    // Too short for the long window, and half a minute of the machine's time.
+    private const double ShortDeadlineSeconds = 1_800;
     private const int SliceSeconds = 15;
     private const int SkewSeconds = 2;
 
@@ -51,8 +58,8 @@ public sealed class HeldJobTests
     [Fact]
     public async Task Held_jobs_get_the_money_that_frees_by_their_deadlines_at_once_and_before_what_is_new()
     {
-        await using var world = await StartAsync();
-        var tenant = world.Cluster.GrainFactory.GetGrain<ITenantGrain>(JobsWorld.Acme.Value);
+        await using var world = await StartAsync(windowSeconds: LongWindowSeconds);
+        var tenant = world.Grains.GetGrain<ITenantGrain>(JobsWorld.Acme.Value);
         foreach (var other in (string[])["one", "two"])
         {
             Assert.True((await tenant.Reserve(other, Price, world.Clock.Now + 5_000_000)).Granted);
@@ -77,7 +84,7 @@ public sealed class HeldJobTests
     public async Task A_job_of_a_silo_of_the_version_before_is_counted_and_gets_its_money_when_it_asks()
     {
         await using var world = await StartAsync(maxHeldJobs: 1);
-        var tenant = world.Cluster.GrainFactory.GetGrain<ITenantGrain>(JobsWorld.Acme.Value);
+        var tenant = world.Grains.GetGrain<ITenantGrain>(JobsWorld.Acme.Value);
         foreach (var other in (string[])["one", "two"])
         {
             Assert.True((await tenant.Reserve(other, Price, world.Clock.Now + 5_000_000)).Granted);
@@ -98,42 +105,42 @@ public sealed class HeldJobTests
     [Fact]
     public async Task Held_jobs_are_bounded_and_a_cancelled_one_makes_room()
     {
-        await using var world = await StartAsync(maxHeldJobs: 1);
+        await using var world = await StartAsync(maxHeldJobs: 1, windowSeconds: LongWindowSeconds);
         await SpendAllAsync(world);
-        var first = await SendAsync(world);
+        var first = await SendAsync(world, LongDeadlineSeconds);
         Assert.NotNull(first.HeldUntil);
-        var second = await SendAsync(world);
+        var second = await SendAsync(world, LongDeadlineSeconds);
         Assert.Equal(ProblemCode.BudgetExhausted, second.Problem?.Code);
         Assert.Contains("1 jobs are held", second.Problem!.Message, StringComparison.Ordinal);
         Assert.NotNull(second.Problem.RetryAfter);
 
         var cancelled = await world.Jobs.CancelAsync(JobsWorld.Acme, first.JobId!, CancellationToken.None);
         Assert.Equal((JobState.Cancelled, Money.Zero), (cancelled!.State, cancelled.Route.Charge));
-        Assert.NotNull((await SendAsync(world)).HeldUntil);
+        Assert.NotNull((await SendAsync(world, LongDeadlineSeconds)).HeldUntil);
     }
 
     [Fact]
     public async Task What_cannot_wait_for_the_money_is_refused_at_once_with_the_time_to_come_back()
     {
-        await using var world = await StartAsync();
+        await using var world = await StartAsync(windowSeconds: LongWindowSeconds);
         await SpendAllAsync(world);
-        foreach (var refused in new[] { await SendAsync(world, deadlineSeconds: 60), await SendAsync(world, delivery: Delivery.Inline) })
+        foreach (var refused in new[] { await SendAsync(world, ShortDeadlineSeconds), await SendAsync(world, delivery: Delivery.Inline) })
         {
             Assert.Null(refused.JobId);
             Assert.Equal(ProblemCode.BudgetExhausted, refused.Problem?.Code);
 
             // What was spent counts from up to twice the clocks' skew later, to the end of its slice of the window.
-            Assert.InRange(refused.Problem!.RetryAfter!.Value.TotalSeconds, 1, WindowSeconds + (2 * SkewSeconds) + SliceSeconds);
+            Assert.InRange(refused.Problem!.RetryAfter!.Value.TotalSeconds, 1, LongWindowSeconds + (2 * SkewSeconds) + SliceSeconds);
         }
     }
 
     [Fact]
     public async Task A_held_job_whose_deadline_passes_before_its_money_comes_expires_with_nothing_charged_and_makes_room()
     {
-        await using var world = await StartAsync(maxHeldJobs: 1);
-        var tenant = world.Cluster.GrainFactory.GetGrain<ITenantGrain>(JobsWorld.Acme.Value);
-        Assert.True((await tenant.Reserve("other", Limit, world.Clock.Now + 300_000)).Granted);
-        var held = await SendAsync(world, deadlineSeconds: 900);
+        await using var world = await StartAsync(maxHeldJobs: 1, windowSeconds: LongWindowSeconds);
+        var tenant = world.Grains.GetGrain<ITenantGrain>(JobsWorld.Acme.Value);
+        Assert.True((await tenant.Reserve("other", Limit, world.Clock.Now + 1_500_000)).Granted);
+        var held = await SendAsync(world, ShortDeadlineSeconds);
         Assert.NotNull(held.HeldUntil);
 
         // The money that was to come back is spent instead.
@@ -148,20 +155,20 @@ public sealed class HeldJobTests
         Assert.Equal(0, world.Aws.InvocationCounts.GetValueOrDefault("chat-async")?.Completed ?? 0);
 
         // Its place among the held is free again.
-        Assert.NotNull((await SendAsync(world)).HeldUntil);
+        Assert.NotNull((await SendAsync(world, LongDeadlineSeconds)).HeldUntil);
     }
 
     [Fact]
     public async Task A_dry_run_says_until_when_the_request_would_be_held_and_refuses_only_what_cannot_wait()
     {
-        await using var world = await StartAsync();
+        await using var world = await StartAsync(windowSeconds: LongWindowSeconds);
         await SpendAllAsync(world);
-        var waits = await ExplainAsync(deadlineSeconds: 7_200);
+        var waits = await ExplainAsync(LongDeadlineSeconds);
         Assert.Null(waits.Problem);
         Assert.Contains("would be held until 20", waits.Held, StringComparison.Ordinal);
         Assert.Contains($"{Price} $ are needed and of the budget of {Limit} $", waits.Held, StringComparison.Ordinal);
 
-        var cannot = await ExplainAsync(deadlineSeconds: 60);
+        var cannot = await ExplainAsync(ShortDeadlineSeconds);
         Assert.Null(cannot.Held);
         Assert.Equal(ProblemCode.BudgetExhausted, cannot.Problem?.Code);
         Assert.NotNull(cannot.Problem!.RetryAfter);
@@ -192,8 +199,7 @@ public sealed class HeldJobTests
     [InlineData("CheaperLane,Refuse", Lane.Batch, false)]
     public async Task Each_tenant_s_own_order_decides_what_becomes_of_a_request_that_the_budget_does_not_cover(string order, Lane? lane, bool held)
     {
-        // However slow the machine, what was spent is in the window when the last request comes, and leaves it before that one's deadline.
-        var catalog = Catalog([.. order.Split(',').Select(Enum.Parse<LowBudgetStep>)], windowSeconds: 36_000);
+        var catalog = Catalog([.. order.Split(',').Select(Enum.Parse<LowBudgetStep>)], LongWindowSeconds);
         var model = catalog.Models[0];
         var endpoints = model.Variants[0].Endpoints;
         var batch = JobsWorld.Catalog.Models[0].Variants[0].Endpoints.First(endpoint => endpoint.Lane == Lane.Batch);
@@ -203,13 +209,13 @@ public sealed class HeldJobTests
         catalog = catalog with { Tenants = [catalog.Tenants[0] with { Budgets = [catalog.Tenants[0].Budgets[0] with { Limit = Limit + Money.FromNanos(10) }] }] };
         await using var world = await JobsWorld.StartAsync(catalog: catalog);
         await SpendAllAsync(world);
-        var outcome = await SendAsync(world, deadlineSeconds: 72_000);
+        var outcome = await SendAsync(world, LongDeadlineSeconds);
         Assert.Equal(lane is null ? ProblemCode.BudgetExhausted : null, outcome.Problem?.Code);
         Assert.Equal(lane, outcome.JobId is null ? null : outcome.Route?.Lane);
         Assert.Equal(held, outcome.HeldUntil is not null);
     }
 
-    private static Task<JobsWorld> StartAsync(int? maxHeldJobs = null) => JobsWorld.StartAsync(maxHeldJobs: maxHeldJobs, catalog: Catalog([LowBudgetStep.Hold]));
+    private static Task<JobsWorld> StartAsync(int? maxHeldJobs = null, long windowSeconds = WindowSeconds) => JobsWorld.StartAsync(maxHeldJobs: maxHeldJobs, catalog: Catalog([LowBudgetStep.Hold], windowSeconds));
 
     internal static CatalogDefinition Catalog(ImmutableArray<LowBudgetStep> order, long windowSeconds = WindowSeconds)
     {

@@ -22,7 +22,7 @@ public sealed class LedgerStorageTests
     public async Task An_activation_that_finds_anothers_write_in_its_way_gives_up_and_nothing_that_was_answered_is_lost(bool pages)
     {
         await using var world = await JobsWorld.StartAsync();
-        var grains = world.Cluster.GrainFactory;
+        var grains = world.Grains;
         var tenant = grains.GetGrain<ITenantGrain>(JobsWorld.Acme.Value);
         var expires = world.Clock.Now + 50_000_000;
         var failed = 0;
@@ -63,7 +63,7 @@ public sealed class LedgerStorageTests
         Assert.True(failed >= 4);
         await RequireAsync();
         await world.RestartClusterAsync();
-        grains = world.Cluster.GrainFactory;
+        grains = world.Grains;
         tenant = grains.GetGrain<ITenantGrain>(JobsWorld.Acme.Value);
         await RequireAsync();
         for (var i = 0; i < Reservations; i++)
@@ -103,7 +103,7 @@ public sealed class LedgerStorageTests
     public async Task What_a_newer_release_has_stored_is_refused_with_the_reason_and_left_as_it_is()
     {
         await using var world = await JobsWorld.StartAsync();
-        var grains = world.Cluster.GrainFactory;
+        var grains = world.Grains;
         var key = new JobAddress(JobsWorld.Acme, JobAddress.IdOf(JobsWorld.Acme, "newer")).Key;
         await RequireRefusedAsync(grains.GetGrain<ITenantGrain>("umbrella-next"), "tenant", new TenantGrainState { Form = 1, Version = 7 }, static grain => grain.GetBudget());
         await RequireRefusedAsync(grains.GetGrain<IJobGrain>(key), "job", new StoredJob { Form = 1 }, static grain => grain.Get());

@@ -38,7 +38,7 @@ public sealed class PacedTenantTests
         Assert.Equal(0, (await BudgetAsync(world, Steady)).Pacing);
     }
 
-    private static Task<BudgetView> BudgetAsync(JobsWorld world, TenantId tenant) => world.Cluster.GrainFactory.GetGrain<ITenantGrain>(tenant.Value).GetBudget();
+    private static Task<BudgetView> BudgetAsync(JobsWorld world, TenantId tenant) => world.Grains.GetGrain<ITenantGrain>(tenant.Value).GetBudget();
 
     private static Task<InferenceOutcome> SendAsync(JobsWorld world, TenantId tenant) =>
         world.Services.GetRequiredService<IDispatcher>().InvokeAsync(

@@ -86,8 +86,8 @@ public sealed class QueueTests
     [Fact]
     public async Task A_message_that_takes_long_is_kept_hidden_and_comes_to_nobody_else()
     {
-        // Hidden for 8 s at a time and renewed every 4.
-        await using var world = await JobsWorld.StartAsync(queues: [Settings with { Visibility = TimeSpan.FromSeconds(8) }]);
+        // Hidden for 20 s at a time and renewed every 10: ten are left for a machine that stands still.
+        await using var world = await JobsWorld.StartAsync(queues: [Settings with { Visibility = TimeSpan.FromSeconds(20) }]);
         using var sqs = new Sqs(world);
         await sqs.CreateAsync();
         world.DeleteGate = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -105,7 +105,7 @@ public sealed class QueueTests
     public async Task No_silo_has_more_messages_in_hand_than_it_may()
     {
         const int InHand = 2, Messages = 20, Silos = 3;
-        await using var world = await JobsWorld.StartAsync(queues: [Settings with { MaxInFlight = InHand, Visibility = TimeSpan.FromSeconds(8) }]);
+        await using var world = await JobsWorld.StartAsync(queues: [Settings with { MaxInFlight = InHand, Visibility = TimeSpan.FromSeconds(20) }]);
         using var sqs = new Sqs(world);
         await sqs.CreateAsync();
         world.DeleteGate = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -192,7 +192,7 @@ public sealed class QueueTests
         Assert.Equal(0, await sqs.CountAsync(Refused));
         Assert.Equal(0, await sqs.CountAsync(Answers));
 
-        var raised = await world.Cluster.GrainFactory.GetGrain<ICatalogGrain>(ICatalogGrain.Key).Apply(Limited(Money.FromDollars(1)));
+        var raised = await world.Grains.GetGrain<ICatalogGrain>(ICatalogGrain.Key).Apply(Limited(Money.FromDollars(1)));
         Assert.Empty(raised.Problems);
         Assert.Equal(nameof(JobState.Succeeded), (await sqs.ReplyAsync()).GetProperty("state").GetString());
         await sqs.UntilEmptyAsync(Requests);
@@ -218,7 +218,9 @@ public sealed class QueueTests
         await sqs.UntilEmptyAsync(Requests);
         Assert.Equal(0, await sqs.CountAsync(Refused));
         Assert.Equal(0, await sqs.CountAsync(Answers));
-        RequireOneRun(world);
+
+        // One that expired may have done so before it was sent.
+        Assert.InRange(world.Aws.InvocationCounts.Values.Sum(static count => count.Completed), state is nameof(JobState.Succeeded) ? 1 : 0, 1);
         await world.RequireLedgerAndAuditAgreeAsync(jobs: 1);
     }
 
