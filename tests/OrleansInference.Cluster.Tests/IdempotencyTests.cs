@@ -1,6 +1,9 @@
+using Microsoft.Extensions.Time.Testing;
 using OrleansInference.Audit;
+using OrleansInference.Hosting;
 using OrleansInference.Idempotency;
 using OrleansInference.Invocation;
+using OrleansInference.Jobs;
 
 namespace OrleansInference.Tests;
 
@@ -150,10 +153,20 @@ public sealed class IdempotencyTests
     [Fact]
     public async Task A_key_is_forgotten_when_its_retention_is_over()
     {
-        await using var world = await StartAsync(silos: 1, speed: 60, retention: TimeSpan.FromSeconds(60));
+        var time = new FakeTimeProvider(DateTimeOffset.UtcNow);
+        await using var world = await StartAsync(silos: 1, clock: new(time), retention: TimeSpan.FromSeconds(60));
         Assert.True((await world.Dispatchers()[0].InvokeAsync(Keyed, CancellationToken.None)).IsAnswer);
         Assert.True((await world.Dispatchers()[0].InvokeAsync(Keyed, CancellationToken.None)).IsReplay);
-        await RouterCluster.EventuallyAsync(() => world.Dispatchers()[0].InvokeAsync(Keyed, CancellationToken.None), static outcome => outcome is { IsAnswer: true, IsReplay: false });
+
+        // What the reminder does when it comes: nothing before the retention is over.
+        var key = world.Grains.GetGrain<IIdempotencyGrain>(new JobAddress(SampleCatalog.Poor, JobAddress.IdOf(SampleCatalog.Poor, Keyed.IdempotencyKey!)).Key).AsReference<IRemindable>();
+        time.Advance(TimeSpan.FromSeconds(59));
+        await key.ReceiveReminder("key", default);
+        Assert.True((await world.Dispatchers()[0].InvokeAsync(Keyed, CancellationToken.None)).IsReplay);
+        time.Advance(TimeSpan.FromSeconds(1));
+        await key.ReceiveReminder("key", default);
+        var outcome = await RouterCluster.EventuallyAsync(() => world.Dispatchers()[0].InvokeAsync(Keyed, CancellationToken.None), static outcome => outcome.IsAnswer);
+        Assert.False(outcome.IsReplay);
         Assert.Equal(2, world.Aws.Calls);
     }
 
@@ -207,9 +220,9 @@ public sealed class IdempotencyTests
         Assert.Contains("idempotency key", answer.Problem!.Message, StringComparison.Ordinal);
     }
 
-    private static async Task<RouterCluster> StartAsync(short silos = 3, double speed = 1, TimeSpan? retention = null)
+    private static async Task<RouterCluster> StartAsync(short silos = 3, RouterClock? clock = null, TimeSpan? retention = null)
     {
-        var world = await RouterCluster.StartAsync(silos, speed, options: options => options.JobRetention = retention ?? options.JobRetention);
+        var world = await RouterCluster.StartAsync(silos, clock: clock, options: options => options.JobRetention = retention ?? options.JobRetention);
         await world.ApplyAsync(SampleCatalog.Create(Money.FromDollars(10)));
         return world;
     }

@@ -113,14 +113,27 @@ public sealed class StoreFaultTests
     public async Task A_batch_whose_answers_S3_denies_for_good_ends_at_its_deadline_with_the_reason_and_for_nothing()
     {
         await using var world = await JobsWorld.StartAsync(catalog: Catalog);
-        world.StoreFault = DenyOutputs;
-        var id = await BatchAsync(world, $"{Good}\n{Good}", deadlineSeconds: 600);
+        var looks = new ConcurrentQueue<(string Key, long At)>();
+        world.StoreFault = (operation, key) =>
+        {
+            var denied = DenyOutputs(operation, key);
+            if (denied is not null)
+            {
+                looks.Enqueue((key, world.Clock.Now));
+            }
+
+            return denied;
+        };
+        var id = await BatchAsync(world, $"{Good}\n{Good}", deadlineSeconds: 1_200);
         var view = await EndOfAsync(world, id);
         Assert.Equal((JobState.Expired, 0, 2, Money.Zero), (view.State, view.Done, view.Failed, view.Route.Charge));
         Assert.Equal(1, view.TransformJobs);
         Assert.Equal(ProblemCode.DeadlineExceeded, view.Problem!.Code);
         Assert.Contains("AccessDenied", view.Problem.Message, StringComparison.Ordinal);
-        Assert.True(view.EndedAt - view.Deadline < TimeSpan.FromSeconds(60), $"{view.EndedAt - view.Deadline} late");
+
+        // It was not tried again and again: one look may be under way at the deadline, and one is the last.
+        Assert.NotEmpty(looks);
+        Assert.All(looks.Where(look => look.At > view.Deadline.ToUnixTimeMilliseconds()).CountBy(static look => look.Key), static late => Assert.InRange(late.Value, 1, 2));
         var page = await world.Services.GetRequiredService<IBatches>().ReadAsync(JobsWorld.Acme, id, 1, CancellationToken.None);
         Assert.Contains("AccessDenied", Encoding.UTF8.GetString(page!.Lines.Span), StringComparison.Ordinal);
         Assert.Equal(Money.Zero, await world.RequireLedgerAndAuditAgreeAsync(jobs: 1));
@@ -160,7 +173,7 @@ public sealed class StoreFaultTests
             Assert.Equal((JobState.Expired, Money.Zero, ProblemCode.DeadlineExceeded), (view.State, view.Route.Charge, view.Problem?.Code));
         }
 
-        var window = world.Cluster.GrainFactory.GetGrain<IBatchWindowGrain>(WindowKey.Of(new("chat-batch"), 1));
+        var window = world.Grains.GetGrain<IBatchWindowGrain>(WindowKey.Of(new("chat-batch"), 1));
         await JobsWorld.UntilAsync(async () => (await window.GetView()).State == WindowState.Ended, "the window has ended");
         Assert.Equal(Money.Zero, await world.RequireLedgerAndAuditAgreeAsync(jobs: 2));
         Assert.True((await world.EndpointAsync("chat-batch"))!.Cost > Money.Zero);
