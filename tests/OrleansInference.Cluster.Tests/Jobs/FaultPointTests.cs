@@ -75,7 +75,7 @@ public sealed class FaultPointTests
             world,
             mostPoints: int.MaxValue,
             key: KeyOf,
-            submit: async name => Assert.NotNull((await world.SubmitAsync(Good, "late-batch", deadlineSeconds: 3_300, key: name)).JobId),
+            submit: async name => Assert.NotNull((await world.SubmitAsync(Good, "late-batch", deadlineSeconds: 1_100, key: name)).JobId),
             requests: static name => [KeyOf(name)],
             windowsEnd: false);
         Assert.All(world.Audit.Records, static record => Assert.Equal(record.Lane == Lane.Async, record.Charge > Money.Zero));
@@ -291,7 +291,7 @@ public sealed class FaultPointTests
                             Endpoints =
                             [
                                 variant.Endpoints.Single(static endpoint => endpoint.Name.Value == "chat-async"),
-                                batch with { Name = new("late-batch"), WindowMaxRequests = 1_000, Prior = batch.Prior with { ColdStartSeconds = 3_000 } },
+                                batch with { Name = new("late-batch"), WindowMaxRequests = 1_000, Prior = batch.Prior with { ColdStartSeconds = 800 } },
                             ],
                         },
                     ],
