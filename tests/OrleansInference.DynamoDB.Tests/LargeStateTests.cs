@@ -98,7 +98,7 @@ public sealed class LargeStateTests
         var random = new Random(1);
         var objects = Enumerable.Range(0, (Records + Limits.MaxObjectMembers - 1) / Limits.MaxObjectMembers)
             .Select(i => new BatchObject { Records = Math.Min(Limits.MaxObjectMembers, Records - (i * Limits.MaxObjectMembers)), Bytes = random.Next(64, 4_000_000), InputTokens = random.Next(64, 1_000_000) });
-        return BatchMachine.Begin(
+        var record = BatchMachine.Begin(
             "b",
             new()
             {
@@ -113,7 +113,8 @@ public sealed class LargeStateTests
                 MaxOutputTokens = 256,
             },
             Endpoint(),
-            "batches/acme/b") with { ReservedAt = Now };
+            "batches/acme/b");
+        return record with { ReservedAt = Now };
     }
 
     private static EndpointConfiguration Endpoint() => new()
