@@ -112,12 +112,13 @@ public sealed class LedgerStorageTests
 
         async Task RequireRefusedAsync<TGrain, TState>(TGrain grain, string name, TState state, Func<TGrain, Task> call)
             where TGrain : IAddressable
+            where TState : OrleansInference.Persistence.IStoredForm
         {
             var storage = StorageOf(world);
             var stored = new GrainState<TState>(state);
             await storage.WriteStateAsync(name, grain.GetGrainId(), stored);
             var exception = await Assert.ThrowsAnyAsync<Exception>(() => call(grain));
-            Assert.Contains("form 1 by a newer release", exception.ToString(), StringComparison.Ordinal);
+            Assert.Contains($"form {state.Form} by a newer release", exception.ToString(), StringComparison.Ordinal);
             var found = new GrainState<TState>();
             await storage.ReadStateAsync(name, grain.GetGrainId(), found);
             Assert.Equal(stored.ETag, found.ETag);
