@@ -4,6 +4,7 @@ using OrleansInference.Batch;
 using OrleansInference.Budgets;
 using OrleansInference.Hosting;
 using OrleansInference.Jobs;
+using OrleansInference.Persistence;
 using OrleansInference.Tenants;
 
 namespace OrleansInference.Tests.Jobs;
@@ -112,7 +113,7 @@ public sealed class LedgerStorageTests
 
         async Task RequireRefusedAsync<TGrain, TState>(TGrain grain, string name, TState state, Func<TGrain, Task> call)
             where TGrain : IAddressable
-            where TState : OrleansInference.Persistence.IStoredForm
+            where TState : IStoredForm
         {
             var storage = StorageOf(world);
             var stored = new GrainState<TState>(state);
