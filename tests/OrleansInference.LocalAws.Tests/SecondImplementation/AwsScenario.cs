@@ -90,9 +90,9 @@ internal sealed class AwsScenario : IAsyncDisposable
         await StepAsync("get at most 3 bytes", () => Objects.GetAsync(Bucket, Key, 3, default));
         await StepAsync("open", async () =>
         {
-            await using var stream = (await Objects.OpenAsync(Bucket, Key, default))!;
-            using var reader = new StreamReader(stream, Encoding.UTF8);
-            return await reader.ReadToEndAsync();
+            await using var opened = (await Objects.OpenAsync(Bucket, Key, default))!;
+            using var reader = new StreamReader(opened.Body, Encoding.UTF8);
+            return $"{opened.Length} of {opened.ContentType}: {await reader.ReadToEndAsync()}";
         });
         await StepAsync("list a prefix", () => Objects.ListAsync(Bucket, "a/", default));
         await StepAsync("list all", () => Objects.ListAsync(Bucket, "", default));
