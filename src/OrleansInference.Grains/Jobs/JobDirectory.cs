@@ -52,15 +52,17 @@ internal sealed class JobDirectory(IGrainFactory grains, IObjectStore objects, R
             return outcome;
         }
 
-        return await objects.GetAsync(address.Bucket, address.Key, MostWhole, cancellationToken) switch
+        if (await objects.GetAsync(address.Bucket, address.Key, MostWhole, cancellationToken) is not { } found)
         {
-            null => Gone(view),
-            { Length: > MostWhole and var length } => InferenceOutcome.Refused(
+            return Gone(view);
+        }
+
+        return found.Length <= MostWhole
+            ? outcome with { Body = found.Body, ContentType = view.ContentType ?? found.ContentType }
+            : InferenceOutcome.Refused(
                 ProblemCode.PayloadTooLarge,
-                $"The result of job '{jobId}' has {length} bytes, and at most {MostWhole} are handed over whole: read it from /v1/jobs/{jobId}/result or '{view.OutputLocation}'.",
-                route: view.Route) with { JobId = jobId },
-            var found => outcome with { Body = found.Body, ContentType = view.ContentType ?? found.ContentType },
-        };
+                $"The result of job '{jobId}' has {found.Length} bytes, and at most {MostWhole} are handed over whole: read it from /v1/jobs/{jobId}/result or '{view.OutputLocation}'.",
+                route: view.Route);
     }
 
     public async Task<JobResult?> OpenResultAsync(TenantId tenant, string jobId, CancellationToken cancellationToken)

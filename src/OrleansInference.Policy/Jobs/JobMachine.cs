@@ -353,7 +353,9 @@ public sealed partial class JobMachine(JobRecord record, JobTimes times)
 
         if (record.CheckedAt == 0)
         {
-            var likely = (long)(record.Endpoint.Endpoint.Prior.ServiceP50Seconds * 1000);
+            // Where the end is notified, only those are looked for whose word is late.
+            var prior = record.Endpoint.Endpoint.Prior;
+            var likely = (long)((times.Notified ? prior.ServiceP99Seconds : prior.ServiceP50Seconds) * 1000);
             return record.DispatchedAt + Math.Clamp(likely, times.CheckEveryMs, times.CheckAtMostEveryMs);
         }
 

@@ -10,6 +10,18 @@ public sealed class JobMachineTests
     private static readonly ReplyOutcome Failed = new(ReplyFate.Failed, "The receiver answered 503.");
     private static readonly InferenceProblem Trouble = new() { Code = ProblemCode.Throttled, Message = "busy" };
 
+    [Theory]
+    [InlineData(false, 2_000, 1_000)]
+    [InlineData(true, 5_000, 2_500)]
+    public void A_job_whose_end_is_notified_is_looked_for_only_when_the_word_is_late(bool notified, long first, long second)
+    {
+        var job = new JobMachine(New(Lane.Async).Record, new() { Notified = notified });
+        job.Dispatched("s3://b/out", "s3://b/fail", Start);
+        Assert.Equal(new(JobAction.Check, Start + first), job.Next());
+        job.NotYet(running: false, Start + first);
+        Assert.Equal(new(JobAction.Check, Start + first + second), job.Next());
+    }
+
     [Fact]
     public void An_accepted_job_is_dispatched_at_once_and_looked_for_ever_more_rarely()
     {
