@@ -575,7 +575,6 @@ internal sealed class AlertQueue : IBudgetEvents
 internal sealed class GatedAuditLog : IAuditLog
 {
     private readonly ConcurrentQueue<AuditRecord> _records = new();
-    private readonly ConcurrentDictionary<string, bool> _requests = new();
     private int _refused;
 
     public bool IsDown { get; set; }
@@ -583,9 +582,6 @@ internal sealed class GatedAuditLog : IAuditLog
     public int Refused => Volatile.Read(ref _refused);
 
     public IReadOnlyList<AuditRecord> Records => [.. _records];
-
-    /// <summary>How many requests have a record.</summary>
-    public int Requests => _requests.Count;
 
     public void Append(AuditRecord record)
     {
@@ -596,7 +592,6 @@ internal sealed class GatedAuditLog : IAuditLog
         }
 
         _records.Enqueue(record);
-        _requests[record.Request] = true;
     }
 
     public Task FlushAsync(CancellationToken cancellationToken) => Task.CompletedTask;
