@@ -2,7 +2,7 @@ using System.Text.Json.Serialization;
 
 namespace OrleansInference.Batch;
 
-/// <summary>Consecutive records of one input object with one fate. A batch holds up to thousands as they are in one state, so the names are short; more are packed (<see cref="PackedPieces"/>).</summary>
+/// <summary>Consecutive records of one input object with one fate. A batch holds up to thousands as they are in one state, so the names are short; more are packed where they are stored.</summary>
 public sealed record BatchPiece
 {
     /// <summary>Index of the input object they come from.</summary>

@@ -7,7 +7,7 @@ namespace OrleansInference.Batch;
 /// The pieces of a batch in few bytes, for one that has many: where single records fail all over it, it has nearly as many pieces as records, and as text they are more than a store takes.
 /// Where a piece begins follows from those before it, and mostly so do round and index. Of the charges the sum is kept, which is all that is made of them.
 /// </summary>
-public static class PackedPieces
+internal static class PackedPieces
 {
     /// <summary>Most different reasons of failure that are kept; the rest share <see cref="OtherReason"/>.</summary>
     public const int MostReasons = 64;

@@ -1,6 +1,6 @@
 using OrleansInference.Batch;
 
-namespace OrleansInference.Tests.Batch;
+namespace OrleansInference.Tests;
 
 public sealed class PackedPiecesTests
 {
