@@ -3,7 +3,6 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Orleans.Configuration;
-using Orleans.Runtime.Messaging;
 using Orleans.TestingHost;
 using OrleansInference.Audit;
 using OrleansInference.Aws;
@@ -130,7 +129,7 @@ internal sealed class RouterCluster : IAsyncDisposable
 
                 last = answer;
             }
-            catch (Exception exception) when (exception is ConnectionFailedException or SiloUnavailableException or OrleansMessageRejectionException)
+            catch (Exception exception) when (LostCalls.IsOne(exception))
             {
                 // The grain was on a silo that has just been killed: who asks then asks again.
                 last = exception;

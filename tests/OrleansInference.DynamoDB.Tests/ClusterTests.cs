@@ -1,7 +1,7 @@
 using Microsoft.Extensions.Configuration;
 using Orleans.Configuration;
-using Orleans.Runtime.Messaging;
 using Orleans.TestingHost;
+using OrleansInference.Tests;
 
 namespace OrleansInference.DynamoDB.Tests;
 
@@ -73,8 +73,8 @@ public sealed class ClusterTests(Dynalite dynalite)
             await cluster.StopSiloAsync(cluster.SecondarySilos[0]);
             await cluster.StartAdditionalSiloAsync();
             Assert.Equal(3, await ActiveAsync(cluster, 3));
-            Assert.Equal(Enumerable.Range(0, Grains).Select(static i => 2 * i), await Task.WhenAll(Enumerable.Range(0, Grains).Select(i => ServedAsync(() => Counter(cluster, i).Add(i)))));
-            var statuses = (await ServedAsync(() => cluster.GrainFactory.GetGrain<IManagementGrain>(0).GetDetailedHosts(onlyActive: false))).GroupBy(static host => host.Status).ToDictionary(static group => group.Key, static group => group.Count());
+            Assert.Equal(Enumerable.Range(0, Grains).Select(static i => 2 * i), await Task.WhenAll(Enumerable.Range(0, Grains).Select(i => LostCalls.AgainAsync(() => Counter(cluster, i).Add(i)))));
+            var statuses = (await LostCalls.AgainAsync(() => cluster.GrainFactory.GetGrain<IManagementGrain>(0).GetDetailedHosts(onlyActive: false))).GroupBy(static host => host.Status).ToDictionary(static group => group.Key, static group => group.Count());
             Assert.Equal((3, 3), (statuses[SiloStatus.Active], statuses[SiloStatus.Dead]));
         }
 
@@ -91,29 +91,13 @@ public sealed class ClusterTests(Dynalite dynalite)
         var management = cluster.GrainFactory.GetGrain<IManagementGrain>(0);
         while (true)
         {
-            var active = (await ServedAsync(() => management.GetHosts(onlyActive: true))).Count;
+            var active = (await LostCalls.AgainAsync(() => management.GetHosts(onlyActive: true))).Count;
             if (active == wanted)
             {
                 return active;
             }
 
             await Task.Delay(50, Cancelled);
-        }
-    }
-
-    /// <summary>What a caller does whose gateway is gone: it calls again by another. A call that could not be delivered did nothing.</summary>
-    private static async Task<T> ServedAsync<T>(Func<Task<T>> call)
-    {
-        while (true)
-        {
-            try
-            {
-                return await call();
-            }
-            catch (Exception exception) when (exception is ConnectionFailedException or SiloUnavailableException or OrleansMessageRejectionException)
-            {
-                await Task.Delay(50, Cancelled);
-            }
         }
     }
 

@@ -1,6 +1,6 @@
 using Orleans.Configuration;
-using Orleans.Runtime.Messaging;
 using Orleans.TestingHost;
+using OrleansInference.Tests;
 
 namespace OrleansInference.Sqlite.Tests;
 
@@ -58,12 +58,12 @@ public sealed class ClusterTests : IDisposable
 
             await cluster.KillSiloAsync(cluster.SecondarySilos[0]);
             var management = cluster.GrainFactory.GetGrain<IManagementGrain>(0);
-            while ((await ServedAsync(() => management.GetHosts(onlyActive: true))).Count > 1)
+            while ((await LostCalls.AgainAsync(() => management.GetHosts(onlyActive: true))).Count > 1)
             {
                 await Task.Delay(20, TestContext.Current.CancellationToken);
             }
 
-            Assert.Equal(Enumerable.Range(0, Grains).Select(i => 2 * i), await Task.WhenAll(Enumerable.Range(0, Grains).Select(i => ServedAsync(() => Counter(cluster, i).Add(i)))));
+            Assert.Equal(Enumerable.Range(0, Grains).Select(i => 2 * i), await Task.WhenAll(Enumerable.Range(0, Grains).Select(i => LostCalls.AgainAsync(() => Counter(cluster, i).Add(i)))));
         }
 
         await using var again = await StartAsync(silos: 1);
@@ -80,22 +80,6 @@ public sealed class ClusterTests : IDisposable
     {
         var failure = await Assert.ThrowsAnyAsync<Exception>(() => StartAsync(silos: 1, path));
         Assert.Contains("FilePath", failure.ToString(), StringComparison.Ordinal);
-    }
-
-    /// <summary>What a caller does whose gateway is gone: it calls again by another. A call that could not be delivered did nothing.</summary>
-    private static async Task<T> ServedAsync<T>(Func<Task<T>> call)
-    {
-        while (true)
-        {
-            try
-            {
-                return await call();
-            }
-            catch (Exception exception) when (exception is ConnectionFailedException or SiloUnavailableException or OrleansMessageRejectionException)
-            {
-                await Task.Delay(50, TestContext.Current.CancellationToken);
-            }
-        }
     }
 
     private static ICounterGrain Counter(TestCluster cluster, int i) => cluster.GrainFactory.GetGrain<ICounterGrain>($"{i}");

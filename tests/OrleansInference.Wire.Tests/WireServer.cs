@@ -1,8 +1,6 @@
 using System.Diagnostics;
-using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Http.Json;
-using System.Net.Sockets;
 using System.Text;
 using System.Text.Json;
 using OrleansInference.Configuration;
@@ -43,7 +41,7 @@ public sealed class WireServer : IAsyncLifetime
     public Uri LocalAws { get; private set; } = new("http://127.0.0.1");
 
     /// <summary>Its port for grain clients.</summary>
-    public int GatewayPort { get; } = FreePort();
+    public int GatewayPort { get; } = FreePorts.Next();
 
     /// <summary>A key pair of <see cref="Tenant"/>.</summary>
     public IssuedKey Key { get; private set; } = null!;
@@ -71,8 +69,8 @@ public sealed class WireServer : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        FrontDoor = new($"http://127.0.0.1:{FreePort()}");
-        LocalAws = new($"http://127.0.0.1:{FreePort()}");
+        FrontDoor = new($"http://127.0.0.1:{FreePorts.Next()}");
+        LocalAws = new($"http://127.0.0.1:{FreePorts.Next()}");
         var catalog = Path.Combine(_folder, "catalog.json");
         await File.WriteAllTextAsync(catalog, JsonSerializer.Serialize(WireCatalog.Create(), CatalogFile.Json));
         await File.WriteAllTextAsync(SettingsFile, JsonSerializer.Serialize(new
@@ -162,25 +160,6 @@ public sealed class WireServer : IAsyncLifetime
             }
 
             await Task.Delay(100);
-        }
-    }
-
-    /// <summary>A loopback port that is free now, below those that systems give to whoever asks for any: no connection and no other test takes it before the server does.</summary>
-    public static int FreePort()
-    {
-        while (true)
-        {
-            var port = Random.Shared.Next(12_000, 20_000);
-            try
-            {
-                using var listener = new TcpListener(IPAddress.Loopback, port);
-                listener.Start();
-                return port;
-            }
-            catch (SocketException)
-            {
-                // Somebody listens on it.
-            }
         }
     }
 

@@ -107,9 +107,8 @@ internal sealed partial class JobGrain(
                 ReservationId = reservation,
             },
             _times);
-        var everyMs = machine.RecoverEveryMs(Clock.Now);
-        var every = TimeSpan.FromMilliseconds(everyMs);
-        _remindedAt = Clock.Now + everyMs;
+        var every = TimeSpan.FromMilliseconds(machine.RecoverEveryMs(Clock.Now));
+        _remindedAt = Clock.Now + (long)every.TotalMilliseconds;
         await RemindAsync(JobReminder.Of(specification).Name, every, every);
         var reply = await Tenant.Reserve(reservation, route.ChargeCap, specification.Deadline + _times.ReservationGraceMs);
         if (!reply.Granted && await HoldAsync(machine, reply) is { } refusal)

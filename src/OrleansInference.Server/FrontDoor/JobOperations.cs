@@ -37,7 +37,7 @@ internal sealed class JobOperations(IJobs jobs, Authenticator authenticator, Fro
         var outcome = result.Outcome;
         RouteHeaders.Write(context.Response.Headers, outcome.Route ?? job.Route, chargeIsFinal: true);
         context.Response.Headers[RouteHeaders.JobId] = id;
-        if (outcome.Problem is not null || result.Answer is not { } answer)
+        if (result.Answer is not { } answer)
         {
             await RefusalWriter.WriteAsync(context, Refusal.Of(outcome.Problem!));
             return;

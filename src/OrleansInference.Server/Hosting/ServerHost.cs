@@ -268,7 +268,8 @@ public sealed class ServerHost : IAsyncDisposable
     private static void ConfigureLogging(ILoggingBuilder logging, ServerSettings settings) => logging
         .ClearProviders()
         .AddSimpleConsole(console => console.SingleLine = true)
-        .Services.Configure<ConsoleLoggerOptions>(console => console.LogToStandardErrorThreshold = LogLevel.Trace)
+        .Services.AddFalseAlarmFilter()
+        .Configure<ConsoleLoggerOptions>(console => console.LogToStandardErrorThreshold = LogLevel.Trace)
         .Configure<LoggerFilterOptions>(filter =>
         {
             filter.MinLevel = settings.LogLevel;

@@ -2,7 +2,6 @@ using System.Collections.Concurrent;
 using System.Text;
 using Microsoft.Extensions.DependencyInjection;
 using Orleans.Configuration;
-using Orleans.Runtime.Messaging;
 using Orleans.TestingHost;
 using OrleansInference.Audit;
 using OrleansInference.Aws;
@@ -271,7 +270,7 @@ internal sealed class JobsWorld : IAsyncDisposable
             {
                 return await condition();
             }
-            catch (Exception exception) when (exception is ConnectionFailedException or SiloUnavailableException or OrleansMessageRejectionException)
+            catch (Exception exception) when (LostCalls.IsOne(exception))
             {
                 // The grain was on a silo that has just been killed: who asks then asks again.
                 return false;

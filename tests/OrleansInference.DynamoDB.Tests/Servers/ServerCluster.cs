@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using System.Collections.Immutable;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Http.Json;
@@ -15,7 +14,7 @@ namespace OrleansInference.DynamoDB.Tests.Servers;
 internal sealed class ServerCluster : IAsyncDisposable
 {
     public const string AdminKey = "an-admin-key-of-the-tests";
-    private const string Tenant = "acme";
+    private static readonly CatalogDefinition Catalog = ServerCatalog.Of(new() { Kind = BudgetWindowKind.CalendarDay, Limit = Money.FromDollars(100m) });
     private static readonly string MasterKey = Convert.ToBase64String(Enumerable.Range(0, 32).Select(static i => (byte)i).ToArray());
     private static readonly byte[] Body = """{"inputs":"hi","input_tokens":100,"output_tokens":20}"""u8.ToArray();
     private readonly string _folder = Directory.CreateTempSubdirectory("oi-cluster-").FullName;
@@ -38,7 +37,7 @@ internal sealed class ServerCluster : IAsyncDisposable
         try
         {
             cluster._aws = await LocalAwsServer.StartAsync(new() { DataFolder = Path.Combine(cluster._folder, "aws"), NotificationQueue = "orleans-inference-notifications" });
-            await cluster._aws.ApplyCatalogAsync(Catalog());
+            await cluster._aws.ApplyCatalogAsync(Catalog);
             for (var i = 0; i < servers; i++)
             {
                 await cluster.AddAsync(i);
@@ -46,7 +45,7 @@ internal sealed class ServerCluster : IAsyncDisposable
 
             if (servers > 0)
             {
-                using var response = await cluster.SendAsync(HttpMethod.Post, $"/v1/admin/tenants/{Tenant}/keys", AdminKey, null);
+                using var response = await cluster.SendAsync(HttpMethod.Post, $"/v1/admin/tenants/{ServerCatalog.Tenant}/keys", AdminKey, null);
                 cluster._key = (await response.EnsureSuccessStatusCode().Content.ReadFromJsonAsync<JsonElement>()).GetProperty("apiKey").GetString()!;
             }
 
@@ -62,7 +61,7 @@ internal sealed class ServerCluster : IAsyncDisposable
     public ServerSettings Settings(int number) => new()
     {
         DataFolder = Path.Combine(_folder, $"server-{number}"),
-        Catalog = Catalog(),
+        Catalog = Catalog,
         Urls = ["http://127.0.0.1:0"],
         AdminKey = AdminKey,
         MasterKey = MasterKey,
@@ -211,42 +210,5 @@ internal sealed class ServerCluster : IAsyncDisposable
             _body?.Dispose();
             base.Dispose(disposing);
         }
-    }
-
-    private static CatalogDefinition Catalog()
-    {
-        var endpoint = new EndpointDefinition
-        {
-            Name = new("chat-rt"),
-            Lane = Lane.Realtime,
-            InstanceType = "ml.g5.xlarge",
-            ConcurrencyPerInstance = 16,
-            MinInstances = 2,
-            MaxInstances = 2,
-            Tariff = new() { PerRequest = Money.FromDollars(0.0001m) },
-            Prior = new() { ServiceP50Seconds = 0.05, ServiceP99Seconds = 1, ColdStartSeconds = 3 },
-            Simulation = new() { BaseSeconds = 0.05, StartSeconds = 1 },
-        };
-        return new()
-        {
-            InstancePrices = ImmutableDictionary.CreateRange([KeyValuePair.Create("ml.g5.xlarge", Money.FromDollars(1.408m))]),
-            Deadlines = new() { High = 60, Medium = 600 },
-            Models =
-            [
-                new()
-                {
-                    Name = new("chat"),
-                    MaxOutputTokens = 256,
-                    Variants = [new() { Name = new("full"), Endpoints = [endpoint, endpoint with { Name = new("chat-async"), Lane = Lane.Async, MaxServiceSeconds = 300 }] }],
-                },
-                new()
-                {
-                    Name = new("slow"),
-                    MaxOutputTokens = 256,
-                    Variants = [new() { Name = new("full"), Endpoints = [endpoint with { Name = new("slow-rt"), Prior = new() { ServiceP50Seconds = 3, ServiceP99Seconds = 6, ColdStartSeconds = 3 }, Simulation = new() { BaseSeconds = 3, StartSeconds = 1 } }] }],
-                },
-            ],
-            Tenants = [new() { Id = new(Tenant), Budgets = [new() { Kind = BudgetWindowKind.CalendarDay, Limit = Money.FromDollars(100m) }] }],
-        };
     }
 }

@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using System.Collections.Immutable;
 using System.Net;
 using System.Text.Json;
 using Microsoft.Extensions.DependencyInjection;
@@ -13,12 +12,10 @@ namespace OrleansInference.DynamoDB.Tests.Servers;
 [Collection(DynaliteCollection.Name)]
 public sealed class ServerKillTests(Dynalite dynalite)
 {
-    private const string Tenant = "acme";
     private const string Invocations = "/v1/models/chat/invocations";
     private const int Workers = 6;
     private const int JobsOfEach = 4;
     private static readonly Money Limit = Money.FromDollars(0.03m);
-    private static readonly Money Price = Money.FromDollars(0.0001m);
     private static readonly byte[] Body = """{"inputs":"hi","input_tokens":100,"output_tokens":20}"""u8.ToArray();
 
     private readonly ConcurrentQueue<string> _wrong = new();
@@ -32,7 +29,7 @@ public sealed class ServerKillTests(Dynalite dynalite)
     [Fact]
     public async Task The_killed_server_had_the_ledger_and_no_more_is_charged_than_the_budget_allows_jobs_end_once_and_the_others_go_on()
     {
-        await using var cluster = await ServerProcesses.StartAsync(dynalite.Service, 3, Catalog());
+        await using var cluster = await ServerProcesses.StartAsync(dynalite.Service, 3, ServerCatalog.Of(new() { Kind = BudgetWindowKind.Rolling, Seconds = 86_400, Limit = Limit }));
         foreach (var server in cluster.Servers.SelectMany(static server => Enumerable.Repeat(server, JobsOfEach)))
         {
             await SubmitAsync(cluster, server);
@@ -56,7 +53,7 @@ public sealed class ServerKillTests(Dynalite dynalite)
             await SubmitAsync(cluster, server);
         }
 
-        await cluster.UntilAsync(async () => await cluster.BudgetAsync(others[0]) is { } view && view.Windows.Single() is var window && window.Settled + window.Unreported + Price > Limit, "out of money");
+        await cluster.UntilAsync(async () => await cluster.BudgetAsync(others[0]) is { } view && view.Windows.Single() is var window && window.Settled + window.Unreported + ServerCatalog.Price > Limit, "out of money");
         var refused = Volatile.Read(ref _refusedForBudget);
         await cluster.UntilAsync(() => Task.FromResult(Volatile.Read(ref _refusedForBudget) >= refused + Workers), "refused for want of money");
         await done.CancelAsync();
@@ -71,17 +68,17 @@ public sealed class ServerKillTests(Dynalite dynalite)
         await cluster.UntilAsync(async () => (budget = await cluster.BudgetAsync(others[1])) is { } view && view.Reserved == Money.Zero && view.Windows.Single().Leased == Money.Zero, "without reservations");
         Assert.Empty(_wrong);
         var (spent, paid) = (budget!.Windows.Single(), Money.FromNanos(Volatile.Read(ref _charged)) + charges);
-        Assert.Equal(Price * _jobs.Count, charges);
+        Assert.Equal(ServerCatalog.Price * _jobs.Count, charges);
         Assert.True(paid <= Limit, $"{paid} were charged of {Limit}");
         Assert.True(spent.Settled + spent.Unreported <= Limit, $"{spent.Settled} and {spent.Unreported} count of {Limit}");
 
         // Nothing that a caller was told is forgotten, and nothing is counted twice: what was settled beyond what callers were told are calls whose answers were lost with the server.
         Assert.True(budget.SettledTotal + budget.UnreportedTotal >= paid, $"{budget.SettledTotal} and {budget.UnreportedTotal} are less than {paid}");
-        Assert.True(budget.SettledTotal <= paid + (Price * _lost), $"{budget.SettledTotal} are more than {paid} and {_lost} lost calls");
+        Assert.True(budget.SettledTotal <= paid + (ServerCatalog.Price * _lost), $"{budget.SettledTotal} are more than {paid} and {_lost} lost calls");
 
         // What AWS ran, it ran for money of the budget.
         var counts = cluster.Aws.InvocationCounts;
-        Assert.True(Price * counts.Values.Sum(static count => count.Completed) <= Limit, $"{string.Join(", ", counts)}");
+        Assert.True(ServerCatalog.Price * counts.Values.Sum(static count => count.Completed) <= Limit, $"{string.Join(", ", counts)}");
         Assert.Equal(_jobs.Count, counts["chat-async"].Completed);
         Assert.True(_answers > 50, $"{_answers} answers");
     }
@@ -176,7 +173,7 @@ public sealed class ServerKillTests(Dynalite dynalite)
             .Build();
         await host.StartAsync(TestContext.Current.CancellationToken);
         var grains = host.Services.GetRequiredService<IGrainFactory>();
-        var address = await grains.GetGrain<IManagementGrain>(0).GetActivationAddress(grains.GetGrain<ITenantGrain>(Tenant));
+        var address = await grains.GetGrain<IManagementGrain>(0).GetActivationAddress(grains.GetGrain<ITenantGrain>(ServerCatalog.Tenant));
         await host.StopAsync(TestContext.Current.CancellationToken);
         return address!.Endpoint.Port;
     }
@@ -184,27 +181,4 @@ public sealed class ServerKillTests(Dynalite dynalite)
     private static Money Charge(HttpResponseMessage response) => Money.TryParse(response.Headers.GetValues("X-Inference-Charge").Single(), out var charge) ? charge : throw new InvalidDataException("The charge is not money.");
 
     private static ByteArrayContent Content() => new(Body) { Headers = { ContentType = new("application/json") } };
-
-    private static CatalogDefinition Catalog()
-    {
-        var endpoint = new EndpointDefinition
-        {
-            Name = new("chat-rt"),
-            Lane = Lane.Realtime,
-            InstanceType = "ml.g5.xlarge",
-            ConcurrencyPerInstance = 16,
-            MinInstances = 2,
-            MaxInstances = 2,
-            Tariff = new() { PerRequest = Price },
-            Prior = new() { ServiceP50Seconds = 0.05, ServiceP99Seconds = 1, ColdStartSeconds = 3 },
-            Simulation = new() { BaseSeconds = 0.05, StartSeconds = 1 },
-        };
-        return new()
-        {
-            InstancePrices = ImmutableDictionary.CreateRange([KeyValuePair.Create("ml.g5.xlarge", Money.FromDollars(1.408m))]),
-            Deadlines = new() { High = 60, Medium = 600 },
-            Models = [new() { Name = new("chat"), MaxOutputTokens = 256, Variants = [new() { Name = new("full"), Endpoints = [endpoint, endpoint with { Name = new("chat-async"), Lane = Lane.Async, MaxServiceSeconds = 300 }] }] }],
-            Tenants = [new() { Id = new(Tenant), Budgets = [new() { Kind = BudgetWindowKind.Rolling, Seconds = 86_400, Limit = Limit }] }],
-        };
-    }
 }

@@ -1,8 +1,6 @@
 using System.Diagnostics;
-using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Http.Json;
-using System.Net.Sockets;
 using System.Text;
 using System.Text.Json;
 using OrleansInference.Configuration;
@@ -22,10 +20,9 @@ internal sealed class ServerProcesses : IAsyncDisposable
     private readonly HttpClient _http = new(new SocketsHttpHandler { UseProxy = false }) { Timeout = AtMost };
     private readonly List<ServerProcess> _servers = [];
     private readonly string _service;
-    private readonly string _tenant;
     private string _key = "";
 
-    private ServerProcesses(string service, LocalAwsServer aws, string tenant) => (_service, Aws, _tenant) = (service, aws, tenant);
+    private ServerProcesses(string service, LocalAwsServer aws) => (_service, Aws) = (service, aws);
 
     public LocalAwsServer Aws { get; }
 
@@ -36,7 +33,7 @@ internal sealed class ServerProcesses : IAsyncDisposable
     public static async Task<ServerProcesses> StartAsync(string service, int servers, CatalogDefinition catalog)
     {
         var aws = await LocalAwsServer.StartAsync(new() { NotificationQueue = "orleans-inference-notifications" });
-        var cluster = new ServerProcesses(service, aws, catalog.Tenants.Single().Id.Value);
+        var cluster = new ServerProcesses(service, aws);
         try
         {
             await aws.ApplyCatalogAsync(catalog);
@@ -49,7 +46,7 @@ internal sealed class ServerProcesses : IAsyncDisposable
             }
 
             await Task.WhenAll(cluster._servers.Select(cluster.ReadyAsync));
-            using var response = await cluster.SendAsync(cluster._servers[0], HttpMethod.Post, $"/v1/admin/tenants/{cluster._tenant}/keys", null, AdminKey);
+            using var response = await cluster.SendAsync(cluster._servers[0], HttpMethod.Post, $"/v1/admin/tenants/{ServerCatalog.Tenant}/keys", null, AdminKey);
             cluster._key = (await response.EnsureSuccessStatusCode().Content.ReadFromJsonAsync<JsonElement>()).GetProperty("apiKey").GetString()!;
             return cluster;
         }
@@ -67,7 +64,7 @@ internal sealed class ServerProcesses : IAsyncDisposable
     /// <summary>The tenant's budget as a server tells it; null: it cannot now.</summary>
     public async Task<BudgetView?> BudgetAsync(ServerProcess server)
     {
-        using var response = await SendAsync(server, HttpMethod.Get, $"/v1/tenants/{_tenant}/budget");
+        using var response = await SendAsync(server, HttpMethod.Get, $"/v1/tenants/{ServerCatalog.Tenant}/budget");
         return response.IsSuccessStatusCode ? await response.Content.ReadFromJsonAsync<BudgetView>() : null;
     }
 
@@ -96,7 +93,7 @@ internal sealed class ServerProcesses : IAsyncDisposable
 
     private async Task<ServerProcess> LaunchAsync(int number, string catalog, string grains, string reminders)
     {
-        var (address, siloPort) = (new Uri($"http://127.0.0.1:{FreePort()}"), FreePort());
+        var (address, siloPort) = (new Uri($"http://127.0.0.1:{FreePorts.Next()}"), FreePorts.Next());
         var settings = Path.Combine(_folder, $"settings-{number}.json");
         await File.WriteAllTextAsync(settings, JsonSerializer.Serialize(new
         {
@@ -108,7 +105,7 @@ internal sealed class ServerProcesses : IAsyncDisposable
                 AdminKey,
                 MasterKey = Convert.ToBase64String(new byte[32]),
                 SiloPort = siloPort,
-                GatewayPort = FreePort(),
+                GatewayPort = FreePorts.Next(),
                 AdvertisedAddress = "127.0.0.1",
                 Aws = new
                 {
@@ -154,13 +151,6 @@ internal sealed class ServerProcesses : IAsyncDisposable
         }
 
         return await _http.SendAsync(request);
-    }
-
-    private static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 }
 
