@@ -173,6 +173,12 @@ internal sealed class RequestPlanner(
             log.Add(new(plan.DecisionId, plan.Request.Tenant, plan.Table, plan.Route, tenant, loads, decision));
         }
 
+        if (decision.Outcome == DecisionOutcome.DeadlineUnreachable && plan.HedgeOf is null && plan.Route.Attempt == 0
+            && RefusedDemand.CandidateOf(plan.Table, plan.Route, decision.SizeClass, quotes) is >= 0 and var wanted)
+        {
+            plan.Routes.AccountOf(candidates[wanted]).Refused(plan.Class, plan.Route.Deadline - now - quotes[wanted].ServiceMs, quotes[wanted].ServiceMs);
+        }
+
         return (decision.Held ?? decision.Chosen) is >= 0 and var index
             ? new(decision, candidates[index], quotes[index].ChargeCap, quotes[index].ServiceMs, null)
             : new(decision, null, Money.Zero, 0, ProblemOf(plan, tenant, decision, quotes));

@@ -152,6 +152,16 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
         HeldLease? TakeSpare() => MustWait(TrafficClass.Low) || Available <= _queue.Reserve ? null : TryTake(trafficClass, Clock.Now);
     }
 
+    /// <summary>A request was turned away that would have been served here, had there been more slots.</summary>
+    /// <param name="trafficClass">Its class.</param>
+    /// <param name="slackMs">How long it could have waited for a slot, in milliseconds; less than 0 counts as 0.</param>
+    /// <param name="serviceMs">How long it would have taken, in milliseconds.</param>
+    public void Refused(TrafficClass trafficClass, double slackMs, double serviceMs)
+    {
+        Touch(Clock.Now);
+        _demand.Arrived(trafficClass, slackMs, serviceMs);
+    }
+
     /// <summary>Gives a slot back and counts what the call used.</summary>
     /// <param name="held">The slot.</param>
     /// <param name="trafficClass">The class that it was taken for.</param>

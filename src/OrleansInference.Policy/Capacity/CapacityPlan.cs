@@ -108,7 +108,7 @@ public sealed class CapacityPlan
         Take(endpoint, observed);
         var (undeferred, asked, load, why) = Need(endpoint, observed);
         var before = _state.Desired;
-        var needed = Math.Max(undeferred, DeferredStaffing.Instances(load, observed, Math.Max(1, endpoint.ConcurrencyPerInstance), endpoint.MaxInstances, before));
+        var needed = Math.Max(undeferred, DeferredStaffing.Instances(load, observed, Math.Max(1, endpoint.ConcurrencyPerInstance), endpoint.MaxInstances, before, _options.Forecasts ? _forecast.PeakRate * Outlook.ServiceMs / 1000 : 0));
         var keep = KeepMs();
         Outlook = Outlook with { Instances = needed, KeepMs = keep };
         _idle.Forget(observed.Now, before, ScaleIn.LongestMs, _scaleIn.Learn);

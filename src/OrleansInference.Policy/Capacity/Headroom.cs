@@ -41,6 +41,9 @@ public sealed class Headroom
 
     private const double Deviations = 2;
 
+    // Where it can wait a while for a slot that comes free.
+    private const double PatientDeviations = 1;
+
     private HeadroomState _state;
 
     /// <summary>Begins with nothing seen, or with what was stored.</summary>
@@ -84,8 +87,8 @@ public sealed class Headroom
 
     /// <summary>
     /// Slots that are to be free when a lower class takes one: none if High has not been seen for <see cref="QuietMs"/>, else at least one; always less
-    /// than all, so that lower classes get on. Where High can wait a while, slots that come free meanwhile need not be kept: busy ones do at the rate of their
-    /// number over the service time, give or take twice the root.
+    /// than all, so that lower classes get on. Where High can wait a while, one deviation
+    /// takes the place of two, and slots that come free meanwhile need not be kept: busy ones do at the rate of their number over the service time, give or take its root.
     /// </summary>
     /// <param name="totalSlots">Slots there are.</param>
     /// <param name="serviceMs">How long a call takes on average, in milliseconds; 0: not known.</param>
@@ -99,11 +102,12 @@ public sealed class Headroom
 
         var mean = Mean;
         var variance = Math.Max(mean, Variance);
-        var peak = mean + (Deviations * Math.Sqrt(variance));
+        var deviations = serviceMs > 0 && waitMs > 0 ? PatientDeviations : Deviations;
+        var peak = mean + (deviations * Math.Sqrt(variance));
         var dispersion = mean > 0 ? variance / mean : 1;
         var more = Math.Sqrt(dispersion * _state.Last);
         var freed = serviceMs > 0 && waitMs > 0 ? totalSlots * waitMs / serviceMs : 0;
-        freed = Math.Max(0, freed - (Deviations * Math.Sqrt(freed)));
+        freed = Math.Max(0, freed - (deviations * Math.Sqrt(freed)));
         return (int)Math.Clamp(Math.Ceiling(Math.Max(peak - _state.Last, more) - freed), 1, totalSlots - 1);
     }
 }

@@ -100,6 +100,7 @@ internal sealed class RoutedModel
 
             if (!decision.HasRoute)
             {
+                TellRefused(route, decision);
                 break;
             }
 
@@ -194,6 +195,15 @@ internal sealed class RoutedModel
             {
                 Endpoints[i].Demand.Missed(trafficClass, quote.ServiceMs);
             }
+        }
+    }
+
+    /// <summary>Tells the endpoint that a request which was turned away would have been served on.</summary>
+    private void TellRefused(in RouteRequest route, in Decision decision)
+    {
+        if (route.Attempt == 0 && RefusedDemand.CandidateOf(_table, route, decision.SizeClass, _quotes) is >= 0 and var wanted)
+        {
+            Endpoints[wanted].Demand.Arrived(route.Class, route.Deadline - route.Now - _quotes[wanted].ServiceMs, _quotes[wanted].ServiceMs);
         }
     }
 

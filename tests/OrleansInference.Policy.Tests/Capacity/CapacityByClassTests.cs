@@ -121,6 +121,43 @@ public sealed class CapacityByClassTests
     }
 
     [Fact]
+    public void Deferred_work_is_done_sooner_where_its_slots_stand_by_for_a_burst()
+    {
+        static int After(bool hadBurst, double deferred)
+        {
+            var plan = new CapacityPlan();
+            for (var now = 1_000_000L; now < 8_000_000; now += Poll)
+            {
+                // A burst of eighty slots for ten minutes, and sixteen again.
+                var arrivals = hadBurst && now is > 4_000_000 and < 4_600_000 ? 400 : 75;
+                plan.Observe(Endpoint, new()
+                {
+                    Now = now,
+                    InService = plan.Desired,
+                    InFlight = Math.Min(arrivals / 5, plan.Desired * Concurrency),
+                    Arrivals = arrivals,
+                    Completions = arrivals,
+                    BusyMs = arrivals * 1000L,
+                    ArrivedWorkMs = arrivals * 1000,
+                    UrgentArrivals = 0,
+                    PatientWaitMs = 3_600_000,
+                    DeferredSlots = deferred,
+                });
+            }
+
+            return plan.Desired;
+        }
+
+        Assert.Equal(2, After(hadBurst: true, deferred: 0));
+        Assert.Equal(3, After(hadBurst: false, deferred: 12));
+        Assert.Equal(4, After(hadBurst: true, deferred: 12));
+        Assert.Equal(6, After(hadBurst: false, deferred: 40));
+
+        // And no more than the burst asks for, of which half has faded.
+        Assert.Equal(7, After(hadBurst: true, deferred: 40));
+    }
+
+    [Fact]
     public void Deferred_work_that_is_due_is_begun_though_it_fills_no_instance()
     {
         // Requests that come unforeseen are served elsewhere; else one instance is kept for them.

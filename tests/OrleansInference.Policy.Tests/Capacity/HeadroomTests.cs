@@ -50,6 +50,17 @@ public sealed class HeadroomTests
     }
 
     [Fact]
+    public void Where_high_can_wait_less_is_kept()
+    {
+        Hold(25, 1_000);
+
+        // Of twenty-five that come at random the deviation is five: one takes the place of two, and in the tenth of a service time that it can wait some of two hundred come free.
+        Assert.InRange(_headroom.Slots(Slots), 9, 11);
+        Assert.InRange(_headroom.Slots(Slots, 1_000, 1), 5, 6);
+        Assert.Equal(1, _headroom.Slots(Slots, 1_000, 100));
+    }
+
+    [Fact]
     public void Lower_classes_leave_what_high_needs_ninety_seven_times_in_a_hundred()
     {
         // Poisson arrivals of a mean of thirty calls in flight, seen each second.

@@ -264,6 +264,25 @@ public sealed class RouterTests
         Assert.Equal(Math.Max(0, sent - 3) * table.Candidates[0].Overall.Mean / 4, quotes[0].WaitMs - RoutingOptions.Default.AsyncOverheadMs, 3);
     }
 
+    [Theory]
+    [InlineData(1, 4, 30_000, 0)]
+    [InlineData(4, 4, 30_000, -1)]
+    [InlineData(1, 1, 30_000, -1)]
+    [InlineData(1, 4, 400, -1)]
+    public void A_request_that_was_turned_away_for_want_of_slots_is_told_to_the_endpoint_that_may_grow(int desired, int most, long within, int expected)
+    {
+        var endpoint = Endpoint("r", Lane.Realtime) with { MaxInstances = most };
+        var table = Table((1, endpoint), (1, endpoint with { Name = new("dearer"), ConcurrencyPerInstance = 1 }), (1, Endpoint("a", Lane.Async) with { MinInstances = 0 }))
+            .With([new() { Endpoint = new("r"), InService = 1, Desired = desired, Slots = 4 }, new() { Endpoint = new("dearer"), InService = most, Desired = most, Slots = most }], 2);
+
+        // Four slots with thousands before it; half a second of service alone would be in time, but for the shortest.
+        var request = Request with { Deadline = Now + within };
+        CandidateLoad[] loads = [new() { InFlight = 4, Waiting = 5_000 }, new() { InFlight = most, Waiting = 5_000 }, new()];
+        var (decision, quotes) = Decide(table, request, Tenant, loads);
+        Assert.Equal(DecisionOutcome.DeadlineUnreachable, decision.Outcome);
+        Assert.Equal(expected, RefusedDemand.CandidateOf(table, request, decision.SizeClass, quotes));
+    }
+
     private static EndpointDefinition Endpoint(string name, Lane lane) => new()
     {
         Name = new(name),
