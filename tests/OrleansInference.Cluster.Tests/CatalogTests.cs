@@ -1,3 +1,10 @@
+using Microsoft.Extensions.DependencyInjection;
+using Orleans.Storage;
+using Orleans.TestingHost;
+using OrleansInference.Batch;
+using OrleansInference.Catalog;
+using OrleansInference.Hosting;
+
 namespace OrleansInference.Tests;
 
 public sealed class CatalogTests
@@ -41,6 +48,28 @@ public sealed class CatalogTests
         Assert.Equal(2, put.Version);
         Assert.Equal(3, (await catalog.Get()).Tenants.Length);
         Assert.True((await world.Dispatchers()[0].InvokeAsync(SampleCatalog.Request(new("late")), CancellationToken.None)).IsAnswer);
+    }
+
+    [Fact]
+    public async Task A_stored_catalog_with_larger_windows_than_are_taken_now_is_served_and_takes_changes()
+    {
+        await using var world = await RouterCluster.StartAsync(silos: 1);
+        var batch = SampleCatalog.Endpoint("chat-batch") with { Lane = Lane.Batch, MinInstances = 0, Streaming = false, WindowMaxRequests = 100_000 };
+        var catalog = SampleCatalog.Create(Money.FromDollars(10));
+        var model = catalog.Models[0];
+        catalog = catalog with { Models = [model with { Variants = [model.Variants[0] with { Endpoints = model.Variants[0].Endpoints.Add(batch) }] }] };
+        var grain = world.Grains.GetGrain<ICatalogGrain>(ICatalogGrain.Key);
+        var storage = ((InProcessSiloHandle)world.Cluster.Primary!).ServiceProvider.GetRequiredKeyedService<IGrainStorage>(OrleansInferenceOptions.StorageName);
+        await storage.WriteStateAsync("catalog", grain.GetGrainId(), new GrainState<CatalogGrainState>(new() { Catalog = catalog, Configured = "before", Version = 1, Distributed = 0 }));
+
+        Assert.Equal("before", await grain.Configured());
+        Assert.Empty((await grain.PutTenant(new() { Id = new("late") })).Problems);
+
+        var taken = await grain.Get();
+        Assert.Contains(taken.Tenants, static tenant => tenant.Id == new TenantId("late"));
+        Assert.Equal(WindowLimits.MostMembers, taken.Models[0].Variants[0].Endpoints[^1].WindowMaxRequests);
+        Assert.NotEmpty((await grain.Apply(catalog)).Problems);
+        Assert.True((await world.Dispatchers()[0].InvokeAsync(SampleCatalog.Request(SampleCatalog.Rich), CancellationToken.None)).IsAnswer);
     }
 
     [Fact]

@@ -159,7 +159,7 @@ public sealed record EndpointDefinition
     /// <summary>How the embedded AWS simulates it.</summary>
     [Id(13)] public SimulatedModel Simulation { get; init; } = new();
 
-    /// <summary>For batch: the most requests of one window; above 3,000 counts as that, the most that a window's state has room for.</summary>
+    /// <summary>For batch: the most requests of one window, 1..3,000, the most that a window's state has room for. A stored one above, of an earlier version, counts as that.</summary>
     [Id(14)] public int WindowMaxRequests { get; init; } = 1000;
 
     /// <summary>For batch: the longest a window stays open, in seconds.</summary>

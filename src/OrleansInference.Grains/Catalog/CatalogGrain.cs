@@ -43,6 +43,7 @@ internal sealed partial class CatalogGrain(
 
     public override Task OnActivateAsync(CancellationToken cancellationToken)
     {
+        storage.State = storage.State with { Catalog = StoredCatalog.AsTaken(storage.State.Catalog) };
         if (storage.State.Distributed < storage.State.Version)
         {
             this.RegisterGrainTimer(DistributeAsync, new GrainTimerCreationOptions(TimeSpan.Zero, Timeout.InfiniteTimeSpan));
@@ -60,7 +61,6 @@ internal sealed partial class CatalogGrain(
     }
 
     public Task<string> Configured() => Task.FromResult(storage.State.Configured);
-
 
     public async Task<CatalogReply> PutTenant(TenantDefinition tenant)
     {

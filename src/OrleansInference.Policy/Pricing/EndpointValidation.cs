@@ -1,3 +1,5 @@
+using OrleansInference.Batch;
+
 namespace OrleansInference.Pricing;
 
 /// <summary>The rules of one endpoint: SageMaker's limits by lane, and what pricing and routing need.</summary>
@@ -11,7 +13,6 @@ internal static class EndpointValidation
     private const int MaxConcurrencyPerInstance = 1000;
     private const int MaxServerlessConcurrency = 200;
     private const int MaxInstanceCount = 100_000;
-    private const int MaxWindowRequests = 100_000;
     private const double MaxSeconds = 604_800;
 
     public static void Validate(EndpointDefinition endpoint, string path, PriceTable prices, ProblemList problems)
@@ -44,7 +45,10 @@ internal static class EndpointValidation
         problems.Require(endpoint.Target is null || NameRule.IsValid(endpoint.Target), $"{path}.target", $"'{endpoint.Target}' is no SageMaker name; give {NameRule.Description}");
         if (endpoint.Lane == Lane.Batch)
         {
-            problems.RequireRange(endpoint.WindowMaxRequests, 1, MaxWindowRequests, $"{path}.windowMaxRequests");
+            problems.Require(
+                endpoint.WindowMaxRequests is >= 1 and <= WindowLimits.MostMembers,
+                $"{path}.windowMaxRequests",
+                $"{endpoint.WindowMaxRequests} is outside 1..{WindowLimits.MostMembers}, for more than that has no room in a window's state; give a whole number in that range");
             problems.RequireRange(endpoint.WindowMaxSeconds, 0.001, MaxSeconds, $"{path}.windowMaxSeconds");
         }
 

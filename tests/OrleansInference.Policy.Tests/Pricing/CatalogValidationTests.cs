@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using OrleansInference.Batch;
 using OrleansInference.Pricing;
 
 namespace OrleansInference.Tests.Pricing;
@@ -96,6 +97,7 @@ public sealed class CatalogValidationTests
         [At(0, "maxProvisioned")] = Changed(0, e => e with { MaxProvisioned = 1 }),
         ["serverlessProvisionedPerGigabyteSecond"] = Good with { ServerlessProvisionedPerGigabyteSecond = Money.FromNanos(-1) },
         [At(3, "windowMaxRequests")] = Changed(3, e => e with { WindowMaxRequests = 0 }),
+        [At(3, "windowMaxRequests above")] = Changed(3, e => e with { WindowMaxRequests = WindowLimits.MostMembers + 1 }),
         [At(3, "windowMaxSeconds")] = Changed(3, e => e with { WindowMaxSeconds = 0 }),
         [At(0, "tariff.perSlotSecond")] = Tariffed(new() { PerSlotSecond = Money.FromNanos(-1) }),
         [At(0, "tariff.perRequest")] = Tariffed(new() { PerRequest = Money.FromNanos(-1) }),
