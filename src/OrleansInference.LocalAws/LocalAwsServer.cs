@@ -52,8 +52,8 @@ public sealed class LocalAwsServer : IAsyncDisposable
                 new RecordSurface(_models, _log),
                 new RuntimeSurface(_models, runner, new(runner, _stopping.Token), _backlog, options),
                 new ControlPlaneSurface(new(_models, options), new(_transforms, _models, options)),
-                new SqsSurface(new(_queues, options), new(_queues)),
-                new S3Surface(_objects, new(_objects, options), new(_objects)),
+                new SqsSurface(new(_queues, new(database, "queue"), options), new(_queues)),
+                new S3Surface(_objects, new(_objects, new(database, "bucket"), options), new(_objects)),
             ],
             _stopping.Token));
     }

@@ -31,6 +31,23 @@ public sealed class S3Tests
     }
 
     [Fact]
+    public async Task The_tags_of_a_bucket_are_kept_until_it_goes()
+    {
+        await using var aws = await LocalAwsFixture.StartAsync(new());
+        await aws.S3.PutBucketAsync("payloads");
+        Assert.Equal("NoSuchTagSet", (await Assert.ThrowsAsync<AmazonS3Exception>(() => aws.S3.GetBucketTaggingAsync(new() { BucketName = "payloads" }))).ErrorCode);
+
+        await aws.S3.PutBucketTaggingAsync("payloads", [new() { Key = "Gone", Value = "1" }]);
+        await aws.S3.PutBucketTaggingAsync("payloads", [new() { Key = "CostCenter", Value = "42" }, new() { Key = "Application", Value = "a & b" }]);
+
+        Assert.Equal([("Application", "a & b"), ("CostCenter", "42")], (await aws.S3.GetBucketTaggingAsync(new() { BucketName = "payloads" })).TagSet.Select(static tag => (tag.Key, tag.Value)));
+        Assert.Equal("NoSuchBucket", (await Assert.ThrowsAsync<AmazonS3Exception>(() => aws.S3.PutBucketTaggingAsync("nowhere", [new() { Key = "a", Value = "1" }]))).ErrorCode);
+        await aws.S3.DeleteBucketAsync("payloads");
+        await aws.S3.PutBucketAsync("payloads");
+        Assert.Equal("NoSuchTagSet", (await Assert.ThrowsAsync<AmazonS3Exception>(() => aws.S3.GetBucketTaggingAsync(new() { BucketName = "payloads" }))).ErrorCode);
+    }
+
+    [Fact]
     public async Task Lists_in_order_by_prefix_delimiter_and_page()
     {
         await using var aws = await LocalAwsFixture.StartAsync(new());

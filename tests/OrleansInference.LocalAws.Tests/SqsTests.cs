@@ -41,6 +41,19 @@ public sealed class SqsTests
     }
 
     [Fact]
+    public async Task A_queue_keeps_the_tags_that_it_was_created_with()
+    {
+        await using var aws = await LocalAwsFixture.StartAsync(new());
+        var queue = (await aws.Sqs.CreateQueueAsync(new CreateQueueRequest { QueueName = "work", Tags = new() { ["CostCenter"] = "42" } })).QueueUrl;
+        await aws.Sqs.CreateQueueAsync(new CreateQueueRequest { QueueName = "work", Tags = new() { ["CostCenter"] = "43" } });
+        Assert.Equal(new() { ["CostCenter"] = "42" }, (await aws.Sqs.ListQueueTagsAsync(new ListQueueTagsRequest { QueueUrl = queue })).Tags);
+
+        await aws.Sqs.DeleteQueueAsync(queue);
+        queue = (await aws.Sqs.CreateQueueAsync("work")).QueueUrl;
+        Assert.Empty((await aws.Sqs.ListQueueTagsAsync(new ListQueueTagsRequest { QueueUrl = queue })).Tags ?? []);
+    }
+
+    [Fact]
     public async Task A_long_poll_ends_when_a_message_arrives()
     {
         await using var aws = await LocalAwsFixture.StartAsync(new());

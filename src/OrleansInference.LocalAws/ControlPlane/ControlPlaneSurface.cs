@@ -19,6 +19,7 @@ internal sealed class ControlPlaneSurface(EndpointOperations endpoints, Transfor
             "DescribeEndpoint" => endpoints.Describe,
             "ListEndpoints" => endpoints.List,
             "UpdateEndpointWeightsAndCapacities" => endpoints.Update,
+            "DescribeModel" => transforms.DescribeModel,
             "CreateTransformJob" => transforms.Create,
             "DescribeTransformJob" => transforms.Describe,
             "StopTransformJob" => transforms.Stop,

@@ -6,16 +6,20 @@ using OrleansInference.LocalAws.Wire;
 
 namespace OrleansInference.LocalAws.ControlPlane;
 
-/// <summary>CreateTransformJob, DescribeTransformJob and StopTransformJob.</summary>
+/// <summary>DescribeModel, CreateTransformJob, DescribeTransformJob and StopTransformJob.</summary>
 internal sealed class TransformOperations(TransformJobs jobs, SimulatedModels models, LocalAwsOptions options)
 {
+    public object DescribeModel(JsonElement input)
+    {
+        var name = Required(input, "ModelName");
+        RequireModel(name);
+        return new Dictionary<string, object> { ["ModelName"] = name, ["ModelArn"] = ModelArn(name) };
+    }
+
     public object Create(JsonElement input)
     {
         var spec = Read(input);
-        if (models.FindModel(spec.Model) is null)
-        {
-            throw Invalid($"Could not find model \"arn:aws:sagemaker:{options.Region}:{LocalAwsOptions.AccountId}:model/{spec.Model}\".");
-        }
+        RequireModel(spec.Model);
 
         return jobs.Create(spec)
             ? new Dictionary<string, object> { ["TransformJobArn"] = Arn(spec.Name) }
@@ -77,6 +81,16 @@ internal sealed class TransformOperations(TransformJobs jobs, SimulatedModels mo
             ? new Dictionary<string, object>()
             : throw Invalid($"The request was rejected because the transform job is in status {job.Status}.");
     }
+
+    private void RequireModel(string name)
+    {
+        if (models.FindModel(name) is null)
+        {
+            throw Invalid($"Could not find model \"{ModelArn(name)}\".");
+        }
+    }
+
+    private string ModelArn(string name) => $"arn:aws:sagemaker:{options.Region}:{LocalAwsOptions.AccountId}:model/{name}";
 
     private static TransformJobSpec Read(JsonElement input)
     {

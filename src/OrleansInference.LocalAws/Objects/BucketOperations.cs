@@ -1,12 +1,13 @@
 using System.Text;
 using System.Xml;
 using System.Xml.Linq;
+using OrleansInference.LocalAws.Storage;
 using OrleansInference.LocalAws.Wire;
 
 namespace OrleansInference.LocalAws.Objects;
 
-/// <summary>CreateBucket, HeadBucket, DeleteBucket, ListBuckets, GetBucketLocation, DeleteObjects and ListObjectsV2.</summary>
-internal sealed class BucketOperations(ObjectStore store, LocalAwsOptions options)
+/// <summary>CreateBucket, HeadBucket, DeleteBucket, ListBuckets, GetBucketLocation, PutBucketTagging, GetBucketTagging, DeleteObjects and ListObjectsV2.</summary>
+internal sealed class BucketOperations(ObjectStore store, TagStore tags, LocalAwsOptions options)
 {
     private const int MaxDeletes = 1000;
 
@@ -25,6 +26,12 @@ internal sealed class BucketOperations(ObjectStore store, LocalAwsOptions option
                 break;
             case "POST" when request.Asks("delete"):
                 await DeleteObjectsAsync(request, body);
+                break;
+            case "PUT" when request.Asks("tagging"):
+                Tag(request, body);
+                break;
+            case "GET" when request.Asks("tagging"):
+                await TagsAsync(request);
                 break;
             case "GET" when request.Asks("location"):
                 await S3Xml.AnswerAsync(request.Response, "LocationConstraint", xml => xml.WriteString(options.Region == "us-east-1" ? "" : options.Region));
@@ -105,7 +112,53 @@ internal sealed class BucketOperations(ObjectStore store, LocalAwsOptions option
             throw new AwsFault(409, "BucketNotEmpty", "The bucket you tried to delete is not empty.");
         }
 
+        tags.Remove(request.Bucket);
         request.Response.StatusCode = 204;
+    }
+
+    private void Tag(S3Request request, byte[] body)
+    {
+        if (!store.HasBucket(request.Bucket))
+        {
+            throw new AwsFault(404, "NoSuchBucket", $"The specified bucket does not exist: {request.Bucket}");
+        }
+
+        try
+        {
+            var set = XDocument.Parse(Encoding.UTF8.GetString(body)).Descendants().Where(static e => e.Name.LocalName == "Tag");
+            tags.Replace(request.Bucket, set.ToDictionary(static tag => Member(tag, "Key"), static tag => Member(tag, "Value"), StringComparer.Ordinal));
+        }
+        catch (Exception exception) when (exception is XmlException or InvalidOperationException or ArgumentException)
+        {
+            throw new AwsFault(400, "MalformedXML", "The XML you provided was not well-formed or did not validate against our published schema.");
+        }
+
+        request.Response.StatusCode = 204;
+
+        static string Member(XElement tag, string name) => tag.Elements().First(e => e.Name.LocalName == name).Value;
+    }
+
+    private async Task TagsAsync(S3Request request)
+    {
+        var found = tags.Find(request.Bucket);
+        if (found.Count == 0)
+        {
+            throw new AwsFault(404, "NoSuchTagSet", "The TagSet does not exist");
+        }
+
+        await S3Xml.AnswerAsync(request.Response, "Tagging", xml =>
+        {
+            xml.WriteStartElement("TagSet");
+            foreach (var (key, value) in found)
+            {
+                xml.WriteStartElement("Tag");
+                xml.Element("Key", key);
+                xml.Element("Value", value);
+                xml.WriteEndElement();
+            }
+
+            xml.WriteEndElement();
+        });
     }
 
     private async Task DeleteObjectsAsync(S3Request request, byte[] body)

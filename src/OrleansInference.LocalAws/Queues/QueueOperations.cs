@@ -1,11 +1,12 @@
 using System.Globalization;
 using System.Text.Json;
+using OrleansInference.LocalAws.Storage;
 using OrleansInference.LocalAws.Wire;
 
 namespace OrleansInference.LocalAws.Queues;
 
 /// <summary>The operations on whole queues.</summary>
-internal sealed class QueueOperations(QueueStore store, LocalAwsOptions options)
+internal sealed class QueueOperations(QueueStore store, TagStore tags, LocalAwsOptions options)
 {
     private static readonly Dictionary<string, object> Nothing = [];
 
@@ -27,7 +28,13 @@ internal sealed class QueueOperations(QueueStore store, LocalAwsOptions options)
 
         var attributes = Strings(input.Object("Attributes"));
         QueueAttributes.Check(attributes);
-        store.Create(name, attributes);
+
+        // The tags of a queue that exists stay.
+        if (store.Create(name, attributes))
+        {
+            tags.Add(name, Strings(input.Object("tags")));
+        }
+
         return new Dictionary<string, object> { ["QueueUrl"] = Url(name, host) };
     }
 
@@ -77,9 +84,13 @@ internal sealed class QueueOperations(QueueStore store, LocalAwsOptions options)
 
     public object Delete(JsonElement input)
     {
-        store.Delete(Name(input));
+        var name = Name(input);
+        store.Delete(name);
+        tags.Remove(name);
         return Nothing;
     }
+
+    public object Tags(JsonElement input) => tags.Find(Name(input)) is { Count: > 0 } found ? new Dictionary<string, object> { ["Tags"] = found } : Nothing;
 
     private static string Url(string name, string host) => $"{host}/{LocalAwsOptions.AccountId}/{name}";
 

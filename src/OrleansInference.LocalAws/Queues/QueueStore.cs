@@ -22,18 +22,21 @@ internal sealed class QueueStore(LocalDatabase database, TimeProvider timeProvid
 
     private long Now => timeProvider.GetUtcNow().ToUnixTimeMilliseconds();
 
-    /// <summary>Creates a queue unless it exists.</summary>
+    /// <summary>Creates a queue; false if it exists.</summary>
     /// <exception cref="AwsFault">It exists with other attributes.</exception>
-    public void Create(string name, IReadOnlyDictionary<string, string> attributes)
+    public bool Create(string name, IReadOnlyDictionary<string, string> attributes)
     {
         if (Find(name) is not { } existing)
         {
-            database.Execute("INSERT INTO queue VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING", name, Now, JsonSerializer.Serialize(QueueAttributes.WithDefaults(attributes)));
+            return database.Execute("INSERT INTO queue VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING", name, Now, JsonSerializer.Serialize(QueueAttributes.WithDefaults(attributes))) == 1;
         }
-        else if (attributes.FirstOrDefault(a => existing.GetValueOrDefault(a.Key) != a.Value) is { Key: { } differing })
+
+        if (attributes.FirstOrDefault(a => existing.GetValueOrDefault(a.Key) != a.Value) is { Key: { } differing })
         {
             throw new AwsFault(400, "QueueNameExists", $"A queue of the name {name} exists with another value of {differing}.") { QueryCode = "QueueAlreadyExists" };
         }
+
+        return false;
     }
 
     public List<string> Names() => database.Query("SELECT name FROM queue ORDER BY name", row => row.GetString(0));

@@ -22,6 +22,7 @@ internal sealed class SqsSurface(QueueOperations queues, MessageOperations messa
             "ListQueues" => queues.List(input, host),
             "GetQueueAttributes" => queues.Attributes(input),
             "SetQueueAttributes" => queues.SetAttributes(input),
+            "ListQueueTags" => queues.Tags(input),
             "PurgeQueue" => queues.Purge(input),
             "DeleteQueue" => queues.Delete(input),
             "SendMessage" => messages.Send(input, queues.Name(input)),

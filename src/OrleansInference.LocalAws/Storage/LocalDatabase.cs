@@ -16,6 +16,7 @@ internal sealed class LocalDatabase : IDisposable
         CREATE TABLE IF NOT EXISTS object (bucket TEXT NOT NULL, key TEXT NOT NULL, etag TEXT NOT NULL, size INTEGER NOT NULL,
             modified INTEGER NOT NULL, headers TEXT NOT NULL, body BLOB, file TEXT, PRIMARY KEY (bucket, key));
         CREATE TABLE IF NOT EXISTS queue (name TEXT NOT NULL PRIMARY KEY, created INTEGER NOT NULL, attributes TEXT NOT NULL) WITHOUT ROWID;
+        CREATE TABLE IF NOT EXISTS tag (kind TEXT NOT NULL, name TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (kind, name, key)) WITHOUT ROWID;
         CREATE TABLE IF NOT EXISTS message (id INTEGER PRIMARY KEY AUTOINCREMENT, queue TEXT NOT NULL, message_id TEXT NOT NULL, body TEXT NOT NULL,
             attributes TEXT NOT NULL, sent INTEGER NOT NULL, visible INTEGER NOT NULL, receipts INTEGER NOT NULL DEFAULT 0, first_receipt INTEGER, receipt TEXT);
         CREATE INDEX IF NOT EXISTS message_visible ON message (queue, visible, id);
