@@ -8,7 +8,7 @@ namespace OrleansInference.Tests;
 public sealed partial class PermissionTests(DeployFiles files)
 {
     // What the stack has made before, and the role must not make.
-    private static readonly HashSet<string> Made = ["s3:CreateBucket", "sqs:CreateQueue", "dynamodb:CreateTable", "dynamodb:UpdateTable", "dynamodb:UpdateTimeToLive"];
+    private static readonly HashSet<string> Made = ["s3:CreateBucket", "s3:PutBucketTagging", "sqs:CreateQueue", "dynamodb:CreateTable", "dynamodb:UpdateTable", "dynamodb:UpdateTimeToLive"];
 
     // IAM's name, where it is not the operation's.
     private static readonly Dictionary<string, string[]> Actions = new(StringComparer.Ordinal)

@@ -71,11 +71,11 @@ public sealed partial class ProcessTests(DeployFiles files)
         var readiness = files.Resource("router", "TargetGroup").GetProperty("Properties").GetProperty("HealthCheckPath").GetString()!;
         Assert.Contains(readiness, served);
         Assert.Equal(readiness, Path("readinessProbe"));
-        Assert.Equal(readiness, Path("startupProbe"));
         Assert.Contains(Path("livenessProbe"), served);
 
-        // A silo that cannot reach the others is not killed for it.
+        // A silo that cannot reach the others is not killed for it, nor one that waits for its tables.
         Assert.NotEqual(readiness, Path("livenessProbe"));
+        Assert.Equal(Path("livenessProbe"), Path("startupProbe"));
         Assert.EndsWith($":{FrontDoor}{readiness}", files.Document("compose.yaml").GetProperty("services").GetProperty("front").GetProperty("healthcheck").GetProperty("test").EnumerateArray().Last().GetString(), StringComparison.Ordinal);
 
         string Path(string probe) => Container.GetProperty(probe).GetProperty("httpGet").GetProperty("path").GetString()!;

@@ -41,7 +41,7 @@ public sealed class TableTests(DeployFiles files)
         var template = files.Document("cloudformation/state.yaml");
         var table = files.Resource("state", resource).GetProperty("Properties");
         Assert.Equal(name, template.GetProperty("Parameters").GetProperty(table.GetProperty("TableName").GetProperty("Ref").GetString()!).GetProperty("Default").GetString());
-        var wanted = definition.ToRequest(name);
+        var wanted = definition.ToRequest(name, new Dictionary<string, string>());
         Assert.Equal(wanted.BillingMode.Value, table.GetProperty("BillingMode").GetString());
         Assert.Equal(
             wanted.AttributeDefinitions.Select(static attribute => $"{attribute.AttributeName}:{attribute.AttributeType.Value}").Order(StringComparer.Ordinal),

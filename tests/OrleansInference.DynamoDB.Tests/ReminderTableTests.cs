@@ -1,5 +1,6 @@
 using System.Globalization;
 using Amazon.DynamoDBv2.Model;
+using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
 using Orleans.Configuration;
 
@@ -119,7 +120,7 @@ public sealed class ReminderTableTests(Dynalite dynalite) : IDisposable
 
     private async Task<DynamoDBReminderTable> OpenAsync(string service = "service")
     {
-        var table = new DynamoDBReminderTable(Options.Create(dynalite.Options(new DynamoDBReminderStorageOptions(), _name)), Options.Create(new ClusterOptions { ClusterId = "cluster", ServiceId = service }));
+        var table = new DynamoDBReminderTable(Options.Create(dynalite.Options(new DynamoDBReminderStorageOptions(), _name)), Options.Create(new ClusterOptions { ClusterId = "cluster", ServiceId = service }), NullLogger<DynamoDBReminderTable>.Instance);
         _open.Add(table);
         await table.StartAsync(TestContext.Current.CancellationToken);
         return table;

@@ -25,6 +25,41 @@ public sealed class TableTests(Dynalite dynalite)
     }
 
     [Fact]
+    public async Task A_table_that_is_created_has_its_tags()
+    {
+        var options = dynalite.Options(new DynamoDBStorageOptions { Tags = new Dictionary<string, string> { ["CostCenter"] = "42", ["Application"] = "inference" } });
+        using var table = new TableClient(options);
+        dynalite.Proxy.TakeCalls();
+        Assert.Null(await table.OpenAsync(StateSchema.Table(false), Cancelled));
+        var created = Assert.Single(dynalite.Proxy.TakeCalls(), static call => call.Operation == "CreateTable");
+        Assert.Equal("""[{"Key":"Application","Value":"inference"},{"Key":"CostCenter","Value":"42"}]""", created.Body["Tags"]!.ToJsonString());
+
+        // One that exists keeps its own.
+        Assert.Null(await table.OpenAsync(StateSchema.Table(false), Cancelled));
+        Assert.DoesNotContain(dynalite.Proxy.TakeCalls(), static call => call.Operation is "CreateTable" or "TagResource");
+    }
+
+    [Theory]
+    [InlineData("AccessDeniedException", "not authorized to perform: dynamodb:TagResource")]
+    [InlineData("ValidationException", "Tagging is not supported")]
+    [InlineData("UnknownOperationException", "Tagging is not currently supported in DynamoDB Local.")]
+    public async Task A_table_that_cannot_be_tagged_is_created_without_and_says_so(string error, string message)
+    {
+        var options = dynalite.Options(new DynamoDBStorageOptions { Tags = new Dictionary<string, string> { ["Application"] = "inference" } });
+        using var table = new TableClient(options);
+        dynalite.Proxy.Faults = call => call.Operation == "CreateTable" && call.Body.ContainsKey("Tags") ? new(error, message) : null;
+        try
+        {
+            Assert.Equal(message, await table.OpenAsync(StateSchema.Table(false), Cancelled));
+            Assert.NotNull(await table.DescribeAsync(Cancelled));
+        }
+        finally
+        {
+            dynalite.Proxy.Faults = null;
+        }
+    }
+
+    [Fact]
     public async Task A_missing_table_that_is_not_to_be_created_is_named()
     {
         var options = dynalite.Options(new DynamoDBClusteringOptions { CreateIfNotExists = false });

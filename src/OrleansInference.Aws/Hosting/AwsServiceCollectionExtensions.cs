@@ -2,6 +2,8 @@ using Amazon.S3;
 using Amazon.SQS;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
 using OrleansInference.Aws.Batch;
 using OrleansInference.Aws.Capacity;
@@ -46,8 +48,9 @@ public static class AwsServiceCollectionExtensions
     /// </summary>
     /// <param name="services">Where to.</param>
     /// <param name="options">Where AWS is, and who calls it. Read once, here.</param>
+    /// <param name="tags">Tags of buckets and queues that are created, such as those that a bill is split by; null: none.</param>
     /// <exception cref="OptionsValidationException">An option is out of range; the exception names every problem.</exception>
-    public static IServiceCollection AddAwsClients(this IServiceCollection services, AwsOptions options)
+    public static IServiceCollection AddAwsClients(this IServiceCollection services, AwsOptions options, IReadOnlyDictionary<string, string>? tags = null)
     {
         ArgumentNullException.ThrowIfNull(services);
         ArgumentNullException.ThrowIfNull(options);
@@ -60,14 +63,14 @@ public static class AwsServiceCollectionExtensions
         var source = CredentialSource.Of(options);
         services.TryAddSingleton(_ => new ConnectionPool(options));
         services.TryAddSingleton<IModelRuntime>(provider => new SageMakerRuntime(
-            SageMaker(provider), addresses.Runtime, options.InvocationTimeout));
+            SageMaker(provider), addresses.Runtime, options.InvocationTimeout, provider.GetService<ILogger<SageMakerRuntime>>() ?? NullLogger<SageMakerRuntime>.Instance));
         services.TryAddSingleton(provider => new SageMakerControlPlane(SageMaker(provider), addresses.ControlPlane, RetryPolicy.Of(options), options.ControlPlaneTimeout));
         services.TryAddSingleton<IEndpointControl, SageMakerEndpointControl>();
         services.TryAddSingleton<ITransformJobs, SageMakerTransformJobs>();
         services.TryAddSingleton(_ => SdkClients.S3(options, addresses, source));
         services.TryAddSingleton(_ => SdkClients.Sqs(options, addresses, source));
-        services.TryAddSingleton<IObjectStore>(provider => new S3ObjectStore(provider.GetRequiredService<IAmazonS3>()));
-        services.TryAddSingleton<IMessageQueue>(provider => new SqsMessageQueue(provider.GetRequiredService<IAmazonSQS>()));
+        services.TryAddSingleton<IObjectStore>(provider => new S3ObjectStore(provider.GetRequiredService<IAmazonS3>(), new(tags, provider.GetService<ILogger<CreationTags>>())));
+        services.TryAddSingleton<IMessageQueue>(provider => new SqsMessageQueue(provider.GetRequiredService<IAmazonSQS>(), new(tags, provider.GetService<ILogger<CreationTags>>())));
         return services;
 
         SignedTransport SageMaker(IServiceProvider provider) =>

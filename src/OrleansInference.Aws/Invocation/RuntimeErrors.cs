@@ -15,6 +15,8 @@ internal static class RuntimeErrors
         {
             // These are answered before a model sees the request. A 5xx may come from before or after: it is not certain.
             NotSent = failure is ModelCallFailure.Throttled or ModelCallFailure.NotReady or ModelCallFailure.Validation or ModelCallFailure.Configuration,
+            ErrorType = error.Type,
+            Status = error.Status,
             OriginalStatusCode = error.Number("OriginalStatusCode"),
             OriginalMessage = error.Text("OriginalMessage"),
         };

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Globalization;
 using System.Text.Json;
+using Microsoft.Extensions.Logging;
 using OrleansInference.Aws.ServiceEndpoints;
 using OrleansInference.Aws.Transport;
 using OrleansInference.Invocation;
@@ -8,7 +9,7 @@ using OrleansInference.Invocation;
 namespace OrleansInference.Aws.Invocation;
 
 /// <summary>SageMaker Runtime over its REST protocol. A call is sent at most once: whether to send again is for the router to decide.</summary>
-internal sealed class SageMakerRuntime(SignedTransport transport, Uri address, TimeSpan timeout) : IModelRuntime
+internal sealed partial class SageMakerRuntime(SignedTransport transport, Uri address, TimeSpan timeout, ILogger<SageMakerRuntime> logger) : IModelRuntime
 {
     /// <summary>More than SageMaker lets a model answer; anything longer is not SageMaker.</summary>
     private const int MaxAnswerBytes = 32 << 20;
@@ -37,9 +38,9 @@ internal sealed class SageMakerRuntime(SignedTransport transport, Uri address, T
                 InvokedProductionVariant = Value(response, InvokedVariant),
             };
         }
-        catch (Exception failure) when (failure is not ModelCallException)
+        catch (Exception failure)
         {
-            throw limit.Translate(failure);
+            throw Told(failure is ModelCallException ? failure : limit.Translate(failure), "InvokeEndpoint", call.EndpointName);
         }
     }
 
@@ -68,9 +69,9 @@ internal sealed class SageMakerRuntime(SignedTransport transport, Uri address, T
                 throw;
             }
         }
-        catch (Exception failure) when (failure is not ModelCallException)
+        catch (Exception failure)
         {
-            throw limit.Translate(failure);
+            throw Told(failure is ModelCallException ? failure : limit.Translate(failure), "InvokeEndpointWithResponseStream", call.EndpointName);
         }
     }
 
@@ -100,9 +101,9 @@ internal sealed class SageMakerRuntime(SignedTransport transport, Uri address, T
                 FailureLocation = Value(response, Prefix + "FailureLocation"),
             };
         }
-        catch (Exception failure) when (failure is not ModelCallException)
+        catch (Exception failure)
         {
-            throw limit.Translate(failure);
+            throw Told(failure is ModelCallException ? failure : limit.Translate(failure), "InvokeEndpointAsync", call.EndpointName);
         }
     }
 
@@ -115,6 +116,7 @@ internal sealed class SageMakerRuntime(SignedTransport transport, Uri address, T
         Add(request, CustomAttributes, call.CustomAttributes);
         Add(request, Prefix + "Inference-Id", call.InferenceId);
         Add(request, Prefix + "Target-Model", call.TargetModel);
+        Add(request, Prefix + "Target-Variant", call.TargetVariant);
         Add(request, Prefix + "Session-Id", call.SessionId);
         return request;
     }
@@ -178,6 +180,27 @@ internal sealed class SageMakerRuntime(SignedTransport transport, Uri address, T
         using var json = JsonDocument.Parse(body);
         return json.RootElement.ValueKind == JsonValueKind.Object && json.RootElement.TryGetProperty("InferenceId", out var id) ? id.GetString() : null;
     }
+
+    /// <summary>The failure of a call, told to the operator if it is for them to mend.</summary>
+    private Exception Told(Exception failure, string operation, string endpoint)
+    {
+        if (failure is ModelCallException { Failure: ModelCallFailure.Configuration })
+        {
+            LogRefused(failure, operation, endpoint);
+        }
+        else if (failure is ModelCallException { Failure: ModelCallFailure.Throttled or ModelCallFailure.Unavailable })
+        {
+            LogFailed(failure, operation, endpoint);
+        }
+
+        return failure;
+    }
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "{Operation} of endpoint {Endpoint} was refused.")]
+    private partial void LogRefused(Exception failure, string operation, string endpoint);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Operation} of endpoint {Endpoint} failed.")]
+    private partial void LogFailed(Exception failure, string operation, string endpoint);
 
     private static ModelCallException NoReceipt(string member) =>
         new(ModelCallFailure.Unavailable, $"SageMaker took the call but its answer has no {member}.");

@@ -7,7 +7,7 @@ using OrleansInference.Payloads;
 namespace OrleansInference.Aws.Payloads;
 
 /// <summary>Objects in S3, through the official SDK.</summary>
-internal sealed class S3ObjectStore(IAmazonS3 s3) : IObjectStore
+internal sealed class S3ObjectStore(IAmazonS3 s3, CreationTags creation) : IObjectStore
 {
     private const int MaxListed = 10_000;
 
@@ -108,11 +108,30 @@ internal sealed class S3ObjectStore(IAmazonS3 s3) : IObjectStore
             try
             {
                 await s3.PutBucketAsync(new PutBucketRequest { BucketName = bucket, UseClientRegion = true }, cancellationToken).ConfigureAwait(false);
+                await TagAsync(bucket, cancellationToken).ConfigureAwait(false);
             }
             catch (AmazonS3Exception race) when (race.ErrorCode == "BucketAlreadyOwnedByYou")
             {
                 // Another silo was faster.
             }
+        }
+    }
+
+    private async Task TagAsync(string bucket, CancellationToken cancellationToken)
+    {
+        if (creation.Tags.Count == 0)
+        {
+            return;
+        }
+
+        try
+        {
+            await s3.PutBucketTaggingAsync(bucket, [.. creation.Tags.OrderBy(static tag => tag.Key, StringComparer.Ordinal).Select(static tag => new Tag { Key = tag.Key, Value = tag.Value })], cancellationToken).ConfigureAwait(false);
+        }
+        catch (AmazonS3Exception failure)
+        {
+            // The bucket itself is there, and can be used.
+            creation.Untagged("Bucket", bucket, failure.Message, "s3:PutBucketTagging");
         }
     }
 

@@ -6,7 +6,7 @@ using OrleansInference.Payloads;
 namespace OrleansInference.Aws.Payloads;
 
 /// <summary>Queues in SQS, through the official SDK.</summary>
-internal sealed class SqsMessageQueue(IAmazonSQS sqs) : IMessageQueue
+internal sealed class SqsMessageQueue(IAmazonSQS sqs, CreationTags creation) : IMessageQueue
 {
     private const string ReceiveCount = "ApproximateReceiveCount";
     private const string SentTimestamp = "SentTimestamp";
@@ -27,7 +27,7 @@ internal sealed class SqsMessageQueue(IAmazonSQS sqs) : IMessageQueue
         catch (QueueDoesNotExistException)
         {
             // Creating a queue that exists with the same attributes gives its URL: racing silos agree.
-            return create ? (await sqs.CreateQueueAsync(queueName, cancellationToken).ConfigureAwait(false)).QueueUrl : null;
+            return create ? await CreateAsync(queueName, cancellationToken).ConfigureAwait(false) : null;
         }
     }
 
@@ -66,6 +66,21 @@ internal sealed class SqsMessageQueue(IAmazonSQS sqs) : IMessageQueue
 
     public Task ChangeVisibilityAsync(string queueUrl, string receiptHandle, TimeSpan visibility, CancellationToken cancellationToken) =>
         sqs.ChangeMessageVisibilityAsync(queueUrl, receiptHandle, Seconds(visibility), cancellationToken);
+
+    private async Task<string> CreateAsync(string queueName, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return (await sqs.CreateQueueAsync(new CreateQueueRequest { QueueName = queueName, Tags = creation.Tags.Count == 0 ? null : new(creation.Tags) }, cancellationToken).ConfigureAwait(false)).QueueUrl;
+        }
+        catch (AmazonSQSException failure) when (creation.MayBeWhy(failure.ErrorCode))
+        {
+            // If it is not the tags, this fails alike.
+            var url = (await sqs.CreateQueueAsync(queueName, cancellationToken).ConfigureAwait(false)).QueueUrl;
+            creation.Untagged("Queue", queueName, failure.Message, "sqs:TagQueue");
+            return url;
+        }
+    }
 
     private static long? NumberOf(Message message, string attribute) =>
         message.Attributes is { } attributes && attributes.TryGetValue(attribute, out var text)

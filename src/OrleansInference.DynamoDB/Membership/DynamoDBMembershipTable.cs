@@ -35,7 +35,11 @@ public sealed partial class DynamoDBMembershipTable : IMembershipTable, IDisposa
     /// <inheritdoc/>
     public async Task InitializeMembershipTable(bool tryInitTableVersion)
     {
-        await _table.OpenAsync(MembershipSchema.Table, CancellationToken.None);
+        if (await _table.OpenAsync(MembershipSchema.Table, CancellationToken.None) is { } untagged)
+        {
+            _logger.CreatedWithoutTags(_table.Name, untagged);
+        }
+
         if (!tryInitTableVersion)
         {
             return;

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Security.Cryptography;
 using Amazon.DynamoDBv2.Model;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using Orleans.Configuration;
 using Item = System.Collections.Generic.Dictionary<string, Amazon.DynamoDBv2.Model.AttributeValue>;
@@ -16,18 +17,26 @@ public sealed class DynamoDBReminderTable : IReminderTable, IDisposable
     private const string ByService = $"{ReminderSchema.Service} = :service";
     private readonly TableClient _table;
     private readonly string _service;
+    private readonly ILogger<DynamoDBReminderTable> _logger;
 
     /// <summary>Creates it; the table is opened when the reminder service starts.</summary>
-    public DynamoDBReminderTable(IOptions<DynamoDBReminderStorageOptions> options, IOptions<ClusterOptions> cluster)
+    public DynamoDBReminderTable(IOptions<DynamoDBReminderStorageOptions> options, IOptions<ClusterOptions> cluster, ILogger<DynamoDBReminderTable> logger)
     {
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(cluster);
         _table = new(options.Value);
         _service = cluster.Value.ServiceId;
+        _logger = logger;
     }
 
     /// <inheritdoc/>
-    public Task StartAsync(CancellationToken cancellationToken = default) => _table.OpenAsync(ReminderSchema.Table, cancellationToken);
+    public async Task StartAsync(CancellationToken cancellationToken = default)
+    {
+        if (await _table.OpenAsync(ReminderSchema.Table, cancellationToken) is { } untagged)
+        {
+            _logger.CreatedWithoutTags(_table.Name, untagged);
+        }
+    }
 
     /// <inheritdoc/>
     public Task<ReminderTableData> ReadRows(GrainId grainId) => ReadRows(grainId, CancellationToken.None);

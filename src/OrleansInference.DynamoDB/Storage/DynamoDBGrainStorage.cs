@@ -119,7 +119,11 @@ public sealed partial class DynamoDBGrainStorage : IGrainStorage, ILifecyclePart
 
     internal async Task OpenAsync(CancellationToken cancellationToken)
     {
-        await _table.OpenAsync(StateSchema.Table(_options.TimeToLive is not null), cancellationToken);
+        if (await _table.OpenAsync(StateSchema.Table(_options.TimeToLive is not null), cancellationToken) is { } untagged)
+        {
+            _logger.CreatedWithoutTags(_table.Name, untagged);
+        }
+
         LogOpened(_name, _table.Name);
     }
 

@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+
 namespace OrleansInference.DynamoDB;
 
 /// <summary>Where DynamoDB is, who calls it, and the table. Names are those of the official Orleans packages.</summary>
@@ -26,6 +28,9 @@ public abstract class DynamoDBClientOptions
 
     /// <summary>Whether a table that does not exist is created, on demand billing, and waited for. Without it a missing table stops the silo's start.</summary>
     public bool CreateIfNotExists { get; set; } = true;
+
+    /// <summary>Tags of a table that is created, such as those that a bill is split by; at most 50. A table that exists keeps its own.</summary>
+    public IReadOnlyDictionary<string, string> Tags { get; set; } = ImmutableDictionary<string, string>.Empty;
 }
 
 /// <summary>Options of the membership table of silos.</summary>

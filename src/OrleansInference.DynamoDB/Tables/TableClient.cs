@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
 using Amazon;
@@ -25,10 +26,11 @@ internal sealed class TableClient : IDisposable
     private readonly string _table;
     private readonly string _service;
     private readonly bool _create;
+    private readonly IReadOnlyDictionary<string, string> _tags;
 
     public TableClient(DynamoDBClientOptions options, int retries = Retries)
     {
-        (_table, _service, _create) = (options.TableName, options.Service, options.CreateIfNotExists);
+        (_table, _service, _create, _tags) = (options.TableName, options.Service, options.CreateIfNotExists, options.Tags);
         var config = new AmazonDynamoDBConfig
         {
             RetryMode = RequestRetryMode.Standard,
@@ -57,25 +59,23 @@ internal sealed class TableClient : IDisposable
         Uri.TryCreate(service, UriKind.Absolute, out url) && url.Scheme is "http" or "https" && url.Host.Length > 0;
 
     /// <summary>Makes sure that the table is there and can be used.</summary>
+    /// <param name="definition">How it is laid out.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <param name="change">Whether a missing table may be created and its time to live set, where that is wanted; else it is only looked at.</param>
+    /// <returns>Why the table was created without the tags that it should have; null if it was not.</returns>
     /// <exception cref="TableException">It is not and must not be created, or is laid out otherwise.</exception>
-    public async Task OpenAsync(TableDefinition definition, CancellationToken cancellationToken)
+    public async Task<string?> OpenAsync(TableDefinition definition, CancellationToken cancellationToken, bool change = true)
     {
+        string? untagged = null;
         var found = await DescribeAsync(cancellationToken);
         if (found is null)
         {
-            if (!_create)
+            if (!_create || !change)
             {
                 throw new TableException($"There is no DynamoDB table '{_table}' at {_service}. Create it (deploy/ has a template), or let it be created.");
             }
 
-            try
-            {
-                await _client.CreateTableAsync(definition.ToRequest(_table), cancellationToken);
-            }
-            catch (ResourceInUseException)
-            {
-                // Another silo was first.
-            }
+            untagged = await CreateAsync(definition, cancellationToken);
         }
 
         found = await WaitUntilActiveAsync(cancellationToken);
@@ -87,8 +87,10 @@ internal sealed class TableClient : IDisposable
 
         if (definition.TimeToLive is { } attribute)
         {
-            await SetTimeToLiveAsync(attribute, cancellationToken);
+            await SetTimeToLiveAsync(attribute, change, cancellationToken);
         }
+
+        return untagged;
     }
 
     /// <summary>An item; null if there is none.</summary>
@@ -199,6 +201,33 @@ internal sealed class TableClient : IDisposable
 
     public void Dispose() => _client.Dispose();
 
+    private async Task<string?> CreateAsync(TableDefinition definition, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await _client.CreateTableAsync(definition.ToRequest(_table, _tags), cancellationToken);
+            return null;
+        }
+        catch (ResourceInUseException)
+        {
+            // Another silo was first.
+            return null;
+        }
+        catch (AmazonDynamoDBException exception) when (_tags.Count > 0 && exception.ErrorCode is "AccessDeniedException" or "ValidationException" or "UnknownOperationException")
+        {
+            // Tags take a right of their own (dynamodb:TagResource), and not every emulator knows them. If it is not the tags, this fails alike.
+            try
+            {
+                await _client.CreateTableAsync(definition.ToRequest(_table, ImmutableDictionary<string, string>.Empty), cancellationToken);
+                return exception.Message;
+            }
+            catch (ResourceInUseException)
+            {
+                return null;
+            }
+        }
+    }
+
     private async Task<TableDescription> WaitUntilActiveAsync(CancellationToken cancellationToken)
     {
         using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
@@ -224,7 +253,7 @@ internal sealed class TableClient : IDisposable
         }
     }
 
-    private async Task SetTimeToLiveAsync(string attribute, CancellationToken cancellationToken)
+    private async Task SetTimeToLiveAsync(string attribute, bool change, CancellationToken cancellationToken)
     {
         var found = (await _client.DescribeTimeToLiveAsync(new DescribeTimeToLiveRequest { TableName = _table }, cancellationToken)).TimeToLiveDescription;
         if (found?.TimeToLiveStatus is { } status && (status == TimeToLiveStatus.ENABLED || status == TimeToLiveStatus.ENABLING))
@@ -234,6 +263,11 @@ internal sealed class TableClient : IDisposable
                 throw new TableException($"DynamoDB table '{_table}' at {_service} expires items by '{found.AttributeName}', not by '{attribute}'. Name another table, or change its time to live.");
             }
 
+            return;
+        }
+
+        if (!change)
+        {
             return;
         }
 

@@ -12,7 +12,8 @@ internal sealed record IndexDefinition(string Name, KeyAttribute Hash, KeyAttrib
 /// <summary>A table's layout.</summary>
 internal sealed record TableDefinition(KeyAttribute Hash, KeyAttribute Range, IndexDefinition[] Indexes, string? TimeToLive = null)
 {
-    public CreateTableRequest ToRequest(string table)
+    /// <summary>Creates it with these tags.</summary>
+    public CreateTableRequest ToRequest(string table, IReadOnlyDictionary<string, string> tags)
     {
         var attributes = new[] { Hash, Range }.Concat(Indexes.SelectMany(static index => new[] { index.Hash, index.Range })).Distinct();
         var request = new CreateTableRequest
@@ -30,6 +31,11 @@ internal sealed record TableDefinition(KeyAttribute Hash, KeyAttribute Range, In
                 KeySchema = Keys(index.Hash, index.Range),
                 Projection = new() { ProjectionType = ProjectionType.ALL },
             })];
+        }
+
+        if (tags.Count > 0)
+        {
+            request.Tags = [.. tags.OrderBy(static tag => tag.Key, StringComparer.Ordinal).Select(static tag => new Tag { Key = tag.Key, Value = tag.Value })];
         }
 
         return request;

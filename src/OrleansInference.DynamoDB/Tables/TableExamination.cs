@@ -3,8 +3,7 @@ using Amazon.DynamoDBv2.Model;
 namespace OrleansInference.DynamoDB;
 
 /// <summary>
-/// Tries whether a table can be used, by the calls that its provider makes: it is there and laid out as it must be, may be read and, under a condition that never holds, written. Nothing
-/// is changed, but a missing table is created where the options say so.
+/// Tries whether a table can be used, by the calls that its provider makes: it is there and laid out as it must be, may be read and, under a condition that never holds, written.
 /// </summary>
 public sealed class TableExamination
 {
@@ -28,21 +27,43 @@ public sealed class TableExamination
     /// <summary>Of the reminder table, of which the indexes are read too.</summary>
     public static TableExamination OfReminders(DynamoDBReminderStorageOptions options) => new(options, ReminderSchema.Table, inTransactions: false);
 
-    /// <summary>Tries it.</summary>
+    /// <summary>Tries it, and changes nothing.</summary>
+    /// <returns>Whether it is there; it is not, but is created by who opens it, where the options say so.</returns>
     /// <exception cref="TableException">There is no such table, or it is laid out otherwise.</exception>
     /// <exception cref="Amazon.Runtime.AmazonServiceException">DynamoDB refuses, or cannot be reached.</exception>
-    public async Task ExamineAsync(CancellationToken cancellationToken)
+    public async Task<bool> ExamineAsync(CancellationToken cancellationToken)
     {
         using var table = new TableClient(_options, retries: 1);
-        await table.OpenAsync(_definition, cancellationToken);
+        if (_options.CreateIfNotExists && await table.DescribeAsync(cancellationToken) is null)
+        {
+            return false;
+        }
+
+        await table.OpenAsync(_definition, cancellationToken, change: false);
+        await TryAsync(table, cancellationToken);
+        return true;
+    }
+
+    /// <summary>Creates it if it is missing and the options say so, then tries it.</summary>
+    /// <returns>Why it was created without the tags that it should have; null if it was not.</returns>
+    /// <exception cref="TableException">There is no such table, or it is laid out otherwise.</exception>
+    /// <exception cref="Amazon.Runtime.AmazonServiceException">DynamoDB refuses, or cannot be reached.</exception>
+    public async Task<string?> OpenAsync(CancellationToken cancellationToken)
+    {
+        using var table = new TableClient(_options, retries: 1);
+        var untagged = await table.OpenAsync(_definition, cancellationToken);
+        await TryAsync(table, cancellationToken);
+        return untagged;
+    }
+
+    private async Task TryAsync(TableClient table, CancellationToken cancellationToken)
+    {
         var key = new Dictionary<string, AttributeValue> { [_definition.Hash.Name] = Items.S(Probe), [_definition.Range.Name] = Value(_definition.Range) };
         var never = $"attribute_exists({_definition.Hash.Name}) AND attribute_not_exists({_definition.Hash.Name})";
         _ = await table.GetAsync(key, cancellationToken);
         foreach (var index in _definition.Indexes)
         {
-            await foreach (var _ in table.QueryAsync($"{index.Hash.Name} = :probe", new() { [":probe"] = Items.S(Probe) }, cancellationToken, index.Name))
-            {
-            }
+            await QueryAsync(table, index.Hash.Name, index.Name, cancellationToken);
         }
 
         await RefusedAsync(() => table.PutAsync(key, never, null, cancellationToken));
@@ -50,7 +71,18 @@ public sealed class TableExamination
         if (_inTransactions)
         {
             await RefusedAsync(() => table.UpdateAsync(key, "SET Probe = :probe", new() { [":probe"] = Items.S(Probe) }, never, cancellationToken));
+            await QueryAsync(table, _definition.Hash.Name, index: null, cancellationToken);
             await table.TryWriteAsync([new() { Item = key, ConditionExpression = never }], cancellationToken);
+
+            // A batch takes no condition, so it deletes what nobody has.
+            await table.DeleteAsync([key], cancellationToken);
+        }
+    }
+
+    private static async Task QueryAsync(TableClient table, string hash, string? index, CancellationToken cancellationToken)
+    {
+        await foreach (var _ in table.QueryAsync($"{hash} = :probe", new() { [":probe"] = Items.S(Probe) }, cancellationToken, index))
+        {
         }
     }
 

@@ -24,6 +24,9 @@ public sealed record ModelCall
     /// <summary>Model on a multi-model endpoint.</summary>
     public string? TargetModel { get; init; }
 
+    /// <summary>Production variant to call; null leaves it to the endpoint's weights.</summary>
+    public string? TargetVariant { get; init; }
+
     /// <summary>Sticky session.</summary>
     public string? SessionId { get; init; }
 }
@@ -141,6 +144,12 @@ public sealed class ModelCallException : Exception
 
     /// <summary>True if the request certainly did not reach a model, so that nothing ran.</summary>
     public bool NotSent { get; init; }
+
+    /// <summary>SageMaker's name of the error, such as <c>AccessDeniedException</c>; null if there was no answer of SageMaker's.</summary>
+    public string? ErrorType { get; init; }
+
+    /// <summary>HTTP status of SageMaker's answer; null if there was none.</summary>
+    public int? Status { get; init; }
 
     /// <summary>Status that the model's container answered with.</summary>
     public int? OriginalStatusCode { get; init; }

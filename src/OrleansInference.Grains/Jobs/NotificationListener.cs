@@ -20,7 +20,8 @@ internal sealed partial class NotificationListener(
 
     private static readonly TimeSpan LongPoll = TimeSpan.FromSeconds(20);
     private static readonly TimeSpan Visibility = TimeSpan.FromSeconds(60);
-    private static readonly TimeSpan AfterFault = TimeSpan.FromSeconds(1);
+    private const long FirstPauseMs = 1_000;
+    private const long LongestPauseMs = 60_000;
 
     private readonly CancellationTokenSource _stopping = new();
     private Task _listening = Task.CompletedTask;
@@ -51,6 +52,7 @@ internal sealed partial class NotificationListener(
     private async Task ListenAsync(string name, CancellationToken cancellationToken)
     {
         string? url = null;
+        var faults = 0;
         while (!cancellationToken.IsCancellationRequested)
         {
             try
@@ -58,6 +60,7 @@ internal sealed partial class NotificationListener(
                 url ??= await queue.ResolveAsync(name, create: true, cancellationToken);
                 var messages = await queue.ReceiveAsync(url!, MessagesAtOnce, LongPoll, Visibility, cancellationToken);
                 await Task.WhenAll(messages.Select(message => TakeAsync(url!, message, cancellationToken)));
+                faults = 0;
             }
             catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
             {
@@ -66,7 +69,8 @@ internal sealed partial class NotificationListener(
             catch (Exception exception)
             {
                 LogQueueFailed(exception, name);
-                await Task.Delay(AfterFault, clock.TimeProvider, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                var pause = TimeSpan.FromMilliseconds(Backoff.DelayMs(++faults, Random.Shared.NextDouble(), FirstPauseMs, LongestPauseMs));
+                await Task.Delay(pause, clock.TimeProvider, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             }
         }
     }

@@ -3,6 +3,8 @@ using System.Net.Sockets;
 using Amazon.Runtime;
 using OrleansInference.Aws.ControlPlane;
 using OrleansInference.DynamoDB;
+using OrleansInference.Ingest;
+using OrleansInference.Invocation;
 
 namespace OrleansInference.Diagnosis;
 
@@ -12,6 +14,8 @@ namespace OrleansInference.Diagnosis;
 /// <param name="Passes">Whether it may pass by itself.</param>
 internal readonly record struct AwsProblem(string Detail, string Remedy, bool Passes = false)
 {
+    private const string MissingRemedy = "Create it (deploy/cloudformation does), or correct its name and Aws:Region in the settings.";
+
     /// <summary>Reads an exception of any client of AWS; null if it is none of theirs.</summary>
     public static AwsProblem? Of(Exception exception)
     {
@@ -23,8 +27,16 @@ internal readonly record struct AwsProblem(string Detail, string Remedy, bool Pa
                     return OfCode(service.ErrorCode ?? "", service.StatusCode, service.Message);
                 case SageMakerException { Status: { } status } refused:
                     return OfCode(refused.ErrorType, (HttpStatusCode)status, refused.Message);
+                case ModelCallException { Failure: ModelCallFailure.Configuration, ErrorType: "ValidationError" or "ValidationException" } missing:
+                    return OfCode("ResourceNotFoundException", HttpStatusCode.NotFound, missing.Message);
+                case ModelCallException { Status: { } status } refused:
+                    return OfCode(refused.ErrorType ?? "", (HttpStatusCode)status, refused.Message);
+                case ModelCallException { InnerException: null } other:
+                    return new(Line(other.Message), "See SageMaker's message.", Passes: other.Failure == ModelCallFailure.Unavailable);
+                case MissingQueueException missing:
+                    return new(Line(missing.Message), MissingRemedy);
                 case TableException table:
-                    return new(Line(table.Message), "As it says.");
+                    return new(Line(table.Message), "If another is meant, correct its name and Aws:Region in the settings.");
                 case SageMakerException { InnerException: null } other:
                     return new(Line(other.Message), "See SageMaker's message.");
                 case AmazonClientException client when client.InnerException is null or AmazonClientException:
@@ -80,7 +92,7 @@ internal readonly record struct AwsProblem(string Detail, string Remedy, bool Pa
         }
 
         return code is "ResourceNotFoundException" or "NoSuchBucket" or "QueueDoesNotExist" or "AWS.SimpleQueueService.NonExistentQueue" || status == HttpStatusCode.NotFound
-            ? new($"there is no such thing: {text}", "Create it (deploy/cloudformation does), or correct its name and Aws:Region in the settings.")
+            ? new($"there is no such thing: {text}", MissingRemedy)
             : new($"{(code.Length > 0 ? code : $"status {(int)status}")}: {text}", "See AWS' message.", Passes: (int)status >= 500);
     }
 

@@ -25,33 +25,53 @@ internal static class ClusterTables
 
     /// <summary>
     /// Waits until the tables can be used, naming what is wrong in one line each time and looking again after a pause that doubles up to a minute: a server that ended instead would be
-    /// started again at once, for ever.
+    /// started again at once, for ever. Meanwhile its front door says that it lives and what it waits for.
     /// </summary>
     public static async Task WaitForAsync(ServerSettings settings, ILogger logger, TimeProvider time, CancellationToken cancellationToken)
     {
+        await using var room = new Lazily();
         foreach (var (name, table) in Of(settings))
         {
             for (var pause = FirstPause; ; pause = pause * 2 < LongestPause ? pause * 2 : LongestPause)
             {
                 try
                 {
-                    await table.ExamineAsync(cancellationToken);
+                    if (await table.OpenAsync(cancellationToken) is { } untagged)
+                    {
+                        logger.CreatedWithoutTags(name, untagged);
+                    }
+
                     break;
                 }
                 catch (Exception exception) when (!cancellationToken.IsCancellationRequested && AwsProblem.Of(exception) is not null)
                 {
                     var problem = AwsProblem.Of(exception)!.Value;
-                    logger.TableUnusable(name, problem.Detail, problem.Remedy, pause.TotalSeconds);
+                    logger.TableUnusable(name, problem.Detail.TrimEnd('.'), problem.Remedy, pause.TotalSeconds);
+                    await room.SayAsync(settings, $"DynamoDB table {name}: {problem.Detail.TrimEnd('.')}. {problem.Remedy}", cancellationToken);
                 }
 
                 await Task.Delay(pause, time, cancellationToken);
             }
         }
     }
+
+    /// <summary>The waiting room, which is opened if there is something to wait for.</summary>
+    private sealed class Lazily : IAsyncDisposable
+    {
+        private WaitingRoom? _room;
+
+        public async Task SayAsync(ServerSettings settings, string waitsFor, CancellationToken cancellationToken)
+        {
+            _room ??= await WaitingRoom.OpenAsync(settings, waitsFor, cancellationToken);
+            _room.WaitsFor = waitsFor;
+        }
+
+        public ValueTask DisposeAsync() => _room?.DisposeAsync() ?? ValueTask.CompletedTask;
+    }
 }
 
 internal static partial class ClusterTablesLog
 {
-    [LoggerMessage(20, LogLevel.Error, "DynamoDB table {Table}: {Problem} {Remedy} Tried again in {Seconds} s.")]
+    [LoggerMessage(20, LogLevel.Error, "DynamoDB table {Table}: {Problem}. {Remedy} Tried again in {Seconds} s.")]
     public static partial void TableUnusable(this ILogger logger, string table, string problem, string remedy, double seconds);
 }

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Runtime.CompilerServices;
 using OrleansInference.Aws;
+using OrleansInference.Aws.ControlPlane;
 using OrleansInference.Capacity;
 using OrleansInference.Configuration;
 using OrleansInference.Hosting;
@@ -10,24 +11,33 @@ using OrleansInference.Pricing;
 namespace OrleansInference.Diagnosis;
 
 /// <summary>
-/// Tries all that a server depends on, each by the calls that the server makes, and says what is wrong and how to mend it. It changes nothing that lasts: tables are written
-/// under conditions that never hold, one small object is put and deleted again, no message is received, no model is called and no transform job is made.
+/// Tries all that a server depends on, each by the calls that the server makes, and says what is wrong and how to mend it. It changes nothing that lasts: nothing that is missing is
+/// created, tables are written under conditions that never hold, one small object is put and deleted again, no message is received, no model is called unless that is asked for, and no
+/// transform job is made: what a server may do with endpoints and jobs is tried by calls that are refused once they were found permitted.
 /// </summary>
 public sealed class Doctor : IDisposable
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
+
+    // A model has a minute for its answer.
+    private static readonly TimeSpan CallPatience = TimeSpan.FromSeconds(90);
     private static readonly TimeSpan Uneasy = TimeSpan.FromSeconds(30);
 
     // AWS takes signatures within five minutes.
     private static readonly TimeSpan Refused = TimeSpan.FromMinutes(4);
     private readonly ServerSettings _settings;
     private readonly TimeProvider _time;
+    private readonly bool _invoke;
     private readonly ServiceProvider? _aws;
 
     /// <summary>Prepares to examine what these settings name.</summary>
-    public Doctor(ServerSettings settings, TimeProvider? time = null)
+    /// <param name="settings">The settings.</param>
+    /// <param name="time">This machine's clock; null: the system's.</param>
+    /// <param name="invoke">Whether one real call of each endpoint is made.</param>
+    public Doctor(ServerSettings settings, TimeProvider? time = null, bool invoke = false)
     {
         ArgumentNullException.ThrowIfNull(settings);
+        _invoke = invoke;
         _settings = settings;
         _time = time ?? TimeProvider.System;
         _aws = settings.Aws is { } aws ? new ServiceCollection().AddAwsClients(aws).BuildServiceProvider() : null;
@@ -50,11 +60,9 @@ public sealed class Doctor : IDisposable
         {
             yield return await TryAsync(
                 $"DynamoDB table {name}",
-                async cancel =>
-                {
-                    await table.ExamineAsync(cancel);
-                    return Ok("it is there, laid out as it must be, and may be read and written");
-                },
+                async cancel => await table.ExamineAsync(cancel)
+                    ? Ok("it is there, laid out as it must be, and may be read and written")
+                    : new("", FindingState.Warning, "there is no such table; a server that starts creates it, if it may (dynamodb:CreateTable)", "Nothing, or create it (deploy/cloudformation does)."),
                 cancellationToken);
         }
 
@@ -71,14 +79,26 @@ public sealed class Doctor : IDisposable
         }
 
         yield return await TryAsync($"S3 bucket {_settings.PayloadBucket}", BucketAsync, cancellationToken);
-        foreach (var queue in Queues().Distinct(StringComparer.Ordinal))
+        foreach (var queue in Queues().GroupBy(static queue => queue.Name, StringComparer.Ordinal))
         {
-            yield return await TryAsync($"SQS queue {queue}", cancel => QueueAsync(queue, cancel), cancellationToken);
+            yield return await TryAsync($"SQS queue {queue.Key}", cancel => QueueAsync(queue.Key, queue.Any(static use => use.IsReceivedFrom), cancel), cancellationToken);
         }
 
-        foreach (var configuration in CatalogPricing.ResolveEndpoints(_settings.Catalog).Where(static configuration => configuration.Endpoint.Lane != Lane.Batch))
+        var endpoints = CatalogPricing.ResolveEndpoints(_settings.Catalog).Select(configuration => WithModel(configuration.Endpoint)).ToList();
+        foreach (var endpoint in endpoints.Where(static endpoint => endpoint.Lane != Lane.Batch).DistinctBy(static endpoint => endpoint.TargetName))
         {
-            yield return await TryAsync($"SageMaker endpoint {configuration.Endpoint.Name}", cancel => EndpointAsync(configuration.Endpoint, cancel), cancellationToken);
+            yield return await TryAsync($"SageMaker endpoint {endpoint.TargetName}", cancel => EndpointAsync(endpoint, cancel), cancellationToken, _invoke ? CallPatience : Patience);
+        }
+
+        var batch = endpoints.Where(static endpoint => endpoint.Lane == Lane.Batch).DistinctBy(static endpoint => endpoint.TargetName).ToList();
+        foreach (var endpoint in batch)
+        {
+            yield return await TryAsync($"SageMaker model {endpoint.TargetName}", cancel => ModelAsync(endpoint, cancel), cancellationToken);
+        }
+
+        if (batch.Count > 0)
+        {
+            yield return await TryAsync("SageMaker transform jobs", cancel => TransformAsync(batch[0], cancel), cancellationToken);
         }
     }
 
@@ -87,10 +107,10 @@ public sealed class Doctor : IDisposable
 
     private static Finding Ok(string detail) => new("", FindingState.Ok, detail);
 
-    private static async Task<Finding> TryAsync(string dependency, Func<CancellationToken, Task<Finding>> examine, CancellationToken cancellationToken)
+    private static async Task<Finding> TryAsync(string dependency, Func<CancellationToken, Task<Finding>> examine, CancellationToken cancellationToken, TimeSpan? longest = null)
     {
         using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        patience.CancelAfter(Patience);
+        patience.CancelAfter(longest ?? Patience);
         try
         {
             return await examine(patience.Token) with { Dependency = dependency };
@@ -108,11 +128,11 @@ public sealed class Doctor : IDisposable
     {
         try
         {
-            using var folder = DataFolder.Open(_settings.DataFolder);
-            var free = new DriveInfo(folder.FullPath).AvailableFreeSpace;
-            return free >= 1L << 30
-                ? new("data folder", FindingState.Ok, $"{folder.FullPath} may be written")
-                : new("data folder", FindingState.Warning, string.Create(CultureInfo.InvariantCulture, $"{folder.FullPath} has {free >> 20} MB left"), "Make room, or choose another data folder: the audit log is kept there.");
+            var (full, existing) = DataFolder.Examine(_settings.DataFolder);
+            var free = new DriveInfo(existing).AvailableFreeSpace;
+            return free < 1L << 30
+                ? new("data folder", FindingState.Warning, string.Create(CultureInfo.InvariantCulture, $"{existing} has {free >> 20} MB left"), "Make room, or choose another data folder: the audit log is kept there.")
+                : new("data folder", FindingState.Ok, full == existing ? $"{full} may be written" : $"{full} does not exist yet; a server that starts creates it");
         }
         catch (ConfigurationException exception)
         {
@@ -153,39 +173,105 @@ public sealed class Doctor : IDisposable
             : new("", FindingState.Wrong, "an object that was put could not be read back", "Check the bucket's policy, and whether something deletes objects at once.");
     }
 
-    private IEnumerable<string> Queues()
+    private IEnumerable<(string Name, bool IsReceivedFrom)> Queues()
     {
         if (_settings.NotificationQueue is { } notifications)
         {
-            yield return notifications;
+            yield return (notifications, true);
         }
 
         foreach (var queue in _settings.Queues)
         {
-            foreach (var name in new[] { queue.Queue, queue.DeadLetterQueue, queue.ReplyQueue }.Concat(queue.ReplyQueues))
+            yield return (queue.Queue, true);
+            foreach (var name in new[] { queue.DeadLetterQueue, queue.ReplyQueue }.Concat(queue.ReplyQueues))
             {
                 if (!string.IsNullOrEmpty(name))
                 {
-                    yield return name;
+                    yield return (name, false);
                 }
             }
         }
     }
 
-    private async Task<Finding> QueueAsync(string queue, CancellationToken cancellationToken) =>
-        await QueueExamination.WaitingAsync(_aws!, queue, cancellationToken) is { } waiting
-            ? Ok(string.Create(CultureInfo.InvariantCulture, $"it is there, with about {waiting} messages; receiving was not tried"))
-            : new("", FindingState.Wrong, "there is no such queue", "Create it (deploy/cloudformation does), or correct its name and Aws:Region in the settings.");
+    private async Task<Finding> QueueAsync(string queue, bool isReceivedFrom, CancellationToken cancellationToken)
+    {
+        if (await QueueExamination.WaitingAsync(_aws!, queue, cancellationToken) is not { } waiting)
+        {
+            return new("", FindingState.Wrong, "there is no such queue", "Create it (deploy/cloudformation does), or correct its name and Aws:Region in the settings.");
+        }
+
+        if (isReceivedFrom)
+        {
+            await QueueExamination.TryReceiverAsync(_aws!, queue, cancellationToken);
+        }
+
+        return Ok(string.Create(CultureInfo.InvariantCulture, $"it is there, with about {waiting} messages; {(isReceivedFrom ? "they may be deleted and kept hidden, receiving" : "sending")} was not tried"));
+    }
+
+    // A shared endpoint is called for one of its models.
+    private EndpointDefinition WithModel(EndpointDefinition endpoint) => endpoint with
+    {
+        TargetModel = endpoint.TargetModel ?? _settings.Catalog.Models.SelectMany(static model => model.Variants).SelectMany(static variant => variant.Endpoints).FirstOrDefault(user => user.Shared == endpoint.Name)?.TargetModel,
+    };
 
     private async Task<Finding> EndpointAsync(EndpointDefinition endpoint, CancellationToken cancellationToken)
     {
-        var found = await _aws!.GetRequiredService<IEndpointControl>().DescribeAsync(endpoint.Name.Value, cancellationToken);
-        return found switch
+        var found = await _aws!.GetRequiredService<IEndpointControl>().DescribeAsync(endpoint.TargetName, cancellationToken);
+        switch (found)
         {
-            null => new("", FindingState.Wrong, "there is no such endpoint", "Create it, or correct the catalog: an endpoint's name there is that of SageMaker's."),
-            { Status: "InService" } => Ok(string.Create(CultureInfo.InvariantCulture, $"in service, variant {found.VariantName}, {found.CurrentInstanceCount} instances")),
-            { Status: "Creating" or "Updating" or "SystemUpdating" } => new("", FindingState.Warning, $"it is {found.Status}", "Wait until it is InService."),
-            _ => new("", FindingState.Wrong, $"it is {found.Status}{(found.FailureReason is { Length: > 0 } reason ? $": {reason}" : "")}", "See the endpoint in SageMaker's console, mend the cause, and update or recreate it."),
-        };
+            case null:
+                return new("", FindingState.Wrong, "there is no such endpoint", "Create it, or correct the catalog: the target of an endpoint there, or its name if it has none, is that of SageMaker's.");
+            case { Status: "InService" or "Updating" or "SystemUpdating" }:
+                break;
+            case { Status: "Creating" }:
+                return new("", FindingState.Warning, $"it is {found.Status}", "Wait until it is InService.");
+            default:
+                return new("", FindingState.Wrong, $"it is {found.Status}{(found.FailureReason is { Length: > 0 } reason ? $": {reason}" : "")}", "See the endpoint in SageMaker's console, mend the cause, and update or recreate it.");
+        }
+
+        var rights = new List<string>();
+        if (endpoint.Lane != Lane.Async)
+        {
+            await EndpointRights.TryInvokeAsync(_aws!, endpoint, cancellationToken);
+            rights.Add("may be invoked");
+        }
+        else if (!_invoke)
+        {
+            rights.Add("whether it may be invoked was not tried, since what is sent to it is queued (doctor --invoke tries it)");
+        }
+
+        if (endpoint.Scaling == ScalingMode.Managed && (endpoint.Lane != Lane.Serverless || endpoint.IsProvisioned))
+        {
+            await EndpointRights.TryScaleAsync(_aws!, endpoint, found, cancellationToken);
+            rights.Add("may be scaled");
+        }
+
+        if (_invoke)
+        {
+            rights.Add(await EndpointRights.InvokeAsync(_aws!, endpoint, _settings.PayloadBucket, cancellationToken));
+        }
+
+        var state = string.Create(CultureInfo.InvariantCulture, $"variant {found.VariantName}, {found.CurrentInstanceCount} instances, {string.Join(", ", rights)}");
+        return found.Status == "InService" ? Ok($"in service, {state}") : new("", FindingState.Warning, $"it is {found.Status}, {state}", "Wait until it is InService.");
+    }
+
+    private async Task<Finding> ModelAsync(EndpointDefinition endpoint, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await ModelLookup.ExistsAsync(_aws!, endpoint.TargetName, cancellationToken)
+                ? Ok("it is there")
+                : new("", FindingState.Wrong, "there is no such model", "Create it, or correct the catalog: the target of a batch endpoint there, or its name if it has none, is the name of a model of SageMaker's.");
+        }
+        catch (SageMakerException exception) when (exception.ErrorType.Contains("AccessDenied", StringComparison.Ordinal))
+        {
+            return Ok("whether it exists was not looked at: that takes sagemaker:DescribeModel, which a server does not need");
+        }
+    }
+
+    private async Task<Finding> TransformAsync(EndpointDefinition endpoint, CancellationToken cancellationToken)
+    {
+        await EndpointRights.TryTransformAsync(_aws!, endpoint, _settings, cancellationToken);
+        return Ok("they may be created with tags, looked at and stopped");
     }
 }

@@ -11,19 +11,21 @@ internal static class DoctorCommand
 
     public static Command Create(Func<ParseResult, ServerSettings> settings, params Option[] options)
     {
-        var command = new Command("doctor", "Tries each dependency of the server (credentials, clock, tables, bucket, queues, endpoints) and prints what is wrong and how to mend it. Exit code 0: all can be used; 1: something cannot; 2: the settings are wrong.");
+        var command = new Command("doctor", "Tries each dependency of the server (credentials, clock, tables, bucket, queues, endpoints, and what it may do with them) and prints what is wrong and how to mend it. Exit code 0: all can be used; 1: something cannot; 2: the settings are wrong.");
         foreach (var option in options)
         {
             command.Options.Add(option);
         }
 
-        command.SetAction((parsed, cancellationToken) => RunAsync(settings(parsed), parsed.InvocationConfiguration.Output, cancellationToken));
+        var invoke = new Option<bool>("--invoke") { Description = "Also makes one real, small call of each endpoint, which may cost what a call costs. Without it no model is called." };
+        command.Options.Add(invoke);
+        command.SetAction((parsed, cancellationToken) => RunAsync(settings(parsed), parsed.GetValue(invoke), parsed.InvocationConfiguration.Output, cancellationToken));
         return command;
     }
 
-    internal static async Task<int> RunAsync(ServerSettings settings, TextWriter output, CancellationToken cancellationToken)
+    internal static async Task<int> RunAsync(ServerSettings settings, bool invoke, TextWriter output, CancellationToken cancellationToken)
     {
-        using var doctor = new Doctor(settings);
+        using var doctor = new Doctor(settings, invoke: invoke);
         var (wrong, warnings, all) = (0, 0, 0);
         await foreach (var finding in doctor.ExamineAsync(cancellationToken))
         {

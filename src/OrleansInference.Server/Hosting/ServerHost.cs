@@ -209,14 +209,16 @@ public sealed class ServerHost : IAsyncDisposable
         builder.Services.AddSingleton(provider => new CatalogDesk(
             provider.GetRequiredService<IGrainFactory>(),
             (catalog, _) => localAws?.ApplyCatalogAsync(catalog) ?? Task.CompletedTask));
-        builder.Services.AddAwsClients(settings.Aws ?? new()
-        {
-            Endpoint = localAws!.Address,
+        builder.Services.AddAwsClients(
+            settings.Aws ?? new()
+            {
+                Endpoint = localAws!.Address,
 
-            // The embedded AWS checks that requests are signed, not by whom.
-            AccessKeyId = "OIEMBEDDEDAWS0000000",
-            SecretAccessKey = "the-embedded-aws-takes-any-secret-key-00",
-        });
+                // The embedded AWS checks that requests are signed, not by whom.
+                AccessKeyId = "OIEMBEDDEDAWS0000000",
+                SecretAccessKey = "the-embedded-aws-takes-any-secret-key-00",
+            },
+            settings.CostTags);
         if (settings.DataCapture is { } capture)
         {
             builder.Services.AddDataCapture(capture);
@@ -269,6 +271,7 @@ public sealed class ServerHost : IAsyncDisposable
         .ClearProviders()
         .AddSimpleConsole(console => console.SingleLine = true)
         .Services.AddFalseAlarmFilter()
+        .AddAwsProblemLines(settings.LogLevel)
         .Configure<ConsoleLoggerOptions>(console => console.LogToStandardErrorThreshold = LogLevel.Trace)
         .Configure<LoggerFilterOptions>(filter =>
         {

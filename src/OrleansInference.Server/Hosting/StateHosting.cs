@@ -45,7 +45,7 @@ internal static class StateHosting
     public static T Fill<T>(T options, ServerSettings settings, ClusterSettings cluster, string table)
         where T : DynamoDBClientOptions
     {
-        (options.TableName, options.CreateIfNotExists) = (table, cluster.CreateTables);
+        (options.TableName, options.CreateIfNotExists, options.Tags) = (table, cluster.CreateTables, settings.CostTags);
         options.Service = cluster.Endpoint?.OriginalString ?? settings.Region;
         (options.AccessKey, options.SecretKey, options.Token) = (settings.Aws?.AccessKeyId, settings.Aws?.SecretAccessKey, settings.Aws?.SessionToken);
         return options;

@@ -23,7 +23,8 @@ internal sealed partial class QueueReceiver(
     ILogger<QueueReceiver> logger)
 {
     private static readonly TimeSpan LongPoll = TimeSpan.FromSeconds(20);
-    private static readonly TimeSpan AfterFault = TimeSpan.FromSeconds(1);
+    private const long FirstPauseMs = 1_000;
+    private const long LongestPauseMs = 60_000;
     private static readonly TimeSpan HandledAtMost = TimeSpan.FromMinutes(5);
 
     private readonly ReceiverPace _pace = new();
@@ -35,6 +36,7 @@ internal sealed partial class QueueReceiver(
     public async Task RunAsync(CancellationToken stopping, CancellationToken giveUp)
     {
         using var slots = new SemaphoreSlim(settings.MaxInFlight);
+        var faults = 0;
         while (!stopping.IsCancellationRequested)
         {
             try
@@ -45,6 +47,7 @@ internal sealed partial class QueueReceiver(
                 }
 
                 await ReceiveAsync(slots, stopping, giveUp);
+                faults = 0;
             }
             catch (OperationCanceledException) when (stopping.IsCancellationRequested)
             {
@@ -54,7 +57,8 @@ internal sealed partial class QueueReceiver(
             {
                 LogQueueFailed(exception, settings.Queue);
                 _pace.Refused(Random.Shared.NextDouble(), WallNow);
-                await Task.Delay(AfterFault, clock.TimeProvider, stopping).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                var pause = TimeSpan.FromMilliseconds(Backoff.DelayMs(++faults, Random.Shared.NextDouble(), FirstPauseMs, LongestPauseMs));
+                await Task.Delay(pause, clock.TimeProvider, stopping).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             }
         }
 
@@ -87,7 +91,7 @@ internal sealed partial class QueueReceiver(
     }
 
     private async Task<string> ResolveAsync(string name, CancellationToken cancellationToken) =>
-        await queue.ResolveAsync(name, createQueues, cancellationToken) ?? throw new InvalidOperationException($"There is no queue '{name}': create it, or correct the configuration.");
+        await queue.ResolveAsync(name, createQueues, cancellationToken) ?? throw new MissingQueueException(name);
 
     private async Task ReceiveAsync(SemaphoreSlim slots, CancellationToken stopping, CancellationToken giveUp)
     {

@@ -159,4 +159,25 @@ public sealed class S3ObjectStoreTests
 
         Assert.Equal(2, aws.Requests.Count);
     }
+
+    [Theory]
+    [InlineData(204, 0)]
+    [InlineData(403, 1)]
+    [InlineData(501, 1)]
+    public async Task A_bucket_that_is_created_has_its_tags_or_it_is_said_why_not(int status, int warnings)
+    {
+        await using var aws = await ScriptedAws.StartAsync((request, context) => (request.Method, request.Target.Contains("tagging", StringComparison.Ordinal)) switch
+        {
+            ("HEAD", _) => ScriptedAws.AnswerAsync(context, 404, ""),
+            (_, false) => ScriptedAws.AnswerAsync(context, 200, ""),
+            _ => ScriptedAws.AnswerAsync(context, status, status == 204 ? "" : "<Error><Code>AccessDenied</Code><Message>not authorized</Message></Error>", ("Content-Type", "application/xml")),
+        });
+
+        await aws.Client<IObjectStore>(options => options.MaxAttempts = 1, new Dictionary<string, string> { ["CostCenter"] = "42" }).EnsureBucketAsync("bucket", None);
+
+        Assert.Contains("<Tag><Key>CostCenter</Key><Value>42</Value></Tag>", aws.Requests[^1].Text, StringComparison.Ordinal);
+        Assert.Equal(3, aws.Requests.Count);
+        Assert.Null(aws.SignatureProblem);
+        Assert.Equal(warnings, aws.Warnings.Count(static warning => warning.Contains("Bucket bucket was created without tags", StringComparison.Ordinal) && warning.Contains("s3:PutBucketTagging", StringComparison.Ordinal)));
+    }
 }

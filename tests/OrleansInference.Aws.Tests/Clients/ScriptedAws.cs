@@ -31,6 +31,7 @@ internal sealed class ScriptedAws : IAsyncDisposable
     private readonly List<WireRequest> _requests = [];
     private readonly Func<WireRequest, HttpContext, Task> _answer;
     private readonly WebApplication _app;
+    private readonly KeptWarnings _warnings = new();
     private ServiceProvider? _clients;
 
     private ScriptedAws(Func<WireRequest, HttpContext, Task> answer)
@@ -82,7 +83,10 @@ internal sealed class ScriptedAws : IAsyncDisposable
         await context.Response.WriteAsync(body);
     }
 
-    public T Client<T>(Action<AwsOptions>? configure = null)
+    /// <summary>Warnings of the clients.</summary>
+    public IReadOnlyList<string> Warnings => _warnings.Lines;
+
+    public T Client<T>(Action<AwsOptions>? configure = null, IReadOnlyDictionary<string, string>? tags = null)
         where T : notnull
     {
         var options = new AwsOptions
@@ -95,7 +99,7 @@ internal sealed class ScriptedAws : IAsyncDisposable
             RetryBaseDelay = TimeSpan.FromMilliseconds(1),
         };
         configure?.Invoke(options);
-        _clients ??= new ServiceCollection().AddAwsClients(options).BuildServiceProvider(validateScopes: true);
+        _clients ??= new ServiceCollection().AddLogging(logging => logging.AddProvider(_warnings)).AddAwsClients(options, tags).BuildServiceProvider(validateScopes: true);
         return _clients.GetRequiredService<T>();
     }
 

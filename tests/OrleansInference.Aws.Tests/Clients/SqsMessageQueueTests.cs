@@ -29,6 +29,36 @@ public sealed class SqsMessageQueueTests
         Assert.Equal("sqs", aws.Service);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_queue_that_is_created_has_its_tags_or_it_is_said_why_not(bool denied)
+    {
+        await using var aws = await ScriptedAws.StartAsync((request, context) => (Operation(request), denied && request.Text.Contains("CostCenter", StringComparison.Ordinal)) switch
+        {
+            ("GetQueueUrl", _) => ScriptedAws.AnswerAsync(context, 400, """{"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"none"}""", JsonType),
+            (_, true) => ScriptedAws.AnswerAsync(context, 403, """{"__type":"com.amazonaws.sqs#AccessDeniedException","message":"not authorized to perform: sqs:tagqueue"}""", JsonType),
+            _ => AnswerAsync(context, """{"QueueUrl":"http://x/q"}"""),
+        });
+
+        var url = await aws.Client<IMessageQueue>(tags: new Dictionary<string, string> { ["CostCenter"] = "42" }).ResolveAsync("q", create: true, None);
+
+        Assert.Equal("http://x/q", url);
+        Assert.Equal("""{"CostCenter":"42"}""", Member(aws.Requests[1], "tags").GetRawText());
+        Assert.Equal(denied ? 3 : 2, aws.Requests.Count);
+        if (denied)
+        {
+            Assert.DoesNotContain("tags", aws.Requests[2].Text, StringComparison.Ordinal);
+            var warning = Assert.Single(aws.Warnings);
+            Assert.Contains("Queue q was created without tags", warning, StringComparison.Ordinal);
+            Assert.Contains("sqs:TagQueue", warning, StringComparison.Ordinal);
+        }
+        else
+        {
+            Assert.Empty(aws.Warnings);
+        }
+    }
+
     [Fact]
     public async Task An_existing_queue_is_found()
     {

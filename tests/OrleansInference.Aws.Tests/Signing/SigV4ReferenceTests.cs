@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json;
+using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 using OrleansInference.Aws;
 using OrleansInference.Aws.Batch;
@@ -102,7 +103,7 @@ public sealed class SigV4ReferenceTests
         using var connections = new ConnectionPool(wire);
         var transport = new SignedTransport(connections, new(vector.Region, "sagemaker"), CredentialSource.Of(options), new FakeTimeProvider(Reference.Time));
         var addresses = ServiceAddresses.Of(options);
-        var runtime = new SageMakerRuntime(transport, addresses.Runtime, options.InvocationTimeout);
+        var runtime = new SageMakerRuntime(transport, addresses.Runtime, options.InvocationTimeout, NullLogger<SageMakerRuntime>.Instance);
         var control = new SageMakerControlPlane(transport, addresses.ControlPlane, new(1, TimeSpan.FromMilliseconds(1)), options.ControlPlaneTimeout);
         var input = vector.Input;
         var call = vector.Operation switch

@@ -3,6 +3,8 @@ using System.Globalization;
 using System.Text.RegularExpressions;
 using OrleansInference.Configuration;
 using OrleansInference.Diagnosis;
+using OrleansInference.Hosting;
+using OrleansInference.Tests;
 
 namespace OrleansInference.DynamoDB.Tests.Servers;
 
@@ -22,9 +24,9 @@ public sealed class DoctorTests(Dynalite dynalite) : IAsyncLifetime
     [Fact]
     public async Task All_that_can_be_used_is_ok_and_nothing_is_left_behind()
     {
-        var findings = await ExamineAsync(_cluster!.Settings(0));
+        var settings = await WithTablesAsync(_cluster!.Settings(0));
+        var findings = await ExamineAsync(settings);
         Assert.All(findings, static finding => Assert.True(finding.State == FindingState.Ok, $"{finding}"));
-        var settings = _cluster.Settings(0);
         Assert.Equal(
             [
                 "data folder", "clock", "credentials", $"DynamoDB table {settings.Cluster!.MembershipTable}", $"DynamoDB table {settings.Cluster.GrainTable}", $"DynamoDB table {settings.Cluster.ReminderTable}",
@@ -38,6 +40,101 @@ public sealed class DoctorTests(Dynalite dynalite) : IAsyncLifetime
         }
     }
 
+    [Fact]
+    public async Task What_is_missing_is_not_created()
+    {
+        var settings = _cluster!.Settings(0);
+        var findings = await ExamineAsync(settings);
+        Assert.Equal(("data folder", FindingState.Ok, $"{settings.DataFolder} does not exist yet; a server that starts creates it"), (findings[0].Dependency, findings[0].State, findings[0].Detail));
+        Assert.False(Directory.Exists(settings.DataFolder));
+        var tables = findings.Where(static finding => finding.Dependency.StartsWith("DynamoDB", StringComparison.Ordinal)).ToList();
+        Assert.Equal(3, tables.Count);
+        Assert.All(tables, static finding => Assert.True(finding.State == FindingState.Warning && finding.Detail.StartsWith("there is no such table; a server that starts creates it", StringComparison.Ordinal), $"{finding}"));
+        using var raw = dynalite.Client();
+        foreach (var table in (string[])[settings.Cluster!.MembershipTable, settings.Cluster.GrainTable, settings.Cluster.ReminderTable])
+        {
+            await Assert.ThrowsAsync<Amazon.DynamoDBv2.Model.ResourceNotFoundException>(() => raw.DescribeTableAsync(table, TestContext.Current.CancellationToken));
+        }
+    }
+
+    [Fact]
+    public async Task A_data_folder_is_left_as_it_is_and_one_that_cannot_be_used_is_named()
+    {
+        var settings = _cluster!.Settings(0);
+        Directory.CreateDirectory(settings.DataFolder);
+        Assert.Equal($"{settings.DataFolder} may be written", (await ExamineAsync(settings))[0].Detail);
+        Assert.Empty(Directory.EnumerateFileSystemEntries(settings.DataFolder));
+        var file = Path.Combine(settings.DataFolder, "file");
+        await File.WriteAllTextAsync(file, "", TestContext.Current.CancellationToken);
+        var below = (await ExamineAsync(settings with { DataFolder = Path.Combine(file, "below") }))[0];
+        Assert.Equal(FindingState.Wrong, below.State);
+        Assert.Contains($"it cannot be created ('{file}' is a file)", below.Detail, StringComparison.Ordinal);
+        await _cluster.AddAsync(1);
+        var held = (await ExamineAsync(_cluster.Settings(1)))[0];
+        Assert.Equal(FindingState.Wrong, held.State);
+        Assert.Contains("in use by another server", held.Detail, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task What_a_server_may_do_with_endpoints_and_models_is_tried_by_SageMakers_names_without_doing_it()
+    {
+        var settings = await WithAllLanesAsync(_cluster!.Settings(0));
+        var findings = (await ExamineAsync(settings)).Where(static finding => finding.Dependency.StartsWith("SageMaker", StringComparison.Ordinal)).ToList();
+        Assert.All(findings, static finding => Assert.True(finding.State == FindingState.Ok, $"{finding}"));
+        Assert.Equal(
+            [
+                ("SageMaker endpoint oi-chat-rt", "in service, variant full, 2 instances, may be invoked, may be scaled"),
+                ("SageMaker endpoint oi-chat-async", "in service, variant full, 2 instances, whether it may be invoked was not tried, since what is sent to it is queued (doctor --invoke tries it), may be scaled"),
+                ("SageMaker model oi-chat-batch", "it is there"),
+                ("SageMaker transform jobs", "they may be created with tags, looked at and stopped"),
+            ],
+            findings.Select(static finding => (finding.Dependency, finding.Detail)));
+        Assert.Empty(_cluster.Aws.Invocations);
+    }
+
+    [Theory]
+    [InlineData("invocations", "sagemaker:InvokeEndpoint", "SageMaker endpoint oi-chat-rt")]
+    [InlineData("invocations-response-stream", "sagemaker:InvokeEndpointWithResponseStream", "SageMaker endpoint oi-chat-rt")]
+    [InlineData("UpdateEndpointWeightsAndCapacities", "sagemaker:UpdateEndpointWeightsAndCapacities", "SageMaker endpoint oi-chat-rt", "SageMaker endpoint oi-chat-async")]
+    [InlineData("CreateTransformJob", "sagemaker:AddTags", "SageMaker transform jobs")]
+    [InlineData("StopTransformJob", "sagemaker:StopTransformJob", "SageMaker transform jobs")]
+    [InlineData("DeleteMessage", "sqs:DeleteMessage", "SQS queue orleans-inference-notifications")]
+    public async Task What_it_may_not_do_is_named_with_the_action(string operation, string action, params string[] dependencies)
+    {
+        await using var proxy = await AwsProxy.StartAsync(_cluster!.Aws.Address);
+        proxy.Refusals = asked => asked == operation ? (403, "AccessDeniedException", $"User: arn:aws:sts::1:assumed-role/silo is not authorized to perform: {action} on resource: r") : null;
+        var wrong = (await ExamineAsync(By(proxy, await WithAllLanesAsync(_cluster.Settings(0))))).Where(static finding => finding.State == FindingState.Wrong).ToList();
+        Assert.Equal(dependencies, wrong.Select(static finding => finding.Dependency));
+        Assert.All(wrong, finding =>
+        {
+            Assert.StartsWith("it is not permitted: ", finding.Detail, StringComparison.Ordinal);
+            Assert.Contains(action, finding.Detail, StringComparison.Ordinal);
+        });
+    }
+
+    [Fact]
+    public async Task A_model_that_may_not_be_looked_at_is_no_fault_and_one_that_is_missing_is()
+    {
+        await using var proxy = await AwsProxy.StartAsync(_cluster!.Aws.Address);
+        var settings = By(proxy, await WithAllLanesAsync(_cluster.Settings(0)));
+        proxy.Refusals = static asked => asked == "DescribeModel" ? (400, "AccessDeniedException", "not authorized") : null;
+        Assert.Equal(FindingState.Ok, (await ExamineAsync(settings)).Single(static finding => finding.Dependency == "SageMaker model oi-chat-batch").State);
+        proxy.Refusals = static asked => asked == "DescribeModel" ? (400, "ValidationException", "Could not find model \"arn:aws:sagemaker:us-east-1:1:model/oi-chat-batch\".") : null;
+        var missing = (await ExamineAsync(settings)).Single(static finding => finding.Dependency == "SageMaker model oi-chat-batch");
+        Assert.Equal((FindingState.Wrong, "there is no such model"), (missing.State, missing.Detail));
+    }
+
+    [Fact]
+    public async Task Each_endpoint_is_called_once_if_that_is_asked_for()
+    {
+        var settings = await WithAllLanesAsync(_cluster!.Settings(0));
+        var findings = (await ExamineAsync(settings, invoke: true)).Where(static finding => finding.Dependency.StartsWith("SageMaker", StringComparison.Ordinal)).ToDictionary(static finding => finding.Dependency);
+        Assert.All(findings.Values, static finding => Assert.True(finding.State == FindingState.Ok, $"{finding}"));
+        Assert.EndsWith("may be invoked, may be scaled, was called; its model does not take {} and said 400", findings["SageMaker endpoint oi-chat-rt"].Detail, StringComparison.Ordinal);
+        Assert.Contains("took a call whose input does not exist", findings["SageMaker endpoint oi-chat-async"].Detail, StringComparison.Ordinal);
+        Assert.Equal("InvokeEndpoint", _cluster.Aws.Invocations.Single(static invocation => invocation.Endpoint == "oi-chat-rt").Operation);
+    }
+
     [Theory]
     [InlineData("AccessDeniedException", "User: arn:aws:iam::1:user/x is not authorized to perform: dynamodb:PutItem", "it is not permitted", "policy")]
     [InlineData("ExpiredTokenException", "The security token included in the request is expired", "have expired", "Renew")]
@@ -46,7 +143,7 @@ public sealed class DoctorTests(Dynalite dynalite) : IAsyncLifetime
     [InlineData("ProvisionedThroughputExceededException", "The level of configured provisioned throughput for the table was exceeded", "it is throttled", "throughput")]
     public async Task What_DynamoDB_refuses_is_named_with_its_remedy(string error, string message, string detail, string remedy)
     {
-        await ExamineAsync(_cluster!.Settings(0));
+        await WithTablesAsync(_cluster!.Settings(0));
         dynalite.Proxy.Faults = call => call.Operation == "PutItem" ? new(error, message) : null;
         var wrong = (await ExamineAsync(_cluster.Settings(0))).Where(static finding => finding.State == FindingState.Wrong).ToList();
         Assert.Equal(3, wrong.Count);
@@ -100,11 +197,42 @@ public sealed class DoctorTests(Dynalite dynalite) : IAsyncLifetime
     public async Task A_server_whose_tables_cannot_be_used_yet_waits_for_them_and_starts()
     {
         dynalite.Proxy.Faults = static call => call.Operation == "DescribeTable" ? new("AccessDeniedException", "not yet") : null;
-        var start = _cluster!.AddAsync(0);
-        await Task.Delay(1_500, TestContext.Current.CancellationToken);
+        var address = new Uri($"http://127.0.0.1:{FreePorts.Next()}");
+        var start = ServerHost.StartAsync(_cluster!.Settings(0) with { Urls = [address.AbsoluteUri] }, TestContext.Current.CancellationToken);
+
+        // It lives, says what it waits for, and is not to be sent requests.
+        using var http = new HttpClient(new SocketsHttpHandler { UseProxy = false });
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
+        patience.CancelAfter(TimeSpan.FromMinutes(2));
+        Assert.Equal("ok", await AnswerAsync("/healthz", System.Net.HttpStatusCode.OK));
+        var said = await AnswerAsync("/readyz", System.Net.HttpStatusCode.ServiceUnavailable);
+        Assert.Contains("The server cannot start yet: DynamoDB table", said, StringComparison.Ordinal);
+        Assert.Contains("it is not permitted: not yet", said, StringComparison.Ordinal);
         Assert.False(start.IsCompleted);
         dynalite.Proxy.Faults = null;
-        await start;
+        await using var server = await start;
+        Assert.Equal("ready", await AnswerAsync("/readyz", System.Net.HttpStatusCode.OK));
+
+        async Task<string> AnswerAsync(string path, System.Net.HttpStatusCode status)
+        {
+            while (true)
+            {
+                try
+                {
+                    using var response = await http.GetAsync(new Uri(address, path), patience.Token);
+                    if (response.StatusCode == status)
+                    {
+                        return await response.Content.ReadAsStringAsync(patience.Token);
+                    }
+                }
+                catch (HttpRequestException)
+                {
+                    // Nothing listens there yet.
+                }
+
+                await Task.Delay(20, patience.Token);
+            }
+        }
     }
 
     /// <summary>A clock that is seven minutes fast.</summary>
@@ -113,9 +241,34 @@ public sealed class DoctorTests(Dynalite dynalite) : IAsyncLifetime
         public override DateTimeOffset GetUtcNow() => base.GetUtcNow().AddMinutes(7);
     }
 
-    private static async Task<List<Finding>> ExamineAsync(ServerSettings settings, TimeProvider? time = null)
+    // What a server does when it starts.
+    private static async Task<ServerSettings> WithTablesAsync(ServerSettings settings)
     {
-        using var doctor = new Doctor(settings, time);
+        var (cluster, service) = (settings.Cluster!, settings.Cluster!.Endpoint!.OriginalString);
+        await TableExamination.OfMembership(new() { Service = service, TableName = cluster.MembershipTable }).OpenAsync(TestContext.Current.CancellationToken);
+        await TableExamination.OfGrainState(new() { Service = service, TableName = cluster.GrainTable }).OpenAsync(TestContext.Current.CancellationToken);
+        await TableExamination.OfReminders(new() { Service = service, TableName = cluster.ReminderTable }).OpenAsync(TestContext.Current.CancellationToken);
+        return settings;
+    }
+
+    private static ServerSettings By(AwsProxy proxy, ServerSettings settings) =>
+        settings with { Aws = new() { Endpoint = proxy.Address, AccessKeyId = "OITESTS0000000000000", SecretAccessKey = new('s', 40), MaxAttempts = 1 } };
+
+    // Under names of SageMaker's that are not those of the catalog.
+    private async Task<ServerSettings> WithAllLanesAsync(ServerSettings settings)
+    {
+        var model = settings.Catalog.Models[0];
+        var endpoints = model.Variants[0].Endpoints;
+        var batch = endpoints[0] with { Name = new("chat-batch"), Lane = Lane.Batch, MinInstances = 0 };
+        var named = endpoints.SetItem(0, endpoints[0] with { Streaming = true }).Add(batch).Select(static endpoint => endpoint with { Target = $"oi-{endpoint.Name}" });
+        var catalog = settings.Catalog with { Models = [model with { Variants = [model.Variants[0] with { Endpoints = [.. named] }] }] };
+        await _cluster!.Aws.ApplyCatalogAsync(catalog);
+        return await WithTablesAsync(settings with { Catalog = catalog });
+    }
+
+    private static async Task<List<Finding>> ExamineAsync(ServerSettings settings, TimeProvider? time = null, bool invoke = false)
+    {
+        using var doctor = new Doctor(settings, time, invoke);
         List<Finding> findings = [];
         await foreach (var finding in doctor.ExamineAsync(TestContext.Current.CancellationToken))
         {

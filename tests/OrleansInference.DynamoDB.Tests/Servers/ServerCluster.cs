@@ -58,6 +58,9 @@ internal sealed class ServerCluster : IAsyncDisposable
         }
     }
 
+    /// <summary>The embedded AWS of all.</summary>
+    public LocalAwsServer Aws => _aws!;
+
     public ServerSettings Settings(int number) => new()
     {
         DataFolder = Path.Combine(_folder, $"server-{number}"),

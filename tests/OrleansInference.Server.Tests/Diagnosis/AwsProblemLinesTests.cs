@@ -1,0 +1,90 @@
+using Amazon.Runtime;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Time.Testing;
+using OrleansInference.Diagnosis;
+using OrleansInference.Invocation;
+
+namespace OrleansInference.Tests.Diagnosis;
+
+public sealed class AwsProblemLinesTests
+{
+    private readonly FakeTimeProvider _time = new();
+    private readonly List<string> _said = [];
+
+    [Fact]
+    public void What_AWS_refuses_is_one_line_with_its_remedy_however_deep_it_lies()
+    {
+        using var lines = new AwsProblemLines(new Lines(_said), _time);
+        var refused = new AmazonServiceException("User: silo is not authorized\nto perform: s3:PutObject", null, ErrorType.Sender, "AccessDenied", "1", System.Net.HttpStatusCode.Forbidden);
+        lines.CreateLogger("a").Log(LogLevel.Warning, new(1), "Job j: its input could not be stored.", new InvalidOperationException("around it", refused), static (text, _) => text);
+        Assert.Equal(["Job j: its input could not be stored: it is not permitted: User: silo is not authorized to perform: s3:PutObject. Add the action to the policy of the server's role; deploy/cloudformation has one with all that is needed."], _said);
+    }
+
+    [Fact]
+    public void Calls_of_models_are_told_alike()
+    {
+        using var lines = new AwsProblemLines(new Lines(_said), _time);
+        lines.CreateLogger("a").Log(LogLevel.Error, new(1), "InvokeEndpoint was refused.", new ModelCallException(ModelCallFailure.Configuration, "Endpoint x of account 1 not found.") { ErrorType = "ValidationError", Status = 400 }, static (text, _) => text);
+        Assert.StartsWith("InvokeEndpoint was refused: there is no such thing: Endpoint x of account 1 not found. Create it", Assert.Single(_said), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Anything_else_is_told_as_it_is()
+    {
+        using var lines = new AwsProblemLines(new Lines(_said), _time);
+        var fault = new InvalidOperationException("a fault of ours");
+        var logger = lines.CreateLogger("a");
+        logger.Log(LogLevel.Error, new(1), "text", fault, static (text, exception) => $"{text} {exception!.Message}");
+        logger.Log(LogLevel.Error, new(1), "text", null, static (text, _) => text);
+        Assert.Equal(["text a fault of ours", "text"], _said);
+    }
+
+    [Fact]
+    public void The_same_again_is_told_at_growing_intervals_with_how_often_it_was()
+    {
+        using var lines = new AwsProblemLines(new Lines(_said), _time);
+        var logger = lines.CreateLogger("a");
+        for (var tenth = 0; tenth < 100; tenth++)
+        {
+            Throttled(logger, 1);
+            _time.Advance(TimeSpan.FromSeconds(0.1));
+        }
+
+        // At 0 s, after 1, 2 and 4 s.
+        Assert.Equal([0, 9, 19, 39], _said.Select(Untold));
+
+        // Of another kind it is told at once.
+        Throttled(logger, 2);
+        Throttled(lines.CreateLogger("b"), 1);
+        logger.Log(LogLevel.Warning, new(1), "text", new AmazonServiceException("expired", null, ErrorType.Sender, "ExpiredToken", "1", System.Net.HttpStatusCode.BadRequest), static (text, _) => text);
+        Assert.Equal([0, 0, 0], _said.Skip(4).Select(Untold));
+
+        _time.Advance(TimeSpan.FromHours(1));
+        Throttled(logger, 1);
+        _time.Advance(TimeSpan.FromSeconds(1));
+        Throttled(logger, 1);
+        Assert.Equal(9, _said.Count);
+    }
+
+    private static void Throttled(ILogger logger, int id) =>
+        logger.Log(LogLevel.Warning, new(id), "text", new AmazonServiceException("slow down", null, ErrorType.Sender, "ThrottlingException", "1", System.Net.HttpStatusCode.BadRequest), static (text, _) => text);
+
+    private static int Untold(string line) =>
+        line.LastIndexOf('(') is >= 0 and var at && line.EndsWith("told)", StringComparison.Ordinal) ? int.Parse(line[(at + 1)..line.IndexOf(' ', at)], System.Globalization.CultureInfo.InvariantCulture) : 0;
+
+    private sealed class Lines(List<string> said) : ILoggerProvider, ILogger
+    {
+        public ILogger CreateLogger(string categoryName) => this;
+
+        public IDisposable? BeginScope<TState>(TState state)
+            where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel logLevel) => true;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) => said.Add(formatter(state, exception));
+
+        public void Dispose()
+        {
+        }
+    }
+}
