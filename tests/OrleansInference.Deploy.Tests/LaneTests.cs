@@ -1,10 +1,11 @@
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using OrleansInference.Hosting;
 
 namespace OrleansInference.Tests;
 
 /// <summary>The lanes are tagged for the bill, and nobody but the router scales them.</summary>
-public sealed class LaneTests(DeployFiles files)
+public sealed partial class LaneTests(DeployFiles files)
 {
     [Fact]
     public void Every_lane_is_tagged_with_its_kind_of_inference()
@@ -43,6 +44,21 @@ public sealed class LaneTests(DeployFiles files)
         }
     }
 
+    /// <summary>What a crash leaves behind goes after some days, wherever the code puts it; what doctor puts it deletes.</summary>
+    [Fact]
+    public void Objects_of_every_folder_that_is_written_expire()
+    {
+        var written = Directory.EnumerateFiles(Path.Combine(DeployFiles.Root, "src", "OrleansInference.Grains"), "*.cs", SearchOption.AllDirectories)
+            .Where(static file => Path.GetFileName(file) is "AnswerStore.cs" or "BatchFiles.cs" or "WindowFiles.cs")
+            .SelectMany(static file => Folder().Matches(File.ReadAllText(file)).Select(static match => match.Groups[1].Value + "/"))
+            .Append(new OrleansInference.Jobs.JobAddress(new("t"), "j").Prefix[..(new OrleansInference.Jobs.JobAddress(new("t"), "j").Prefix.IndexOf('/', StringComparison.Ordinal) + 1)])
+            .ToHashSet();
+        Assert.Equal(4, written.Count);
+        var expiring = files.Resource("state", "PayloadBucket").GetProperty("Properties").GetProperty("LifecycleConfiguration").GetProperty("Rules").EnumerateArray()
+            .Where(static rule => rule.TryGetProperty("ExpirationInDays", out _)).Select(static rule => rule.GetProperty("Prefix").GetString()!).ToHashSet();
+        Assert.Empty(written.Except(expiring));
+    }
+
     [Fact]
     public void Nobody_else_scales()
     {
@@ -67,4 +83,7 @@ public sealed class LaneTests(DeployFiles files)
 
     private static Dictionary<string, string> Tags(JsonElement properties) => properties.GetProperty("Tags").EnumerateArray()
         .ToDictionary(static tag => tag.GetProperty("Key").GetString()!, static tag => tag.GetProperty("Value") is { ValueKind: JsonValueKind.String } value ? value.GetString()! : "", StringComparer.Ordinal);
+
+    [GeneratedRegex("\\$\"([a-z]+)/\\{")]
+    private static partial Regex Folder();
 }
