@@ -56,6 +56,15 @@ public sealed partial class MetricTests(DeployFiles files)
     }
 
     [Fact]
+    public void A_log_stream_is_named_after_its_task_which_the_collector_finds_out()
+    {
+        var collector = files.Document("collector");
+        Assert.Contains("{TaskId}", collector.GetProperty("exporters").GetProperty("awsemf").GetProperty("log_stream_name").GetString(), StringComparison.Ordinal);
+        Assert.Contains("ecs", collector.GetProperty("processors").GetProperty("resourcedetection").GetProperty("detectors").EnumerateArray().Select(static detector => detector.GetString()));
+        Assert.Contains("resourcedetection", collector.GetProperty("service").GetProperty("pipelines").GetProperty("metrics").GetProperty("processors").EnumerateArray().Select(static processor => processor.GetString()));
+    }
+
+    [Fact]
     public void Silos_send_to_the_collector_beside_them_what_has_changed_since()
     {
         var silo = DeployFiles.Environment(files.Container("silo"));

@@ -39,7 +39,7 @@ internal sealed record Mutation(string Name, string File, string Find, string Re
         new("any-resource", Router, "Resource: !Sub 'arn:${AWS::Partition}:sagemaker:${AWS::Region}:${AWS::AccountId}:transform-job/oi-*'", "Resource: '*'", "can be given for named resources"),
         new("metric", Monitoring, "MetricName: ApproximateAgeOfOldestMessage", "MetricName: AgeOfOldestMessage", "AWS/SQS has no metric 'AgeOfOldestMessage'"),
         new("metric-id", Monitoring, "FILL(failed, 0) + FILL(answered, 0) < 20", "FILL(fails, 0) < 20", "names 'fails'"),
-        new("collector", Router, "processors: [memory_limiter, filter, resource, batch]", "processors: [memory_limiter, filters, resource, batch]", "names 'filters'"),
+        new("collector", Router, "processors: [memory_limiter, filter, resourcedetection, resource, batch]", "processors: [memory_limiter, filters, resourcedetection, resource, batch]", "names 'filters'"),
         new("member", Deployment, "maxSurge: 1", "maxSurges: 1", "has no member maxSurges"),
         new("member-of-container", Deployment, "readOnlyRootFilesystem", "readonlyRootFilesystem", "has no member readonlyRootFilesystem"),
         new("member-type", Deployment, "replicas: 3", "replicas: three", "replicas"),

@@ -37,7 +37,7 @@ public sealed record ServerSettings
     /// <summary>S3 bucket of job inputs and results.</summary>
     public string PayloadBucket { get; init; } = "orleans-inference";
 
-    /// <summary>Tags for the bill of everything that the server creates in AWS and that is billed, which is transform jobs; beside these they have InferenceType.</summary>
+    /// <summary>Tags for the bill of everything that the server creates in AWS and that is billed, which are transform jobs, which have InferenceType besides, and the tables, bucket and queues that it creates where they are missing.</summary>
     public IReadOnlyDictionary<string, string> CostTags { get; init; } = CostTag.Default;
 
     /// <summary>Most requests in flight.</summary>

@@ -4,11 +4,12 @@ namespace OrleansInference.Diagnosis;
 
 /// <summary>
 /// Tells what AWS refuses in one line with its remedy, and not with a stack trace, whose cause is not in this program. Of the same again and again it tells at growing intervals, with how
-/// often it was: a throttled table would fill the log.
+/// often it was: a throttled table would fill the log. What it is about (a queue, an endpoint) is told at once, unless it is of too many.
 /// </summary>
 internal sealed class AwsProblemLines(ILoggerProvider inner, TimeProvider time) : ILoggerProvider, ISupportExternalScope
 {
     private const int MostKinds = 1_000;
+    private const int MostTexts = 10;
     private static readonly TimeSpan FirstPause = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan LongestPause = TimeSpan.FromMinutes(1);
     private readonly Dictionary<(string Category, int Event, string Problem), Kind> _kinds = [];
@@ -21,8 +22,9 @@ internal sealed class AwsProblemLines(ILoggerProvider inner, TimeProvider time) 
     public void Dispose() => inner.Dispose();
 
     /// <summary>Whether one more of a kind is to be told, and how many were not since the last.</summary>
-    private bool IsTold((string Category, int Event, string Problem) of, out long untold)
+    private bool IsTold((string Category, int Event, string Problem) of, string text, out long untold)
     {
+        untold = 0;
         lock (_lock)
         {
             var now = time.GetTimestamp();
@@ -33,8 +35,12 @@ internal sealed class AwsProblemLines(ILoggerProvider inner, TimeProvider time) 
                     _kinds.Clear();
                 }
 
-                _kinds[of] = kind = new() { ToldAt = now, Pause = FirstPause };
-                untold = 0;
+                _kinds[of] = new() { ToldAt = now, Pause = FirstPause, Texts = { text } };
+                return true;
+            }
+
+            if (kind.Texts.Count < MostTexts && kind.Texts.Add(text))
+            {
                 return true;
             }
 
@@ -42,12 +48,21 @@ internal sealed class AwsProblemLines(ILoggerProvider inner, TimeProvider time) 
             if (since < kind.Pause)
             {
                 kind.Untold++;
-                untold = 0;
                 return false;
             }
 
             // What has not come for long begins anew.
-            kind.Pause = since > kind.Pause + LongestPause ? FirstPause : kind.Pause * 2 < LongestPause ? kind.Pause * 2 : LongestPause;
+            if (since > kind.Pause + LongestPause)
+            {
+                kind.Pause = FirstPause;
+                kind.Texts.Clear();
+                kind.Texts.Add(text);
+            }
+            else
+            {
+                kind.Pause = kind.Pause * 2 < LongestPause ? kind.Pause * 2 : LongestPause;
+            }
+
             kind.ToldAt = now;
             (untold, kind.Untold) = (kind.Untold, 0);
             return true;
@@ -56,6 +71,8 @@ internal sealed class AwsProblemLines(ILoggerProvider inner, TimeProvider time) 
 
     private sealed class Kind
     {
+        public HashSet<string> Texts { get; } = new(StringComparer.Ordinal);
+
         public long ToldAt { get; set; }
 
         public TimeSpan Pause { get; set; }
@@ -76,9 +93,9 @@ internal sealed class AwsProblemLines(ILoggerProvider inner, TimeProvider time) 
             {
                 inner.Log(logLevel, eventId, state, exception, formatter);
             }
-            else if (lines.IsTold((category, eventId.Id, problem.Remedy), out var untold))
+            else if (formatter(state, null) is var text && lines.IsTold((category, eventId.Id, problem.Remedy), text, out var untold))
             {
-                inner.Log(logLevel, eventId, state, null, (said, _) => Line(formatter(said, null), problem, untold));
+                inner.Log(logLevel, eventId, state, null, (_, _) => Line(text, problem, untold));
             }
         }
 

@@ -29,7 +29,7 @@ internal static class ClusterTables
     /// </summary>
     public static async Task WaitForAsync(ServerSettings settings, ILogger logger, TimeProvider time, CancellationToken cancellationToken)
     {
-        await using var room = new Lazily();
+        await using var room = new Room();
         foreach (var (name, table) in Of(settings))
         {
             for (var pause = FirstPause; ; pause = pause * 2 < LongestPause ? pause * 2 : LongestPause)
@@ -56,7 +56,7 @@ internal static class ClusterTables
     }
 
     /// <summary>The waiting room, which is opened if there is something to wait for.</summary>
-    private sealed class Lazily : IAsyncDisposable
+    private sealed class Room : IAsyncDisposable
     {
         private WaitingRoom? _room;
 

@@ -66,8 +66,24 @@ public sealed class AwsProblemLinesTests
         Assert.Equal(9, _said.Count);
     }
 
-    private static void Throttled(ILogger logger, int id) =>
-        logger.Log(LogLevel.Warning, new(id), "text", new AmazonServiceException("slow down", null, ErrorType.Sender, "ThrottlingException", "1", System.Net.HttpStatusCode.BadRequest), static (text, _) => text);
+    [Fact]
+    public void Each_of_a_few_that_it_is_about_is_told_at_once()
+    {
+        using var lines = new AwsProblemLines(new Lines(_said), _time);
+        var logger = lines.CreateLogger("a");
+        for (var queue = 0; queue < 50; queue++)
+        {
+            Throttled(logger, 1, $"queue {queue % 25}");
+        }
+
+        Assert.Equal(Enumerable.Range(0, 10).Select(static queue => $"queue {queue}"), _said.Select(static line => line[..line.IndexOf(':', StringComparison.Ordinal)]));
+        _time.Advance(TimeSpan.FromSeconds(1));
+        Throttled(logger, 1, "queue 24");
+        Assert.Equal(40, Untold(_said[^1]));
+    }
+
+    private static void Throttled(ILogger logger, int id, string said = "text") =>
+        logger.Log(LogLevel.Warning, new(id), said, new AmazonServiceException("slow down", null, ErrorType.Sender, "ThrottlingException", "1", System.Net.HttpStatusCode.BadRequest), static (text, _) => text);
 
     private static int Untold(string line) =>
         line.LastIndexOf('(') is >= 0 and var at && line.EndsWith("told)", StringComparison.Ordinal) ? int.Parse(line[(at + 1)..line.IndexOf(' ', at)], System.Globalization.CultureInfo.InvariantCulture) : 0;
