@@ -18,6 +18,7 @@ public sealed class SageMakerRuntimeTests
         CustomAttributes = "class=High;  trace=1",
         InferenceId = "id-1",
         TargetModel = "m/1.tar.gz",
+        TargetVariant = "v-1",
         SessionId = "s 1",
     };
 
@@ -38,11 +39,34 @@ public sealed class SageMakerRuntimeTests
         Assert.Equal(Call.CustomAttributes, request.Header("X-Amzn-SageMaker-Custom-Attributes"));
         Assert.Equal("id-1", request.Header("X-Amzn-SageMaker-Inference-Id"));
         Assert.Equal("m/1.tar.gz", request.Header("X-Amzn-SageMaker-Target-Model"));
+        Assert.Equal("v-1", request.Header("X-Amzn-SageMaker-Target-Variant"));
         Assert.Equal("s 1", request.Header("X-Amzn-SageMaker-Session-Id"));
         Assert.Equal("""{"generated_text":"ok"}""", Encoding.UTF8.GetString(answer.Body.Span));
         Assert.Equal("application/json", answer.ContentType);
         Assert.Equal("output-tokens=44", answer.CustomAttributes);
         Assert.Equal("AllTraffic", answer.InvokedProductionVariant);
+    }
+
+    [Theory]
+    [InlineData(403, "AccessDeniedException", "was refused.")]
+    [InlineData(403, "ExpiredTokenException", "was refused.")]
+    [InlineData(400, "ThrottlingException", "failed.")]
+    [InlineData(503, "ServiceUnavailable", "failed.")]
+    [InlineData(400, "ValidationError", null)]
+    [InlineData(424, "ModelError", null)]
+    public async Task What_is_for_the_operator_to_mend_is_told_in_the_log(int status, string error, string? told)
+    {
+        await using var aws = await ScriptedAws.StartAsync(status, """{"Message":"m"}""", ("x-amzn-ErrorType", error));
+        var runtime = aws.Client<IModelRuntime>();
+
+        var refused = await Assert.ThrowsAsync<ModelCallException>(() => runtime.InvokeAsync(Call, None));
+        await Assert.ThrowsAsync<ModelCallException>(() => runtime.InvokeStreamAsync(Call, None));
+        await Assert.ThrowsAsync<ModelCallException>(() => runtime.InvokeAsynchronouslyAsync(new() { EndpointName = "llm-7b-async", InputLocation = "s3://b/k" }, None));
+
+        Assert.Equal((error, status), (refused.ErrorType, refused.Status));
+        Assert.Equal(
+            told is null ? [] : [$"InvokeEndpoint of endpoint llm-7b-rt {told}", $"InvokeEndpointWithResponseStream of endpoint llm-7b-rt {told}", $"InvokeEndpointAsync of endpoint llm-7b-async {told}"],
+            aws.Warnings);
     }
 
     [Fact]

@@ -1,6 +1,8 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Text.RegularExpressions;
+using Amazon.SQS;
+using Amazon.SQS.Model;
 using OrleansInference.Configuration;
 using OrleansInference.Diagnosis;
 using OrleansInference.Hosting;
@@ -230,6 +232,35 @@ public sealed class DoctorTests(Dynalite dynalite) : IAsyncLifetime
                     // Nothing listens there yet.
                 }
 
+                await Task.Delay(20, patience.Token);
+            }
+        }
+    }
+
+    [Fact]
+    public async Task What_a_server_creates_has_the_cost_tags()
+    {
+        var settings = _cluster!.Settings(0) with { NotificationQueue = "tagged-notifications", CostTags = new Dictionary<string, string> { ["CostCenter"] = "42" } };
+        dynalite.Proxy.TakeCalls();
+        await using var server = await ServerHost.StartAsync(settings, TestContext.Current.CancellationToken);
+        var created = dynalite.Proxy.TakeCalls().Where(static call => call.Operation == "CreateTable").ToList();
+        Assert.Equal(3, created.Count);
+        Assert.All(created, static call => Assert.Equal("""[{"Key":"CostCenter","Value":"42"}]""", call.Body["Tags"]!.ToJsonString()));
+
+        // The queue is created by who listens to it, beside the start.
+        using var sqs = new AmazonSQSClient("emulator", "emulator", new AmazonSQSConfig { ServiceURL = _cluster.Aws.Address.AbsoluteUri, AuthenticationRegion = "us-east-1" });
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
+        patience.CancelAfter(TimeSpan.FromMinutes(2));
+        while (true)
+        {
+            try
+            {
+                var queue = await sqs.GetQueueUrlAsync("tagged-notifications", patience.Token);
+                Assert.Equal(new() { ["CostCenter"] = "42" }, (await sqs.ListQueueTagsAsync(new ListQueueTagsRequest { QueueUrl = queue.QueueUrl }, patience.Token)).Tags);
+                return;
+            }
+            catch (QueueDoesNotExistException)
+            {
                 await Task.Delay(20, patience.Token);
             }
         }
