@@ -26,8 +26,9 @@ internal static class CompletionNotification
             using var inner = JsonDocument.Parse(message);
             return TryFindJob(inner.RootElement, out address);
         }
-        catch (JsonException)
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException)
         {
+            // Half of a surrogate pair is JSON by its grammar, and no text.
             return false;
         }
     }

@@ -29,6 +29,10 @@ public sealed class JobFormatTests
     [InlineData("{}")]
     [InlineData("""{"Message":"hello"}""")]
     [InlineData("""{"Message":{"inferenceId":7}}""")]
+    [InlineData("""{"inferenceId":"\ud800"}""")]
+    [InlineData("""{"Message":"{\"inferenceId\":\"\\ud800\"}"}""")]
+    [InlineData("""{"Message":"\udfff"}""")]
+    [InlineData("""{"\ud800":1}""")]
     [InlineData("""{"inferenceId":"someone-elses","requestParameters":"no object"}""")]
     public void Anything_else_names_none(string message) => Assert.False(CompletionNotification.TryFindJob(message, out _));
 
