@@ -111,6 +111,9 @@ public sealed record JobView
 
     /// <summary>How telling its end to the queue or the webhook of the request stands; null if it named none.</summary>
     [Id(14)] public JobReplyView? Reply { get; init; }
+
+    /// <summary>SHA-256 in hex of the body that it was accepted with, or of its input's address; null from a silo of an earlier release. Not shown over HTTP.</summary>
+    [Id(15), JsonIgnore] public string? BodyHash { get; init; }
 }
 
 /// <summary>How telling a job's end stands.</summary>

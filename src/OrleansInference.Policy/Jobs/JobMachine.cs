@@ -302,6 +302,7 @@ public sealed partial class JobMachine(JobRecord record, JobTimes times)
             JobId = Record.JobId,
             Tenant = specification.Request.Tenant,
             Model = specification.Request.Model,
+            BodyHash = specification.BodyHash,
             State = VisibleState,
             Route = specification.Route with { Charge = ending?.Charge ?? Money.Zero },
             AcceptedAt = DateTimeOffset.FromUnixTimeMilliseconds(specification.AcceptedAt),

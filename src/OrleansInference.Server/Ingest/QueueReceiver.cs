@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using OrleansInference.Dispatch;
 using OrleansInference.Hosting;
+using OrleansInference.Idempotency;
 using OrleansInference.Jobs;
 using OrleansInference.Payloads;
 using OrleansInference.Telemetry;
@@ -182,7 +183,8 @@ internal sealed partial class QueueReceiver(
 
         if (read.IsLate)
         {
-            if (await jobs.GetAsync(read.Request.Tenant, JobAddress.IdOf(read.Request.Tenant, read.Request.IdempotencyKey!), TimeSpan.Zero, cancellationToken) is not null)
+            var known = await jobs.GetAsync(read.Request.Tenant, JobAddress.IdOf(read.Request.Tenant, read.Request.IdempotencyKey!), TimeSpan.Zero, cancellationToken);
+            if (known is not null && IsOf(known, read.Request))
             {
                 // It was accepted in time, by a silo that did not come to delete it.
                 await queue.DeleteAsync(_url, message.ReceiptHandle, cancellationToken);
@@ -190,7 +192,10 @@ internal sealed partial class QueueReceiver(
                 return "repeated";
             }
 
-            return await RefuseAsync(message, read.Request, JobReply.Refused, new() { Code = ProblemCode.DeadlineExceeded, Message = "The message's deadline had passed when it was received." }, cancellationToken);
+            var late = known is null
+                ? new InferenceProblem { Code = ProblemCode.DeadlineExceeded, Message = "The message's deadline had passed when it was received." }
+                : new() { Code = ProblemCode.IdempotencyConflict, Message = "The idempotency key was used with another request before, and the message's deadline had passed when it was received; use a new key for a new request." };
+            return await RefuseAsync(message, read.Request, JobReply.Refused, late, cancellationToken);
         }
 
         var outcome = await dispatcher.SubmitAsync(read.Request, cancellationToken);
@@ -221,6 +226,9 @@ internal sealed partial class QueueReceiver(
         await queue.ChangeVisibilityAsync(_url, message.ReceiptHandle, delay, cancellationToken);
         return "put_back";
     }
+
+    // An earlier release does not tell the hash: then the model must do.
+    private static bool IsOf(JobView job, InferenceRequest request) => job.Model == request.Model && (job.BodyHash is null || job.BodyHash == KeyMachine.HashOf(request));
 
     /// <summary>Whether the message may be taken later. A bound tenant that is not there is a mistake of the configuration, not of the message.</summary>
     private bool MayPass(InferenceProblem problem, InferenceRequest request) => problem.Code switch

@@ -180,6 +180,32 @@ public sealed class QueueTests
         Assert.Equal(Money.Zero, await world.RequireLedgerAndAuditAgreeAsync(jobs: 0));
     }
 
+    [Theory]
+    [InlineData("{\"inputs\":\"another\"}", true)]
+    [InlineData("{\"inputs\":\"hello\"}", false)]
+    public async Task A_late_message_under_the_key_of_another_request_goes_to_the_dead_letter_queue_and_a_repeated_one_does_not(string body, bool isRefused)
+    {
+        await using var world = await StartAsync();
+        using var sqs = new Sqs(world);
+        await sqs.SendAsync("""{"model":"chat","lanes":["Async"],"deadline":"2h","body":{"inputs":"hello"},"idempotencyKey":"k"}""");
+        var id = (await sqs.ReplyAsync()).GetProperty("jobId").GetString()!;
+        var late = $$"""{"model":"chat","deadline":"2020-01-01T00:00:00Z","body":{{body}},"idempotencyKey":"k"}""";
+        await sqs.SendAsync(late);
+        if (isRefused)
+        {
+            var letter = await sqs.ReceiveAsync(Refused);
+            Assert.Equal(late, letter.Body);
+            Assert.StartsWith("IdempotencyConflict", letter.MessageAttributes["Reason"].StringValue, StringComparison.Ordinal);
+            Assert.Equal("Refused", (await sqs.ReplyAsync()).GetProperty("state").GetString());
+        }
+
+        await sqs.UntilEmptyAsync(Requests);
+        Assert.Equal(0, await sqs.CountAsync(Refused));
+        Assert.Equal(0, await sqs.CountAsync(Answers));
+        Assert.Equal(JobAddress.IdOf(JobsWorld.Acme, "k"), id);
+        await world.RequireLedgerAndAuditAgreeAsync(jobs: 1);
+    }
+
     [Fact]
     public async Task A_message_that_the_budget_does_not_allow_stays_until_there_is_money()
     {
