@@ -40,6 +40,29 @@ public sealed class SqsTests
         Assert.Equal(0, (await aws.Sqs.GetQueueAttributesAsync(queue, ["All"])).ApproximateNumberOfMessagesNotVisible);
     }
 
+    [Theory]
+    [InlineData(0, true)]
+    [InlineData(1, false)]
+    public async Task A_message_has_at_most_the_bytes_of_its_queue_with_the_names_types_and_values_of_its_attributes(int more, bool isTaken)
+    {
+        await using var aws = await LocalAwsFixture.StartAsync(new());
+        var queue = (await aws.Sqs.CreateQueueAsync(new CreateQueueRequest { QueueName = "work", Attributes = new() { ["MaximumMessageSize"] = "1024" } })).QueueUrl;
+        var request = new SendMessageRequest
+        {
+            QueueUrl = queue,
+            MessageBody = new('x', 1_024 - 14 - 13 + more),
+            MessageAttributes = new() { ["kind"] = new() { DataType = "String", StringValue = "good" }, ["raw"] = new() { DataType = "Binary", BinaryValue = new MemoryStream([1, 2, 3, 4]) } },
+        };
+        if (isTaken)
+        {
+            await aws.Sqs.SendMessageAsync(request);
+            return;
+        }
+
+        var refused = await Assert.ThrowsAsync<AmazonSQSException>(() => aws.Sqs.SendMessageAsync(request));
+        Assert.Equal("InvalidParameterValue", refused.ErrorCode);
+    }
+
     [Fact]
     public async Task A_queue_keeps_the_tags_that_it_was_created_with()
     {

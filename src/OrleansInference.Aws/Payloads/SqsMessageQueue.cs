@@ -11,6 +11,7 @@ internal sealed class SqsMessageQueue(IAmazonSQS sqs, CreationTags creation) : I
     private const string ReceiveCount = "ApproximateReceiveCount";
     private const string SentTimestamp = "SentTimestamp";
     private const string AllAttributes = "All";
+    private const string InvalidValue = "InvalidParameterValue";
     private static readonly Dictionary<string, MessageAttribute> NoAttributes = [];
 
     public async Task<string?> ResolveAsync(string queueName, bool create, CancellationToken cancellationToken)
@@ -31,15 +32,24 @@ internal sealed class SqsMessageQueue(IAmazonSQS sqs, CreationTags creation) : I
         }
     }
 
-    public Task SendAsync(string queueUrl, string body, IReadOnlyDictionary<string, MessageAttribute> attributes, CancellationToken cancellationToken) =>
-        sqs.SendMessageAsync(
-            new SendMessageRequest
-            {
-                QueueUrl = queueUrl,
-                MessageBody = body,
-                MessageAttributes = attributes.ToDictionary(static pair => pair.Key, static pair => ToSqs(pair.Value)),
-            },
-            cancellationToken);
+    public async Task SendAsync(string queueUrl, string body, IReadOnlyDictionary<string, MessageAttribute> attributes, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await sqs.SendMessageAsync(
+                new SendMessageRequest
+                {
+                    QueueUrl = queueUrl,
+                    MessageBody = body,
+                    MessageAttributes = attributes.ToDictionary(static pair => pair.Key, static pair => ToSqs(pair.Value)),
+                },
+                cancellationToken).ConfigureAwait(false);
+        }
+        catch (AmazonSQSException exception) when (exception.ErrorCode?.StartsWith(InvalidValue, StringComparison.Ordinal) is true)
+        {
+            throw new MessageRefusedException(exception.Message, exception);
+        }
+    }
 
     public async Task<IReadOnlyList<QueueMessage>> ReceiveAsync(string queueUrl, int max, TimeSpan wait, TimeSpan visibility, CancellationToken cancellationToken)
     {

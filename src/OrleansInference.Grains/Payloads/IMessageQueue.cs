@@ -26,6 +26,7 @@ public interface IMessageQueue
     Task<string?> ResolveAsync(string queueName, bool create, CancellationToken cancellationToken);
 
     /// <summary>Sends a message with at most 10 attributes.</summary>
+    /// <exception cref="MessageRefusedException">The queue will never take it: it is larger than the queue takes, or has a wrong attribute.</exception>
     Task SendAsync(string queueUrl, string body, IReadOnlyDictionary<string, MessageAttribute> attributes, CancellationToken cancellationToken);
 
     /// <summary>Takes at most <paramref name="max"/> (1..10) messages, waiting at most <paramref name="wait"/> (0..20 s) for the first.</summary>

@@ -157,7 +157,7 @@ internal sealed class MessageOperations(QueueStore store)
         var attributes = store.Find(queue)!;
         var custom = input.Object("MessageAttributes");
         var most = QueueAttributes.Number(attributes, "MaximumMessageSize");
-        if (Encoding.UTF8.GetByteCount(body) + (custom is { } map ? map.GetRawText().Length : 0) > most)
+        if (Encoding.UTF8.GetByteCount(body) + (custom?.EnumerateObject().Sum(static attribute => SizeOf(attribute.Name, attribute.Value)) ?? 0) > most)
         {
             throw new AwsFault(400, "InvalidParameterValue", $"One or more parameters are invalid. Reason: Message must be shorter than {most} bytes.");
         }
@@ -182,6 +182,12 @@ internal sealed class MessageOperations(QueueStore store)
 
         return answer;
     }
+
+    // Names, types and values count, in whatever form they came.
+    private static int SizeOf(string name, JsonElement attribute) => attribute.ValueKind != JsonValueKind.Object ? 0
+        : Encoding.UTF8.GetByteCount(name) + Encoding.UTF8.GetByteCount(attribute.Text("DataType") ?? "")
+            + (attribute.Text("StringValue") is { } text ? Encoding.UTF8.GetByteCount(text)
+                : attribute.TryGetProperty("BinaryValue", out var value) && value.ValueKind == JsonValueKind.String && value.TryGetBytesFromBase64(out var bytes) ? bytes.Length : 0);
 
     private void DeleteOne(JsonElement input, string queue)
     {

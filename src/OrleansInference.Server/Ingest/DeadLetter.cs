@@ -18,22 +18,33 @@ internal static class DeadLetter
     /// <summary>Most attributes of a message of SQS.</summary>
     public const int MaxAttributes = 10;
 
-    /// <summary>Bytes of body and attributes that a queue of SQS takes unless it was told to take less.</summary>
+    /// <summary>Bytes of body and attributes that every queue of SQS takes unless it was told to take less.</summary>
     public const int TakenBytes = 262_144;
+
+    /// <summary>The most that a queue of SQS takes, and a new one does.</summary>
+    public const int MostBytes = 1_048_576;
 
     private const int MaxReason = 1_024;
 
-    /// <summary>The attributes of the copy, which is no larger than the message itself if that is above <see cref="TakenBytes"/>. The sender's go last, by name.</summary>
-    public static IReadOnlyDictionary<string, MessageAttribute> AttributesOf(QueueMessage message, string queue, InferenceProblem problem)
+    /// <summary>The attributes of the copy: the reason first, the sender's last, by name.</summary>
+    /// <param name="message">The message.</param>
+    /// <param name="queue">The queue it came to.</param>
+    /// <param name="problem">Why it is refused.</param>
+    /// <param name="most">Bytes that the copy may have; more only if the message itself has more.</param>
+    public static IReadOnlyDictionary<string, MessageAttribute> AttributesOf(QueueMessage message, string queue, InferenceProblem problem, int most)
     {
-        var body = Encoding.UTF8.GetByteCount(message.Body);
-        var room = Math.Max(TakenBytes, body + message.Attributes.Sum(static pair => BytesOf(pair.Key, pair.Value))) - body;
+        var room = Math.Max(most, SizeOf(message.Body, message.Attributes)) - Encoding.UTF8.GetByteCount(message.Body);
         var attributes = new Dictionary<string, MessageAttribute>(StringComparer.Ordinal);
-        var reason = $"{problem.Code}: {problem.Message}";
-        Add(Reason, MessageAttribute.Of(Printable(reason.Length <= MaxReason ? reason : reason[..MaxReason])));
+        var reason = Printable($"{problem.Code}: {problem.Message}");
+        reason = Beginning(reason, Math.Min(MaxReason, room - BytesOf(Reason, MessageAttribute.Of(""))));
+        if (reason.Length > 0)
+        {
+            Add(Reason, MessageAttribute.Of(reason));
+        }
+
         Add(MessageId, MessageAttribute.Of(message.MessageId));
         Add(Queue, MessageAttribute.Of(queue));
-        foreach (var (name, attribute) in message.Attributes.OrderBy(static pair => pair.Key, StringComparer.Ordinal))
+        foreach (var (name, attribute) in message.Attributes.OrderBy(static pair => pair.Key, StringComparer.Ordinal).Where(static pair => pair.Key is not (Reason or MessageId or Queue)))
         {
             Add(name, attribute);
         }
@@ -47,6 +58,26 @@ internal static class DeadLetter
                 room -= bytes;
             }
         }
+    }
+
+    /// <summary>Bytes of a message as SQS counts them.</summary>
+    public static int SizeOf(string body, IReadOnlyDictionary<string, MessageAttribute> attributes) =>
+        Encoding.UTF8.GetByteCount(body) + attributes.Sum(static pair => BytesOf(pair.Key, pair.Value));
+
+    private static string Beginning(string text, int bytes)
+    {
+        var taken = 0;
+        foreach (var rune in text.EnumerateRunes())
+        {
+            if ((bytes -= rune.Utf8SequenceLength) < 0)
+            {
+                break;
+            }
+
+            taken += rune.Utf16SequenceLength;
+        }
+
+        return text[..taken];
     }
 
     // As SQS counts them.

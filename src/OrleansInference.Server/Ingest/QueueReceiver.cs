@@ -257,10 +257,26 @@ internal sealed partial class QueueReceiver(
         }
 
         await ReplyAsync(request, state, new() { Problem = problem }, cancellationToken);
-        await queue.SendAsync(deadLetters, message.Body, DeadLetter.AttributesOf(message, settings.Queue, problem), cancellationToken);
+        await CopyAsync(deadLetters, message, problem, cancellationToken);
         await queue.DeleteAsync(_url, message.ReceiptHandle, cancellationToken);
         LogRefused(settings.Queue, message.MessageId, problem.Code, problem.Message);
         return "refused";
+    }
+
+    private async Task CopyAsync(string deadLetters, QueueMessage message, InferenceProblem problem, CancellationToken cancellationToken)
+    {
+        var attributes = DeadLetter.AttributesOf(message, settings.Queue, problem, DeadLetter.MostBytes);
+        var least = DeadLetter.AttributesOf(message, settings.Queue, problem, DeadLetter.TakenBytes);
+        try
+        {
+            await queue.SendAsync(deadLetters, message.Body, attributes, cancellationToken);
+        }
+        catch (MessageRefusedException exception) when (DeadLetter.SizeOf(message.Body, attributes) > DeadLetter.SizeOf(message.Body, least))
+        {
+            // The queue may take no more than what every queue took once.
+            LogCopiedShort(exception, settings.Queue, message.MessageId);
+            await queue.SendAsync(deadLetters, message.Body, least, cancellationToken);
+        }
     }
 
     // A webhook is told the ends of jobs, which outlive one that cannot be reached; what never becomes a job goes to the queue's own reply queue.
@@ -317,6 +333,9 @@ internal sealed partial class QueueReceiver(
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Queue {Queue}: message {Message} is refused; no dead-letter queue is configured, so it is left to the queue's redrive policy ({Code}: {Problem})")]
     private partial void LogLeft(string queue, string message, ProblemCode code, string problem);
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "Queue {Queue}: the copy of message {Message} with all its attributes was not taken; one with fewer is sent.")]
+    private partial void LogCopiedShort(Exception exception, string queue, string message);
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "Queue {Queue}: message {Message} could not be kept hidden.")]
     private partial void LogNotHidden(Exception exception, string queue, string message);

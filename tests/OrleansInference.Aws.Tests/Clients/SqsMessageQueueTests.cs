@@ -139,6 +139,17 @@ public sealed class SqsMessageQueueTests
         Assert.Null(aws.SignatureProblem);
     }
 
+    [Fact]
+    public async Task A_message_that_a_queue_will_never_take_is_told_from_one_that_it_may_take_later()
+    {
+        await using var aws = await ScriptedAws.StartAsync((_, context) => ScriptedAws.AnswerAsync(
+            context, 400, """{"__type":"com.amazonaws.sqs#InvalidParameterValue","message":"One or more parameters are invalid. Reason: Message must be shorter than 262144 bytes."}""", JsonType));
+
+        var refused = await Assert.ThrowsAsync<MessageRefusedException>(() => aws.Client<IMessageQueue>().SendAsync(Url(aws), "body", new Dictionary<string, MessageAttribute>(), None));
+
+        Assert.Contains("shorter than 262144", refused.Message, StringComparison.Ordinal);
+    }
+
     private static string Url(ScriptedAws aws) => new Uri(aws.Address, "/123456789012/q").AbsoluteUri;
 
     private static string Operation(WireRequest request) => request.Header("X-Amz-Target")!.Split('.')[1];

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using Amazon.Runtime;
 using Amazon.SQS;
@@ -181,6 +182,24 @@ public sealed class QueueTests
     }
 
     [Theory]
+    [InlineData(DeadLetter.MostBytes, "InvalidRequest: The message is not JSON")]
+    [InlineData(DeadLetter.TakenBytes, null)]
+    public async Task A_message_of_the_most_bytes_goes_to_the_dead_letter_queue_with_as_much_as_that_takes(int taken, string? reason)
+    {
+        await using var world = await StartAsync();
+        using var sqs = new Sqs(world);
+        await sqs.LimitAsync(Refused, taken);
+        var text = new string('x', DeadLetter.TakenBytes);
+        await sqs.SendAsync(text);
+        var letter = await sqs.ReceiveAsync(Refused);
+        Assert.Equal(text, letter.Body);
+        var said = letter.MessageAttributes is { } attributes && attributes.TryGetValue("Reason", out var value) ? value.StringValue : "";
+        Assert.StartsWith(reason ?? "", said, StringComparison.Ordinal);
+        Assert.Equal(reason is null, said.Length == 0);
+        await sqs.UntilEmptyAsync(Requests);
+    }
+
+    [Theory]
     [InlineData("{\"inputs\":\"another\"}", true)]
     [InlineData("{\"inputs\":\"hello\"}", false)]
     public async Task A_late_message_under_the_key_of_another_request_goes_to_the_dead_letter_queue_and_a_repeated_one_does_not(string body, bool isRefused)
@@ -312,6 +331,9 @@ public sealed class QueueTests
                 await _client.CreateQueueAsync(name, TestContext.Current.CancellationToken);
             }
         }
+
+        public async Task LimitAsync(string name, int bytes) =>
+            await _client.SetQueueAttributesAsync(await UrlAsync(name), new() { ["MaximumMessageSize"] = bytes.ToString(CultureInfo.InvariantCulture) }, TestContext.Current.CancellationToken);
 
         public async Task DeleteAsync(string name) => await _client.DeleteQueueAsync(await UrlAsync(name), TestContext.Current.CancellationToken);
 

@@ -44,6 +44,28 @@ public sealed class DeadLetterTests
         Assert.Equal(["MessageId", "Queue", "Reason"], attributes.Keys.Order(StringComparer.Ordinal));
     }
 
-    private static IReadOnlyDictionary<string, MessageAttribute> AttributesOf(string body, Dictionary<string, MessageAttribute> sent) =>
-        DeadLetter.AttributesOf(new("m-1", "r", body, 1, null, sent), "requests", Problem);
+    [Theory]
+    [InlineData(140)]
+    [InlineData(60)]
+    [InlineData(30)]
+    public void A_long_reason_is_shortened_and_not_left_out(int room)
+    {
+        var problem = new InferenceProblem { Code = ProblemCode.InvalidRequest, Message = new('ä', 3_000) };
+        var body = new string('x', DeadLetter.TakenBytes - room);
+        var attributes = AttributesOf(body, new() { ["MessageId"] = MessageAttribute.Of("the sender's") }, problem);
+        Assert.StartsWith("InvalidRequest: ", attributes["Reason"].Text, StringComparison.Ordinal);
+        Assert.InRange(DeadLetter.SizeOf(body, attributes), 0, DeadLetter.TakenBytes);
+        Assert.NotEqual("the sender's", attributes.GetValueOrDefault("MessageId").Text);
+    }
+
+    [Fact]
+    public void A_body_of_the_most_bytes_that_a_queue_took_once_has_its_reason_where_the_queue_takes_more()
+    {
+        var body = new string('x', DeadLetter.TakenBytes);
+        Assert.Empty(AttributesOf(body, []));
+        Assert.Equal(["MessageId", "Queue", "Reason"], AttributesOf(body, [], Problem, DeadLetter.MostBytes).Keys.Order(StringComparer.Ordinal));
+    }
+
+    private static IReadOnlyDictionary<string, MessageAttribute> AttributesOf(string body, Dictionary<string, MessageAttribute> sent, InferenceProblem? problem = null, int most = DeadLetter.TakenBytes) =>
+        DeadLetter.AttributesOf(new("m-1", "r", body, 1, null, sent), "requests", problem ?? Problem, most);
 }
