@@ -35,8 +35,15 @@ internal sealed class WebhookSender : IWebhooks, IDisposable
     private readonly SendingGate _hosts = new(MostToOneHost, MostWaitingForOneHost);
     private readonly SendingGate _tenants = new(MostOfOneTenant, MostWaitingOfOneTenant);
 
-    public WebhookSender(WebhookDestinations destinations, WebhookSecrets secrets, RouterClock clock)
+    private readonly Func<string, CancellationToken, Task<IPAddress[]>> _resolve;
+
+    /// <param name="destinations">Where messages may go.</param>
+    /// <param name="secrets">What they are signed with.</param>
+    /// <param name="clock">The router's clock.</param>
+    /// <param name="resolve">The addresses of a name; a <see cref="SocketException"/> if there are none. The system's resolver unless given.</param>
+    public WebhookSender(WebhookDestinations destinations, WebhookSecrets secrets, RouterClock clock, Func<string, CancellationToken, Task<IPAddress[]>>? resolve = null)
     {
+        _resolve = resolve ?? Dns.GetHostAddressesAsync;
         _destinations = destinations;
         _secrets = secrets;
         _clock = clock;
@@ -134,8 +141,9 @@ internal sealed class WebhookSender : IWebhooks, IDisposable
         }
         catch (Exception exception) when (exception is HttpRequestException or IOException)
         {
-            return exception.InnerException is RefusedAddressException
-                ? Tried("refused", Took(), new(ReplyFate.Failed, $"{address.Host} has no address that a webhook may go to; it must be a public one."))
+            // Whether a name leads inside or nowhere is for the operator to know.
+            return exception.InnerException is NoAddressException none
+                ? Tried(none.IsKnown ? "refused" : "unreachable", Took(), new(ReplyFate.Failed, $"{address.Host} has no public address that a webhook may go to."))
                 : Tried("unreachable", Took(), new(ReplyFate.Failed, $"{address.Host} could not be reached: {((exception as HttpRequestException)?.HttpRequestError ?? HttpRequestError.Unknown)}."));
         }
 
@@ -164,11 +172,20 @@ internal sealed class WebhookSender : IWebhooks, IDisposable
     {
         var host = context.DnsEndPoint.Host;
         var isSecure = context.InitialRequestMessage.RequestUri!.Scheme == Uri.UriSchemeHttps;
-        var addresses = await Dns.GetHostAddressesAsync(host, cancellationToken);
+        IPAddress[] addresses;
+        try
+        {
+            addresses = await _resolve(host, cancellationToken);
+        }
+        catch (SocketException)
+        {
+            throw new NoAddressException(isKnown: false);
+        }
+
         var allowed = addresses.Where(address => _destinations.MayConnect(isSecure, host, address)).ToArray();
         if (allowed.Length == 0)
         {
-            throw addresses.Length == 0 ? new SocketException((int)SocketError.HostNotFound) : new RefusedAddressException();
+            throw new NoAddressException(isKnown: addresses.Length > 0);
         }
 
         var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
@@ -194,5 +211,9 @@ internal sealed class WebhookSender : IWebhooks, IDisposable
 
     private static string NoSecret(TenantId tenant) => $"Tenant '{tenant}' has no webhook secret: POST /v1/admin/tenants/{tenant}/webhook-secret makes one.";
 
-    private sealed class RefusedAddressException : IOException;
+    private sealed class NoAddressException(bool isKnown) : IOException
+    {
+        /// <summary>Whether the name has addresses, none of which is allowed.</summary>
+        public bool IsKnown => isKnown;
+    }
 }

@@ -1,3 +1,5 @@
+using System.Net;
+using System.Net.Sockets;
 using System.Text;
 using System.Text.Json;
 using Microsoft.Extensions.DependencyInjection;
@@ -112,12 +114,25 @@ public sealed class WebhookTests
         Assert.Null(await strict.FindProblemAsync(JobsWorld.Acme, inside));
         var outcome = await strict.PostAsync(JobsWorld.Acme, inside, "m", "{}", TestContext.Current.CancellationToken);
         Assert.Equal(ReplyFate.Failed, outcome.Fate);
-        Assert.Contains("must be a public one", outcome.Problem, StringComparison.Ordinal);
+        Assert.Equal("localhost has no public address that a webhook may go to.", outcome.Problem);
 
         var refused = await InvokeAsync(world, "https://127.0.0.2/");
         Assert.Equal(ProblemCode.InvalidRequest, refused.Problem?.Code);
         Assert.Contains("public address", refused.Problem!.Message, StringComparison.Ordinal);
         Assert.Empty(receiver.Posts);
+    }
+
+    [Fact]
+    public async Task Whether_a_name_leads_inside_or_nowhere_is_not_told()
+    {
+        await using var world = await JobsWorld.StartAsync();
+        await RotateAsync(world, JobsWorld.Acme);
+        foreach (var resolve in (Func<IPAddress[]>[])[static () => [IPAddress.Parse("10.0.0.7")], static () => [], static () => throw new SocketException((int)SocketError.HostNotFound), static () => throw new SocketException((int)SocketError.TryAgain)])
+        {
+            using var sender = new WebhookSender(WebhookDestinations.PublicOnly, world.Services.GetRequiredService<WebhookSecrets>(), world.Clock, (_, _) => Task.FromResult(resolve()));
+            var outcome = await sender.PostAsync(JobsWorld.Acme, "https://vault.internal/hook", "m", "{}", TestContext.Current.CancellationToken);
+            Assert.Equal((ReplyFate.Failed, "vault.internal has no public address that a webhook may go to."), (outcome.Fate, outcome.Problem));
+        }
     }
 
     [Fact]
