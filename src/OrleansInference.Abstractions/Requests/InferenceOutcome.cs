@@ -57,6 +57,9 @@ public enum ProblemCode
 
     /// <summary>A request with the same idempotency key is under way.</summary>
     RequestInProgress = 16,
+
+    /// <summary>The object that the request names as its input does not exist; the model was not asked.</summary>
+    InputNotFound = 17,
 }
 
 /// <summary>A refusal or failure, with what to do about it.</summary>

@@ -159,7 +159,7 @@ internal sealed partial class KeyedRequests(
             }
 
             // A job may have been accepted although that could not be told: then only the job can answer.
-            var forget = !IsBound || code is ProblemCode.BudgetExhausted or ProblemCode.InvalidRequest or ProblemCode.PayloadTooLarge or ProblemCode.IdempotencyConflict;
+            var forget = !IsBound || code is ProblemCode.BudgetExhausted or ProblemCode.InvalidRequest or ProblemCode.InputNotFound or ProblemCode.PayloadTooLarge or ProblemCode.IdempotencyConflict;
             try
             {
                 await grain.Abandon(Claim, forget, code);

@@ -60,19 +60,36 @@ internal sealed class AsyncLane(IModelRuntime runtime, IObjectStore objects, Rou
             && await objects.GetAsync(failure.Bucket, failure.Key, cancellationToken) is { } error)
         {
             var said = Quote(error.Body);
+            var ran = IsModelsAnswer(said);
+            var missing = ran || record.Specification.Request.InputLocation is not { } input || await ExistsAsync(input, cancellationToken) ? null : input;
             machine.ModelFailed(
                 new()
                 {
-                    Code = ProblemCode.ModelError,
-                    Message = $"The model failed on endpoint '{record.Endpoint.Endpoint.Name}': {said}",
+                    Code = missing is null ? ProblemCode.ModelError : ProblemCode.InputNotFound,
+                    Message = missing is null
+                        ? $"The model failed on endpoint '{record.Endpoint.Endpoint.Name}': {said}"
+                        : $"There is no object at '{missing}', so the model was not asked: store the input there, then send the request again.",
                     OriginalMessage = said,
                 },
-                ran: IsModelsAnswer(said),
+                ran,
                 clock.Now);
         }
         else
         {
             machine.NotYet(running: false, clock.Now);
+        }
+    }
+
+    // Where that cannot be found out, the job ends by what SageMaker said of it.
+    private async Task<bool> ExistsAsync(string location, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return !S3Address.TryParse(location, out var input) || await objects.ExistsAsync(input.Bucket, input.Key, cancellationToken);
+        }
+        catch (Exception) when (!cancellationToken.IsCancellationRequested)
+        {
+            return true;
         }
     }
 

@@ -49,7 +49,7 @@ internal sealed partial class JobSubmitter(
                 {
                     if (await objects.GetAsync(input.Bucket, input.Key, cancellationToken) is not { } found)
                     {
-                        return InferenceOutcome.Refused(ProblemCode.InvalidRequest, $"There is no object at '{request.InputLocation}'.", route: route);
+                        return InferenceOutcome.Refused(ProblemCode.InputNotFound, $"There is no object at '{request.InputLocation}': store the input there, then send the request again.", route: route);
                     }
 
                     (body, hasBody) = (found.Body, true);

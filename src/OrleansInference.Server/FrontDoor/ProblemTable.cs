@@ -41,6 +41,7 @@ internal static class ProblemTable
         ProblemCode.IdempotencyConflict => new(409, "The idempotency key was used with another request: another model or body.", 400, "ValidationError"),
         ProblemCode.RequestInProgress => new(409, "A request with this idempotency key is under way.", 400, "ThrottlingException"),
         ProblemCode.Cancelled => new(410, "The request was cancelled.", 400, "ValidationError"),
+        ProblemCode.InputNotFound => new(422, "The input does not exist.", 400, "ValidationError"),
         ProblemCode.Unavailable => new(503, "The router is not available.", 503, "ServiceUnavailable"),
         _ => new(500, "The router failed.", 500, "InternalFailure"),
     };

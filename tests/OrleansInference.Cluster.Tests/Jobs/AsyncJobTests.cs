@@ -45,12 +45,14 @@ public sealed class AsyncJobTests
     }
 
     [Fact]
-    public async Task A_job_whose_input_cannot_be_read_never_ran_and_is_charged_nothing()
+    public async Task A_job_whose_input_does_not_exist_says_so_never_ran_and_is_charged_nothing()
     {
         await using var world = await JobsWorld.StartAsync();
         var accepted = await world.SubmitAsync("", "chat-async", location: "s3://orleans-inference/tenants/acme/nothing.json");
         var view = await world.EndOfAsync(accepted.JobId!);
-        Assert.Equal(JobState.Failed, view.State);
+        Assert.Equal((JobState.Failed, ProblemCode.InputNotFound), (view.State, view.Problem!.Code));
+        Assert.Contains("'s3://orleans-inference/tenants/acme/nothing.json'", view.Problem.Message, StringComparison.Ordinal);
+        Assert.Contains("Unable to access", view.Problem.OriginalMessage, StringComparison.Ordinal);
         Assert.Equal(Money.Zero, await world.RequireLedgerAndAuditAgreeAsync(jobs: 1));
     }
 

@@ -175,6 +175,7 @@ public sealed class OwnDialectTests
     [InlineData(ProblemCode.DeadlineExceeded, 504)]
     [InlineData(ProblemCode.IdempotencyConflict, 409)]
     [InlineData(ProblemCode.RequestInProgress, 409)]
+    [InlineData(ProblemCode.InputNotFound, 422)]
     [InlineData(ProblemCode.Internal, 500)]
     [InlineData(ProblemCode.Unavailable, 503)]
     public async Task Every_problem_has_its_status_and_says_when_to_come_back(ProblemCode code, int status)
