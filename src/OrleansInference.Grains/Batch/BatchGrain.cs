@@ -172,7 +172,11 @@ internal sealed partial class BatchGrain(
         return new() { JobId = _address.JobId, Route = route };
     }
 
-    public Task<BatchView?> Get() => Task.FromResult(_view);
+    public async Task<BatchView?> Get()
+    {
+        await CountOutputsAsync();
+        return _view;
+    }
 
     public async Task<BatchView?> WaitForEnd(TimeSpan wait)
     {

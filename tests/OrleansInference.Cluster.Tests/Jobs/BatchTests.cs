@@ -167,6 +167,19 @@ public sealed class BatchTests
     }
 
     [Fact]
+    public async Task Progress_is_not_behind_the_results_that_can_be_read()
+    {
+        // An object of 64 records is answered after a quarter of an hour, and the transform job is looked at once a minute by then.
+        await using var world = await StartAsync(seconds: 60);
+        var id = await AcceptAsync(world, 1_000);
+        var results = 0;
+        await JobsWorld.UntilAsync(async () => (results = (await ResultsAsync(world, id)).Count) > 0, "the first records are answered");
+        Assert.InRange((await GetAsync(world, id))!.Done, results, 1_000);
+        await Batches(world).CancelAsync(JobsWorld.Acme, id, CancellationToken.None);
+        Assert.Equal(JobState.Cancelled, (await EndOfAsync(world, id)).State);
+    }
+
+    [Fact]
     public async Task At_its_deadline_a_batch_keeps_and_pays_what_it_has()
     {
         await using var world = await StartAsync(seconds: 60, prior: 1);
