@@ -241,7 +241,13 @@ internal sealed partial class BatchDirectory(
             return $"There are {MostListed} objects or more below '{location}': a batch is made of fewer; name a narrower prefix.";
         }
 
-        foreach (var key in keys.Where(static key => !key.EndsWith('/')))
+        if (keys.Count == 0)
+        {
+            return $"There is no object below '{location}': store the records there first, or name the prefix that they have.";
+        }
+
+        // What a console makes for a folder has no lines; whatever else ends with a slash is an object as any.
+        foreach (var key in keys)
         {
             await using var opened = await objects.OpenAsync(prefix.Bucket, key, cancellationToken);
             if (opened is not null)
@@ -251,11 +257,13 @@ internal sealed partial class BatchDirectory(
 
             if (reader.HasGivenUp || upload.Refusal is not null)
             {
-                break;
+                return null;
             }
         }
 
-        return null;
+        return upload.Records == 0 && reader.Problems.Count == 0
+            ? $"There is no record in the {keys.Count} objects below '{location}': each line of them that is not empty is one; store JSON lines there, or name another prefix."
+            : null;
     }
 
     private async Task<InferenceOutcome> DecideAsync(InferenceRequest request, RequestPlan plan, BatchUpload upload, IBatchGrain batch)
@@ -271,7 +279,13 @@ internal sealed partial class BatchDirectory(
         var routed = await planner.DecideAsync(plan);
         if (routed.Candidate is not { } candidate)
         {
-            return new() { Problem = routed.Problem };
+            // The deadline that was looked at is longer than the caller's.
+            return new()
+            {
+                Problem = routed.Problem is { Code: ProblemCode.DeadlineUnreachable } late
+                    ? late with { Message = $"No batch endpoint of model '{request.Model}' is expected to answer within the {(plan.Deadline - plan.ArrivedAt) / 1000.0:0.###} s that the batch has from its arrival; give it more time." }
+                    : routed.Problem,
+            };
         }
 
         var endpoint = candidate.Endpoint;
@@ -291,7 +305,7 @@ internal sealed partial class BatchDirectory(
         {
             return InferenceOutcome.Refused(
                 ProblemCode.DeadlineUnreachable,
-                $"The batch is expected to take {needed / 1000:0} s on endpoint '{endpoint.Name}', and its deadline is in {left / 1000:0} s; give it more time or fewer records.",
+                $"The batch is expected to take {needed / 1000:0} s on endpoint '{endpoint.Name}', and its deadline is in {Math.Max(0, left) / 1000:0} s; give it more time or fewer records.",
                 route: route);
         }
 

@@ -114,7 +114,7 @@ internal sealed class BatchOperations(IBatches batches, Authenticator authentica
 
         return TenantObjects.IsOwnPrefix(location, options.PayloadBucket, tenant)
             ? location
-            : throw new RefusedException(Refusal.Invalid($"{Input}: '{location}' is not a prefix of this tenant's objects. Store them below {TenantObjects.Prefix(options.PayloadBucket, tenant)} and name their prefix."));
+            : throw new RefusedException(Refusal.Invalid($"{Input}: '{location}' is not a prefix of this tenant's objects. Store them below {TenantObjects.Prefix(options.PayloadBucket, tenant)} and name that or a prefix below it."));
     }
 
     private async Task GetAsync(HttpContext context, string id)

@@ -17,6 +17,7 @@ internal static class TenantObjects
             && !location[prefix.Length..].Split('/').Any(part => part is "" or "." or "..");
     }
 
-    /// <summary>Whether the address is a prefix of objects below the tenant's; it may end with a slash.</summary>
-    public static bool IsOwnPrefix(string location, string bucket, TenantId tenant) => IsOwn(location.EndsWith('/') ? location[..^1] : location, bucket, tenant);
+    /// <summary>Whether the address is the tenant's prefix, or one of objects below it, which may end with a slash.</summary>
+    public static bool IsOwnPrefix(string location, string bucket, TenantId tenant) =>
+        location == Prefix(bucket, tenant) || IsOwn(location.EndsWith('/') ? location[..^1] : location, bucket, tenant);
 }

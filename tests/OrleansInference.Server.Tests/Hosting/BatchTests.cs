@@ -67,12 +67,19 @@ public sealed class BatchTests(LiveServer server) : IClassFixture<LiveServer>
                 (new StringContent("""{"input":"s3://elsewhere/tenants/careless/x/"}""", Encoding.UTF8, "application/json"), "tenants/careless/"),
                 (new StringContent("""{"input":"\ud800"}""", Encoding.UTF8, "application/json"), "tenants/careless/"),
                 (new StringContent("""{"inputs":"hello"}""", Encoding.UTF8, "application/json"), "application/jsonlines"),
+                (new StringContent("""{"input":"s3://orleans-inference/tenants/careless/"}""", Encoding.UTF8, "application/json"), "no object below 's3://orleans-inference/tenants/careless/'"),
+                (new StringContent("""{"input":"s3://orleans-inference/tenants/careless/none"}""", Encoding.UTF8, "application/json"), "no object below 's3://orleans-inference/tenants/careless/none'"),
             ])
         {
             using var wrong = await server.SendAsync(HttpMethod.Post, Batches, key, content);
             Assert.Equal(HttpStatusCode.BadRequest, wrong.StatusCode);
             Assert.Contains(what, await wrong.Content.ReadAsStringAsync(), StringComparison.Ordinal);
         }
+
+        await server.StoreAsync("tenants/careless/empty/", []);
+        using var empty = await server.SendAsync(HttpMethod.Post, Batches, key, new StringContent("""{"input":"s3://orleans-inference/tenants/careless/"}""", Encoding.UTF8, "application/json"));
+        Assert.Equal(HttpStatusCode.BadRequest, empty.StatusCode);
+        Assert.Contains("no record in the 1 objects below", await empty.Content.ReadAsStringAsync(), StringComparison.Ordinal);
 
         // Nobody else uses this tenant.
         Assert.Equal((Money.Zero, Money.Zero), ((await server.BudgetAsync("careless")).Reserved, (await server.BudgetAsync("careless")).SettledTotal));
@@ -84,11 +91,13 @@ public sealed class BatchTests(LiveServer server) : IClassFixture<LiveServer>
         var key = (await server.IssueAsync("acme")).ApiKey;
         await server.StoreAsync("tenants/acme/records/b.jsonl", Encoding.UTF8.GetBytes($"{Record(3)}\n{Record(4)}"));
         await server.StoreAsync("tenants/acme/records/a.jsonl", Encoding.UTF8.GetBytes($"{Record(1)}\r\n\n{Record(2)}\n"));
+        await server.StoreAsync("tenants/acme/records/", []);
+        await server.StoreAsync("tenants/acme/records/c/", Encoding.UTF8.GetBytes(Record(5)));
         using var accepted = await server.SendAsync(HttpMethod.Post, Batches, key, new StringContent("""{"input":"s3://orleans-inference/tenants/acme/records/"}""", Encoding.UTF8, "application/json"));
         Assert.True(accepted.StatusCode == HttpStatusCode.Accepted, await accepted.Content.ReadAsStringAsync());
         var location = accepted.Headers.Location!.OriginalString;
-        Assert.Equal(4, (await EndOfAsync(location, key)).GetProperty("done").GetInt64());
-        Assert.Equal([1001, 1002, 1003, 1004], (await ResultsAsync(location, key)).Select(static line => line.GetProperty("output").GetProperty("usage").GetProperty("input_tokens").GetInt32()));
+        Assert.Equal(5, (await EndOfAsync(location, key)).GetProperty("done").GetInt64());
+        Assert.Equal([1001, 1002, 1003, 1004, 1005], (await ResultsAsync(location, key)).Select(static line => line.GetProperty("output").GetProperty("usage").GetProperty("input_tokens").GetInt32()));
     }
 
     [Fact]
@@ -128,6 +137,11 @@ public sealed class BatchTests(LiveServer server) : IClassFixture<LiveServer>
             Assert.False(refused.IsSuccessStatusCode, header);
             Assert.Contains(what, await refused.Content.ReadAsStringAsync(), StringComparison.Ordinal);
         }
+
+        // No more than the caller said, whatever a window may add for others.
+        using var hasty = await server.SendAsync(HttpMethod.Post, Batches, key, Lines([Record(1)]), ("X-Inference-Deadline", "1s"));
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, hasty.StatusCode);
+        Assert.Contains("within the 1 s that the batch has", await hasty.Content.ReadAsStringAsync(), StringComparison.Ordinal);
 
         using var denied = await server.SendAsync(HttpMethod.Post, Batches, (await server.IssueAsync("other")).ApiKey, Lines([Record(1)]));
         Assert.Equal(HttpStatusCode.NotFound, denied.StatusCode);
