@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Globalization;
 using System.Text;
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using Microsoft.Extensions.Options;
 using OrleansInference.Hosting;
@@ -18,6 +19,9 @@ namespace OrleansInference.Batch;
 internal sealed class BatchFiles(IObjectStore objects, IOptions<OrleansInferenceOptions> options)
 {
     private const string JsonLines = "application/jsonlines";
+
+    // Read by people, and no part of a page.
+    private static readonly JsonSerializerOptions Readable = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     private string Bucket => options.Value.PayloadBucket;
 
@@ -151,7 +155,7 @@ internal sealed class BatchFiles(IObjectStore objects, IOptions<OrleansInference
         var text = new ArrayBufferWriter<byte>();
         if (run.Failure is { } failure)
         {
-            var problem = JsonSerializer.Serialize(failure);
+            var problem = JsonSerializer.Serialize(failure, Readable);
             for (var i = 0; i < run.Count; i++)
             {
                 Write(text, $"{{\"record\":{run.First + i},\"error\":{{\"code\":\"{nameof(ProblemCode.ModelError)}\",\"message\":{problem}}}}}\n");

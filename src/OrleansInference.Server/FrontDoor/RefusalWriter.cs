@@ -41,7 +41,7 @@ internal static class RefusalWriter
         }
 
         using var body = new MemoryStream();
-        using (var writer = new Utf8JsonWriter(body))
+        using (var writer = new Utf8JsonWriter(body, new() { Encoder = FrontDoorJson.Options.Encoder }))
         {
             writer.WriteStartObject();
             if (sageMaker)
