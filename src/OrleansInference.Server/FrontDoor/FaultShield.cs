@@ -17,6 +17,7 @@ internal sealed class FaultShield(RequestDelegate next, ILogger<FaultShield> log
 
         try
         {
+            RequireNoEncoding(context.Request);
             await next(context);
             if (context.Response is { HasStarted: false, ContentLength: null, StatusCode: StatusCodes.Status404NotFound or StatusCodes.Status405MethodNotAllowed or StatusCodes.Status415UnsupportedMediaType } response && response.ContentType is null)
             {
@@ -26,6 +27,15 @@ internal sealed class FaultShield(RequestDelegate next, ILogger<FaultShield> log
         catch (Exception exception)
         {
             await TranslateAsync(context, exception);
+        }
+    }
+
+    // Bodies are bounded, hashed, priced and handed on as they come.
+    private static void RequireNoEncoding(HttpRequest request)
+    {
+        if (request.Headers.ContentEncoding.ToString() is { Length: > 0 } encoding && !encoding.Equals("identity", StringComparison.OrdinalIgnoreCase))
+        {
+            throw new RefusedException(new(ProblemTable.Encoding, "UnsupportedEncoding", $"Content-Encoding: a body in '{(encoding.Length > 64 ? encoding[..64] : encoding)}' is not taken; send it as it is, without that header."));
         }
     }
 

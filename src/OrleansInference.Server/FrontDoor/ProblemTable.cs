@@ -16,6 +16,7 @@ internal static class ProblemTable
 {
     public static readonly ProblemKind Validation = new(400, "The request is not valid.", 400, "ValidationError");
     public static readonly ProblemKind TooLarge = new(413, "The body is too large.", 413, "ValidationError");
+    public static readonly ProblemKind Encoding = new(415, "The body is encoded.", 400, "ValidationError");
     public static readonly ProblemKind NotFound = new(404, "There is no such resource.", 404, "UnknownOperationException");
     public static readonly ProblemKind Method = new(405, "The method is not allowed here.", 405, "UnknownOperationException");
     public static readonly ProblemKind Forbidden = new(403, "The key does not allow this.", 403, "AccessDeniedException");
@@ -40,8 +41,8 @@ internal static class ProblemTable
         ProblemCode.DeadlineExceeded => new(504, "The deadline passed.", 424, "ModelError"),
         ProblemCode.IdempotencyConflict => new(409, "The idempotency key was used with another request: another model or body.", 400, "ValidationError"),
         ProblemCode.RequestInProgress => new(409, "A request with this idempotency key is under way.", 400, "ThrottlingException"),
-        ProblemCode.Cancelled => new(410, "The request was cancelled.", 400, "ValidationError"),
         ProblemCode.InputNotFound => new(422, "The input does not exist.", 400, "ValidationError"),
+        ProblemCode.Cancelled => new(410, "The request was cancelled.", 400, "ValidationError"),
         ProblemCode.Unavailable => new(503, "The router is not available.", 503, "ServiceUnavailable"),
         _ => new(500, "The router failed.", 500, "InternalFailure"),
     };

@@ -285,6 +285,27 @@ public sealed class OwnDialectTests
         await ProblemAsync(await host.Http.SendAsync(request), HttpStatusCode.RequestEntityTooLarge, "PayloadTooLarge");
     }
 
+    [Theory]
+    [InlineData("gzip", false)]
+    [InlineData("br, gzip", false)]
+    [InlineData("identity", true)]
+    public async Task An_encoded_body_is_refused_with_what_to_do(string encoding, bool isTaken)
+    {
+        await using var host = await FrontDoorHost.StartAsync();
+        var key = await host.IssueAsync();
+        using var response = await host.PostAsync(Invoke, key, Body, ("Content-Encoding", encoding));
+        if (isTaken)
+        {
+            Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+            return;
+        }
+
+        var problem = await ProblemAsync(response, HttpStatusCode.UnsupportedMediaType, "UnsupportedEncoding");
+        Assert.Contains($"'{encoding}'", problem.GetProperty("detail").GetString(), StringComparison.Ordinal);
+        using var signed = await host.PostSignedAsync("/endpoints/chat/invocations", key, Body, headers: ("Content-Encoding", encoding));
+        Assert.Equal((HttpStatusCode.BadRequest, "ValidationError"), (signed.StatusCode, signed.Headers.GetValues("x-amzn-ErrorType").Single()));
+    }
+
     [Fact]
     public async Task Keys_that_are_not_good_are_told_apart_from_rights_that_are_not_had()
     {
