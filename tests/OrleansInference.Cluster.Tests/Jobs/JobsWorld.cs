@@ -20,7 +20,7 @@ using OrleansInference.Webhooks;
 
 namespace OrleansInference.Tests.Jobs;
 
-/// <summary>Three silos over one SQLite file and the embedded AWS, which outlives them. Time runs sixty times as fast as life.</summary>
+/// <summary>Silos over one SQLite file and the embedded AWS, which outlives them: three, and time runs sixty times as fast as life, unless said otherwise.</summary>
 internal sealed class JobsWorld : IAsyncDisposable
 {
     public const double Speed = 60;
@@ -40,6 +40,7 @@ internal sealed class JobsWorld : IAsyncDisposable
     private readonly bool _notify;
     private readonly TimeSpan _retention;
     private readonly TimeSpan? _poll;
+    private readonly short _silos;
     private int _deleted;
     private int _heldDeletes;
     private int _received;
@@ -47,7 +48,7 @@ internal sealed class JobsWorld : IAsyncDisposable
     private readonly ConcurrentQueue<(QueueMessage Message, int Left)> _repeated = new();
     private TestCluster? _cluster;
 
-    private JobsWorld(bool notify, TimeSpan retention, TimeSpan? poll) => (_notify, _retention, _poll) = (notify, retention, poll);
+    private JobsWorld(bool notify, TimeSpan retention, TimeSpan? poll, double speed, short silos) => (_notify, _retention, _poll, Clock, _silos) = (notify, retention, poll, new(TimeProvider.System, speed), silos);
 
     /// <summary>Queues that the silos take requests from once <see cref="StartIngest"/> was called.</summary>
     public IReadOnlyList<QueueSettings> Queues { get; private init; } = [];
@@ -63,7 +64,7 @@ internal sealed class JobsWorld : IAsyncDisposable
 
     public int MaxHeldJobs { get; private init; } = new OrleansInferenceOptions().MaxHeldJobs;
 
-    public RouterClock Clock { get; } = new(TimeProvider.System, Speed);
+    public RouterClock Clock { get; }
 
     public GatedAuditLog Audit { get; } = new();
 
@@ -78,6 +79,9 @@ internal sealed class JobsWorld : IAsyncDisposable
 
     /// <summary>While set, SageMaker creates no transform job.</summary>
     public bool AreTransformsDown { get; set; }
+
+    /// <summary>While set, no transform job is seen to have ended.</summary>
+    public bool DoTransformsLast { get; set; }
 
     /// <summary>What the next creations of transform jobs fail with, in order.</summary>
     public ConcurrentQueue<Exception> TransformFaults { get; } = new();
@@ -122,6 +126,8 @@ internal sealed class JobsWorld : IAsyncDisposable
     /// <param name="queues">Queues that requests come from.</param>
     /// <param name="faults">Where grains are to crash.</param>
     /// <param name="publish">Whether the embedded AWS sends notifications; as <paramref name="notify"/> if null.</param>
+    /// <param name="speed">Seconds of the router's clock in one of the machine's.</param>
+    /// <param name="silos">How many silos there are.</param>
     public static async Task<JobsWorld> StartAsync(
         bool notify = true,
         TimeSpan? retention = null,
@@ -130,11 +136,13 @@ internal sealed class JobsWorld : IAsyncDisposable
         TimeSpan? poll = null,
         bool? publish = null,
         IReadOnlyList<QueueSettings>? queues = null,
-        FaultPoints? faults = null)
+        FaultPoints? faults = null,
+        double speed = Speed,
+        short silos = 3)
     {
         catalog ??= Catalog;
         var defaults = new OrleansInferenceOptions();
-        var world = new JobsWorld(notify, retention ?? defaults.JobRetention, poll) { MaxHeldJobs = maxHeldJobs ?? defaults.MaxHeldJobs, Queues = queues ?? [], Faults = faults };
+        var world = new JobsWorld(notify, retention ?? defaults.JobRetention, poll, speed, silos) { MaxHeldJobs = maxHeldJobs ?? defaults.MaxHeldJobs, Queues = queues ?? [], Faults = faults };
         Worlds[world._id] = world;
         try
         {
@@ -352,7 +360,7 @@ internal sealed class JobsWorld : IAsyncDisposable
 
     private async Task StartClusterAsync()
     {
-        var builder = new TestClusterBuilder(3);
+        var builder = new TestClusterBuilder(_silos);
         builder.Options.ServiceId = "jobs-test";
         builder.Properties["world"] = _id;
         builder.AddSiloBuilderConfigurator<Silo>();
@@ -540,7 +548,11 @@ internal sealed class JobsWorld : IAsyncDisposable
                 : inner.StartAsync(request, cancellationToken);
         }
 
-        public Task<TransformJobDescription?> DescribeAsync(string jobName, CancellationToken cancellationToken) => inner.DescribeAsync(jobName, cancellationToken);
+        public async Task<TransformJobDescription?> DescribeAsync(string jobName, CancellationToken cancellationToken)
+        {
+            var job = await inner.DescribeAsync(jobName, cancellationToken);
+            return job is not null && world.DoTransformsLast ? job with { State = TransformJobState.InProgress, EndedAt = null } : job;
+        }
 
         public Task StopAsync(string jobName, CancellationToken cancellationToken) => inner.StopAsync(jobName, cancellationToken);
     }
@@ -574,6 +586,8 @@ internal sealed class AlertQueue : IBudgetEvents
 internal sealed class GatedAuditLog : IAuditLog
 {
     private readonly ConcurrentQueue<AuditRecord> _records = new();
+    private readonly ConcurrentDictionary<string, bool> _ended = new();
+    private readonly ConcurrentDictionary<string, bool> _refusedRequests = new();
     private int _refused;
 
     public bool IsDown { get; set; }
@@ -582,15 +596,23 @@ internal sealed class GatedAuditLog : IAuditLog
 
     public IReadOnlyList<AuditRecord> Records => [.. _records];
 
+    /// <summary>Requests of which there is a record.</summary>
+    public int Ended => _ended.Count;
+
+    /// <summary>Requests whose record was refused, however often.</summary>
+    public int RefusedRequests => _refusedRequests.Count;
+
     public void Append(AuditRecord record)
     {
         if (IsDown)
         {
             Interlocked.Increment(ref _refused);
+            _refusedRequests[record.Request] = true;
             throw new IOException("the audit log is down");
         }
 
         _records.Enqueue(record);
+        _ended[record.Request] = true;
     }
 
     public Task FlushAsync(CancellationToken cancellationToken) => Task.CompletedTask;
