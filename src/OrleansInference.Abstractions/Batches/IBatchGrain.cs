@@ -49,6 +49,12 @@ public sealed record BatchSpecification
 
     /// <summary>The most output tokens that the model gives, which tells how records are sorted by size; 0: not known.</summary>
     [Id(9)] public int ModelMaxOutputTokens { get; init; }
+
+    /// <summary>Whether it may be accepted before the budget allows it, and wait for that.</summary>
+    [Id(10)] public bool MayHold { get; init; }
+
+    /// <summary>Milliseconds that it is expected to take, for which its money must come before the deadline.</summary>
+    [Id(11)] public long ExpectedMs { get; init; }
 }
 
 /// <summary>A batch as its caller sees it.</summary>
@@ -93,6 +99,12 @@ public sealed record BatchView
 
     /// <summary>Transform jobs so far.</summary>
     [Id(12)] public int TransformJobs { get; init; }
+
+    /// <summary>
+    /// Set while an <see cref="JobState.Accepted"/> batch waits for its tenant's budget: when the money it needs is expected to be free. Nothing is
+    /// reserved for it yet.
+    /// </summary>
+    [Id(13)] public DateTimeOffset? HeldUntil { get; init; }
 }
 
 /// <summary>Some results of a batch.</summary>
@@ -141,6 +153,11 @@ public interface IBatchGrain : IGrainWithStringKey
 
     /// <summary>Cancels the batch unless it has ended: what runs is stopped, and what has run is kept and charged. Answers it as it then stands.</summary>
     [Alias("Cancel")] Task<BatchView?> Cancel();
+
+    /// <summary>The money that a held batch waits for is reserved for it. Harmless at any time.</summary>
+    /// <param name="reservationId">The reservation; a batch of this id that has another one is not meant.</param>
+    /// <param name="admittedAt">Unix ms at which its charge counts, by the ledger.</param>
+    [Alias("Funded")] Task Funded(string reservationId, long admittedAt);
 
     /// <summary>The first run of records numbered <paramref name="from"/> (1 is the first) or above that has results or may have them; null if there is none.</summary>
     [Alias("FindRun")] Task<BatchRun?> FindRun(long from);

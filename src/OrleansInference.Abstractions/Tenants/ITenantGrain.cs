@@ -42,11 +42,11 @@ public sealed record ReservationReply
     [Id(4)] public BudgetShortage? Shortage { get; init; }
 }
 
-/// <summary>A job that is to wait for its tenant's budget.</summary>
+/// <summary>A job or a batch that is to wait for its tenant's budget.</summary>
 [GenerateSerializer, Immutable, Alias("oi.HoldRequest")]
 public sealed record HoldRequest
 {
-    /// <summary>Id of the reservation that is made for it: the key of its grain, a slash, and when it was accepted.</summary>
+    /// <summary>Id of the reservation that is made for it. It tells whose it is: of a job the key of its grain, a slash, and when it was accepted; of a batch <c>batches/</c>, the key of its grain, a slash, and its upload.</summary>
     [Id(0)] public required string ReservationId { get; init; }
 
     /// <summary>What it needs.</summary>
@@ -215,8 +215,8 @@ public interface ITenantGrain : IGrainWithStringKey
     [Alias("Settle")] Task<EndedReservation?> Settle(string reservationId, Money charge);
 
     /// <summary>
-    /// Lets a job wait for the budget, until its deadline or until its reservation is ended. When its turn has come, by deadline and then class, the
-    /// amount is reserved for it and its grain told (<see cref="IJobGrain.Funded"/>). Repeating it changes nothing, and tells how it stands.
+    /// Lets a job or a batch wait for the budget, until its deadline or until its reservation is ended. When its turn has come, by deadline and then class, the
+    /// amount is reserved for it and its grain told (<see cref="IJobGrain.Funded"/>, <see cref="IBatchGrain.Funded"/>). Repeating it changes nothing, and tells how it stands.
     /// </summary>
     [Alias("HoldJob")] Task<HoldReply> Hold(HoldRequest request);
 

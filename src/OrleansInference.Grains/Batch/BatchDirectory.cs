@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Runtime.ExceptionServices;
 using System.Security.Cryptography;
 using Microsoft.Extensions.Logging;
@@ -10,12 +9,13 @@ using OrleansInference.Payloads;
 
 namespace OrleansInference.Batch;
 
-/// <summary>Checks and stores the records of batches, decides their routes, and finds them again.</summary>
+/// <summary>Checks and stores the records of batches, has them admitted, and finds them again.</summary>
 internal sealed partial class BatchDirectory(
     IGrainFactory grains,
     IObjectStore objects,
     BatchFiles files,
     RequestPlanner planner,
+    BatchAdmission admission,
     RouteOutcomes outcomes,
     RouterClock clock,
     IOptions<OrleansInferenceOptions> options,
@@ -24,13 +24,10 @@ internal sealed partial class BatchDirectory(
     private const int BatchLane = 1 << (int)Lane.Batch;
     private const int MostProblems = 10;
     private const int MostListed = 10_000;
-    private const int AcceptTries = 3;
 
     /// <summary>The largest record: what SageMaker takes in one call.</summary>
     private const int MostRecordBytes = 6_291_456;
 
-    private static readonly WindowLimits Limits = new();
-    private static readonly TimeSpan BetweenTries = TimeSpan.FromMilliseconds(200);
     private static readonly TimeSpan ComeBackIn = TimeSpan.FromSeconds(1);
 
     // Well within the time a grain call may take.
@@ -215,7 +212,7 @@ internal sealed partial class BatchDirectory(
             outcome = reader.Problems.Count > 0 ? InferenceOutcome.Refused(ProblemCode.InvalidRequest, $"{string.Join(' ', reader.Problems)}{(reader.HasGivenUp ? " There may be more." : "")}")
                 : upload.Refusal is { } refusal ? InferenceOutcome.Refused(ProblemCode.PayloadTooLarge, refusal)
                 : upload.Records == 0 ? InferenceOutcome.Refused(ProblemCode.InvalidRequest, "There is no record: send at least one line of JSON.")
-                : await DecideAsync(request, plan, upload, batch);
+                : await admission.DecideAsync(request, plan, upload, batch);
         }
         catch
         {
@@ -266,91 +263,6 @@ internal sealed partial class BatchDirectory(
             : null;
     }
 
-    private async Task<InferenceOutcome> DecideAsync(InferenceRequest request, RequestPlan plan, BatchUpload upload, IBatchGrain batch)
-    {
-        // Each record is a request like the largest of them. A batch waits for no window, so the time that a window may be open is not its.
-        var wait = plan.Table.Candidates.Where(static candidate => candidate.Lane == Lane.Batch).Select(static candidate => (long)(candidate.Endpoint.WindowMaxSeconds * 1000)).DefaultIfEmpty().Max();
-        plan.Route = plan.Route with
-        {
-            PayloadBytes = upload.LargestRecord,
-            InputTokens = (int)BatchBill.Tokens(upload.LargestRecord),
-            Deadline = plan.Deadline + wait,
-        };
-        var routed = await planner.DecideAsync(plan);
-        if (routed.Candidate is not { } candidate)
-        {
-            // The deadline that was looked at is longer than the caller's.
-            return new()
-            {
-                Problem = routed.Problem is { Code: ProblemCode.DeadlineUnreachable } late
-                    ? late with { Message = $"No batch endpoint of model '{request.Model}' is expected to answer within the {(plan.Deadline - plan.ArrivedAt) / 1000.0:0.###} s that the batch has from its arrival; give it more time." }
-                    : routed.Problem,
-            };
-        }
-
-        var endpoint = candidate.Endpoint;
-        var left = plan.Deadline - clock.Now;
-        var longest = Math.Max(0, Math.Min(left, (long)(endpoint.MaxServiceSeconds * 1000)));
-        var cap = BatchBill.Cap(endpoint, candidate.Tariff, upload.Records, upload.Bytes, upload.Tokens, longest, plan.Route.MaxOutputTokens);
-        var route = plan.RouteOn(candidate, routed.Decision, cap, Money.Zero);
-        if (request.MaxCharge is { } most && cap > most)
-        {
-            return InferenceOutcome.Refused(ProblemCode.NoCandidate, $"The charge cap of {upload.Records} records, {cap} $, is above the maximum of {most} $ that the batch names.", route: route);
-        }
-
-        var overhead = await grains.GetGrain<IBatchWindowsGrain>(endpoint.Name.Value).GetOverhead() ?? endpoint.Prior.ColdStartSeconds * 1000;
-        var slots = (double)Math.Max(1, endpoint.MaxInstances) * Math.Max(1, endpoint.ConcurrencyPerInstance);
-        var needed = overhead + (Math.Ceiling(upload.Records / slots) * routed.ServiceMs);
-        if (needed > left)
-        {
-            return InferenceOutcome.Refused(
-                ProblemCode.DeadlineUnreachable,
-                $"The batch is expected to take {needed / 1000:0} s on endpoint '{endpoint.Name}', and its deadline is in {Math.Max(0, left) / 1000:0} s; give it more time or fewer records.",
-                route: route);
-        }
-
-        return await AcceptAsync(batch, new()
-        {
-            Request = request with { Body = default },
-            Route = route,
-            Upload = upload.Name,
-            AcceptedAt = plan.ArrivedAt,
-            Deadline = plan.Deadline,
-            InputHash = upload.Hash(),
-            Objects = upload.Objects,
-            LongestCallMs = longest,
-            MaxOutputTokens = plan.Route.MaxOutputTokens,
-            ModelMaxOutputTokens = plan.Table.Snapshot.Model.MaxOutputTokens,
-        });
-    }
-
-    // What the caller does from here on no longer matters: the batch is either accepted or it is not.
-    private async Task<InferenceOutcome> AcceptAsync(IBatchGrain batch, BatchSpecification specification)
-    {
-        for (var tries = 1; ; tries++)
-        {
-            try
-            {
-                return await batch.Accept(specification);
-            }
-            catch (Exception exception) when (tries < AcceptTries)
-            {
-                // Accepting is idempotent, and the next try learns what became of this one.
-                LogFault(exception, specification.Request.Tenant);
-                await Task.Delay(BetweenTries, clock.TimeProvider, CancellationToken.None);
-            }
-            catch (Exception exception)
-            {
-                LogFault(exception, specification.Request.Tenant);
-                return InferenceOutcome.Refused(
-                    ProblemCode.Unavailable,
-                    "Whether the batch was accepted is not known: send it again under the same idempotency key, or look after it in a moment.",
-                    ComeBackIn,
-                    specification.Route);
-            }
-        }
-    }
-
     // Left behind, the batch's grain deletes it in time.
     private async Task ForgetAsync(JobAddress address, string upload)
     {
@@ -381,75 +293,4 @@ internal sealed partial class BatchDirectory(
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "A batch of tenant {Tenant} met a fault while it was taken in.")]
     private partial void LogFault(Exception exception, TenantId tenant);
-
-    /// <summary>Packs records into objects of bounded size and stores each as soon as it is full.</summary>
-    private sealed class BatchUpload(BatchFiles files, JobAddress address, string name, OrleansInferenceOptions options)
-    {
-        private readonly IncrementalHash _hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        private readonly List<BatchObject> _objects = [];
-        private readonly ArrayBufferWriter<byte> _buffer = new();
-        private int _count;
-        private long _tokens;
-
-        public string Name => name;
-
-        public long Records { get; private set; }
-
-        public long Bytes { get; private set; }
-
-        public long Tokens { get; private set; }
-
-        public long LargestRecord { get; private set; }
-
-        /// <summary>Why no more is taken.</summary>
-        public string? Refusal { get; private set; }
-
-        public System.Collections.Immutable.ImmutableArray<BatchObject> Objects => [.. _objects];
-
-        public async ValueTask<bool> TakeAsync(ReadOnlySequence<byte> line, CancellationToken cancellationToken)
-        {
-            if (Records >= options.MaxBatchRecords || Bytes + line.Length > options.MaxBatchBytes)
-            {
-                Refusal = $"A batch has at most {options.MaxBatchRecords} records and {options.MaxBatchBytes} bytes of them; send the rest as another.";
-                return false;
-            }
-
-            if (_count >= Limits.MaxObjectMembers || (_count > 0 && _buffer.WrittenCount + line.Length + 1 > Limits.MaxObjectBytes))
-            {
-                await FlushAsync(cancellationToken);
-            }
-
-            foreach (var part in line)
-            {
-                _buffer.Write(part.Span);
-                _hash.AppendData(part.Span);
-            }
-
-            _buffer.Write("\n"u8);
-            _hash.AppendData("\n"u8);
-            var tokens = BatchBill.Tokens(line.Length);
-            _count++;
-            _tokens += tokens;
-            Records++;
-            Bytes += line.Length;
-            Tokens += tokens;
-            LargestRecord = Math.Max(LargestRecord, line.Length);
-            return true;
-        }
-
-        public async ValueTask FlushAsync(CancellationToken cancellationToken)
-        {
-            if (_count == 0)
-            {
-                return;
-            }
-
-            await files.PutAsync(address, name, _objects.Count, _buffer.WrittenMemory, cancellationToken);
-            _objects.Add(new() { Records = _count, Bytes = _buffer.WrittenCount - _count, InputTokens = _tokens });
-            _buffer.ResetWrittenCount();
-            (_count, _tokens) = (0, 0);
-        }
-
-        public string Hash() => Convert.ToHexStringLower(_hash.GetHashAndReset());
-    }
 }

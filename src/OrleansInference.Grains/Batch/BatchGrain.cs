@@ -21,9 +21,9 @@ public sealed class StoredBatch : IStoredForm
     public int Form { get; set; }
 
     /// <inheritdoc/>
-    int IStoredForm.NewestForm => 1;
+    int IStoredForm.NewestForm => 2;
 
-    /// <summary>The batch, in form 1 without its pieces; null before it began and after it was purged.</summary>
+    /// <summary>The batch, in form 1 without its pieces; null before it began and after it was purged. In form 2 it is held for the budget, or has ended so: a release that knows none such would take it for one that was never accepted.</summary>
     public BatchRecord? Record { get; set; }
 
     /// <summary>In form 1: the pieces, packed, so that a batch of which every record has a fate of its own fits one item of any store.</summary>
@@ -33,9 +33,9 @@ public sealed class StoredBatch : IStoredForm
     public static StoredBatch Of(BatchRecord record)
     {
         ArgumentNullException.ThrowIfNull(record);
-        return record.Pieces.Count <= MostPlainPieces
-            ? new() { Record = record }
-            : new() { Form = 1, Record = record with { Pieces = [] }, Pieces = PackedPieces.Pack(record.Pieces) };
+        return record.Pieces.Count > MostPlainPieces
+            ? new() { Form = 1, Record = record with { Pieces = [] }, Pieces = PackedPieces.Pack(record.Pieces) }
+            : new() { Form = record.HeldUntil > 0 ? 2 : 0, Record = record };
     }
 
     /// <summary>The batch; null if there is none.</summary>
@@ -43,13 +43,14 @@ public sealed class StoredBatch : IStoredForm
 }
 
 /// <summary>
-/// One batch. The order at acceptance is: reminder, state, reservation, state. Before the second write nobody was told of the batch, and
-/// the reminder takes all of it back.
+/// One batch. The order at acceptance is: reminder, state, reservation or a place among the held, state. Before the second write nobody was told of
+/// the batch, and the reminder takes all of it back.
 /// </summary>
 [MayInterleave(nameof(MayInterleave))]
 internal sealed partial class BatchGrain(
     [PersistentState("batch", OrleansInferenceOptions.StorageName)] IPersistentState<StoredBatch> storage,
     JobWorld world,
+    Funding funding,
     BatchFiles files,
     ITransformJobs transformJobs,
     RouterClock clock,
@@ -61,7 +62,6 @@ internal sealed partial class BatchGrain(
     private const string ReminderName = "batch";
     private const string UploadReminder = "upload/";
     private const int MaxStepsInARow = 16;
-    private const long ReservationGraceMs = 3_600_000;
 
     /// <summary>What an upload may take, and then some: what was not made a batch by then is deleted.</summary>
     internal static readonly TimeSpan UploadsKept = TimeSpan.FromHours(2);
@@ -93,6 +93,7 @@ internal sealed partial class BatchGrain(
         if (JobAddress.TryParse(this.GetPrimaryKeyString(), out _address) && Stored.ToRecord() is { } record)
         {
             _machine = MachineOf(record);
+            _machine.TakenUp(Random.Shared.NextDouble(), Clock.Now);
             Publish();
             Schedule();
         }
@@ -148,28 +149,21 @@ internal sealed partial class BatchGrain(
             }
 
             await RemindAsync(ReminderName, RecoverEvery, RecoverEvery);
-            _machine = MachineOf(BatchMachine.Begin(_address.JobId, specification, endpoint, $"batches/{_address.Key}/{specification.Upload}"));
+            _machine = MachineOf(BatchMachine.Begin(_address.JobId, specification, endpoint, BatchMachine.ReservationId(_address, specification.Upload)));
             await SaveAsync();
         }
 
-        var machine = _machine;
-        var reply = await Tenant.Reserve(machine.Record.ReservationId, route.ChargeCap, specification.Deadline + ReservationGraceMs);
-        if (!reply.Granted)
+        if (await funding.TakeAsync(Tenant, _address.Tenant, _machine) is { } refusal)
         {
-            await DiscardAsync(machine.Record);
+            // The upload is left: its owner may ask again, by another route or to be held, or deletes it.
             await ForgetAsync(ReminderName);
             _machine = null;
-            return InferenceOutcome.Refused(
-                ProblemCode.BudgetExhausted,
-                $"Tenant '{_address.Tenant}': {reply.Reason}.",
-                reply.RetryAfterMs > 0 ? TimeSpan.FromMilliseconds(reply.RetryAfterMs) : null,
-                route);
+            return new() { Problem = refusal, Route = route };
         }
 
-        machine.Accepted(reply.AdmittedAt);
         await SaveAsync();
         Schedule();
-        return new() { JobId = _address.JobId, Route = route };
+        return new() { JobId = _address.JobId, Route = route, HeldUntil = _view!.HeldUntil };
     }
 
     public async Task<BatchView?> Get()
@@ -200,6 +194,17 @@ internal sealed partial class BatchGrain(
 
         await AdvanceAsync();
         return _view;
+    }
+
+    public async Task Funded(string reservationId, long admittedAt)
+    {
+        RequireState();
+        if (_machine is { IsHeld: true, Record.Ending: null } machine && machine.Record.ReservationId == reservationId)
+        {
+            machine.Funded(admittedAt, Clock.Now);
+            await SaveAsync();
+            await AdvanceAsync();
+        }
     }
 
     public Task<BatchRun?> FindRun(long from)
@@ -265,7 +270,7 @@ internal sealed partial class BatchGrain(
 
     private static InferenceOutcome AnswerAgain(BatchMachine known, BatchSpecification specification) =>
         BatchMachine.IsSame(known.Record.Specification, specification)
-            ? new() { JobId = known.Record.BatchId, Route = known.ToView()!.Route, IsReplay = known.Record.Specification.Upload != specification.Upload }
+            ? new() { JobId = known.Record.BatchId, Route = known.ToView()!.Route, HeldUntil = known.ToView()!.HeldUntil, IsReplay = known.Record.Specification.Upload != specification.Upload }
             : InferenceOutcome.Refused(
                 ProblemCode.IdempotencyConflict,
                 "The idempotency key was used with another batch before; use a new key for a new batch.",
@@ -318,6 +323,10 @@ internal sealed partial class BatchGrain(
         {
             case BatchAction.Start:
                 await StartAsync(machine);
+                break;
+            case BatchAction.Reserve:
+                await funding.AskAsync(Tenant, machine);
+                await SaveAsync();
                 break;
             case BatchAction.Look:
                 await LookAsync(machine);

@@ -66,6 +66,6 @@ internal sealed partial class BatchGrain
         machine.RoundEnded(outcomes, OperatorCost.OfInstances(record.Endpoint.InstanceSecondCost, took * Math.Max(1, record.Endpoint.Endpoint.MaxInstances)), Clock.Now);
         _outputs = FrozenSet<int>.Empty;
         await SaveAsync();
-        world.Tell(record.Specification, outcomes, began);
+        world.Tell(record.Specification, outcomes, machine.ReadyAt, began);
     }
 }

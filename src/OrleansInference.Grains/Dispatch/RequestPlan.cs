@@ -101,6 +101,15 @@ internal sealed class RequestPlan
     /// <summary>The smallest charge cap that the ledger itself has refused this request, to which money on this silo's lease was of no use.</summary>
     public Money? Refused { get; set; }
 
+    /// <summary>How many requests like this one are charged at most what is decided for with it: of a batch, whose records share one decision, more than one.</summary>
+    public long Alike { get; set; } = 1;
+
+    /// <summary>What all of them need.</summary>
+    public Money OfAll(Money one) => Money.FromNanos((long)Int128.Min((Int128)one.Nanos * Alike, long.MaxValue));
+
+    /// <summary>What there is for each of them; null: not known to be short.</summary>
+    public Money? OfEach(Money? all) => all is { } money ? Money.FromNanos(money.Nanos / Alike) : null;
+
     /// <summary>The stream, if one was asked for and has begun.</summary>
     public StreamedCall? Stream { get; set; }
 

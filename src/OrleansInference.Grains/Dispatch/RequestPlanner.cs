@@ -139,13 +139,14 @@ internal sealed class RequestPlanner(
         var now = clock.Now;
         var routed = Decide(plan, plan.Tenant.Known(now), now, isLast: false);
         return routed.Decision.Outcome == DecisionOutcome.BudgetShort
-            ? AskAsync(plan, routed.Decision.Held is null ? routed.Decision.CapNeeded : routed.ChargeCap)
+            // Of one that is to be held, what counts is when its job's money comes.
+            ? DecideAskingAsync(plan, plan.OfAll(routed.Decision.Held is null ? routed.Decision.CapNeeded : routed.ChargeCap))
             : new(routed);
-
-        // Of one that is to be held, what counts is when its job's money comes.
-        async ValueTask<Routed> AskAsync(RequestPlan plan, Money needed) =>
-            Decide(plan, await plan.Tenant.AskAffordableAsync(needed, plan.Refused), clock.Now, isLast: true);
     }
+
+    /// <summary>As <see cref="DecideAsync"/>, by what the ledger says at this moment that there is for an amount.</summary>
+    public async ValueTask<Routed> DecideAskingAsync(RequestPlan plan, Money needed) =>
+        Decide(plan, await plan.Tenant.AskAffordableAsync(needed, plan.Refused), clock.Now, isLast: true);
 
     /// <summary>As <see cref="DecideAsync"/> for a second try, which is left be unless what is known allows it: that is no refusal to be kept.</summary>
     public Routed DecideHedge(RequestPlan plan)
@@ -235,7 +236,7 @@ internal sealed class RequestPlanner(
         new() { Code = code, Message = message, RetryAfter = retryAfter };
 
     private static TenantRouting TenantOf(RequestPlan plan, Affordable affordable) =>
-        TenantRouting.From(plan.Definition, plan.Tenant.Pacing, affordable.Cap) with { Shortage = affordable.Shortage };
+        TenantRouting.From(plan.Definition, plan.Tenant.Pacing, plan.OfEach(affordable.Cap)) with { Shortage = affordable.Shortage };
 
     private static int LanesFor(InferenceRequest request, Manner manner)
     {

@@ -66,7 +66,7 @@ public sealed class OrleansInferenceOptions
     /// <summary>Most requests in flight on one silo; beyond it callers are asked to come back.</summary>
     public int MaxInFlight { get; set; } = 20_000;
 
-    /// <summary>Most jobs of one tenant that wait for its budget at once; beyond it requests are refused. 0 holds none.</summary>
+    /// <summary>Most jobs and batches of one tenant that wait for its budget at once; beyond it requests are refused. 0 holds none.</summary>
     public int MaxHeldJobs { get; set; } = 1_000;
 
     /// <summary>

@@ -16,6 +16,7 @@ namespace OrleansInference.Jobs;
 internal sealed partial class JobGrain(
     [PersistentState("job", OrleansInferenceOptions.StorageName)] IPersistentState<StoredJob> storage,
     JobWorld world,
+    Funding funding,
     RouterClock clock,
     IOptions<OrleansInferenceOptions> options,
     IOptions<ReminderOptions> reminders,
@@ -97,28 +98,26 @@ internal sealed partial class JobGrain(
             return InferenceOutcome.Refused(ProblemCode.Unavailable, $"Endpoint '{route.Endpoint}' is not known any more; send the request again.", TimeSpan.FromSeconds(1), route);
         }
 
-        var reservation = ReservationId(specification.AcceptedAt);
         var machine = new JobMachine(
             new()
             {
                 JobId = _address.JobId,
                 Specification = specification with { Request = specification.Request with { Body = default } },
                 Endpoint = endpoint,
-                ReservationId = reservation,
+                ReservationId = ReservationId(specification.AcceptedAt),
             },
             _times);
         var every = TimeSpan.FromMilliseconds(machine.RecoverEveryMs(Clock.Now));
         _remindedAt = Clock.Now + (long)every.TotalMilliseconds;
         await RemindAsync(JobReminder.Of(specification).Name, every, every);
-        var reply = await Tenant.Reserve(reservation, route.ChargeCap, specification.Deadline + _times.ReservationGraceMs);
-        if (!reply.Granted && await HoldAsync(machine, reply) is { } refusal)
+        if (await funding.TakeAsync(Tenant, _address.Tenant, machine) is { } refusal)
         {
             await ForgetReminderAsync(JobReminder.Of(specification).Name);
             DeactivateOnIdle();
-            return refusal;
+            return new() { Problem = refusal, Route = route };
         }
 
-        _machine = machine.IsHeld ? machine : new(machine.Record with { ReservedAt = machine.Record.ReservedAt > 0 ? machine.Record.ReservedAt : reply.AdmittedAt }, _times);
+        _machine = machine;
         await SaveAsync();
         Schedule();
         return new() { JobId = _address.JobId, Route = route, HeldUntil = _view!.HeldUntil };

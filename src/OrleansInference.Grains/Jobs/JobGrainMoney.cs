@@ -1,58 +1,16 @@
 namespace OrleansInference.Jobs;
 
-// What it reserves: at acceptance, when its money has come, and for a faster lane.
+// What it reserves: when its money has come, and for a faster lane.
 internal sealed partial class JobGrain
 {
-    /// <summary>Has the ledger let the job wait if the money can come in time; the refusal if it does not wait.</summary>
-    private async Task<InferenceOutcome?> HoldAsync(JobMachine machine, ReservationReply reply)
-    {
-        var retryAfterMs = reply.RetryAfterMs;
-        var tooMany = "";
-        if (machine.TryHold(retryAfterMs, Random.Shared.NextDouble(), Clock.Now))
-        {
-            var held = await Tenant.Hold(HoldRequestOf(machine));
-            if (held.AdmittedAt > 0)
-            {
-                machine.Funded(held.AdmittedAt, Clock.Now);
-                return null;
-            }
-
-            // Behind those that are before it the money may come too late.
-            if (held.IsHeld && machine.TryHold(held.ExpectedMs, Random.Shared.NextDouble(), Clock.Now))
-            {
-                return null;
-            }
-
-            if (held.IsHeld)
-            {
-                await Tenant.Settle(machine.Record.ReservationId, Money.Zero);
-                (retryAfterMs, tooMany) = (held.ExpectedMs, "; held jobs are before it, and its money would come too late");
-            }
-            else
-            {
-                tooMany = $"; {options.Value.MaxHeldJobs} jobs are held for it already";
-            }
-        }
-
-        return InferenceOutcome.Refused(
-            ProblemCode.BudgetExhausted,
-            $"Tenant '{_address.Tenant}': {reply.Reason}{tooMany}.",
-            retryAfterMs > 0 ? TimeSpan.FromMilliseconds(retryAfterMs) : null,
-            machine.Record.Specification.Route);
-    }
-
-    /// <summary>Asks how a held job stands in the ledger, which puts it back in line if it has been forgotten there.</summary>
     private async Task ReserveAsync(JobMachine machine)
     {
-        var reply = await Tenant.Hold(HoldRequestOf(machine));
-        if (reply.AdmittedAt > 0)
-        {
-            await TakeFundsAsync(machine, reply.AdmittedAt);
-            return;
-        }
-
-        machine.StillHeld(reply.ExpectedMs, Random.Shared.NextDouble(), Clock.Now);
+        var isFunded = await funding.AskAsync(Tenant, machine);
         await SaveAsync();
+        if (isFunded)
+        {
+            world.TellFunded(machine);
+        }
     }
 
     private async Task TakeFundsAsync(JobMachine machine, long admittedAt)
@@ -60,19 +18,6 @@ internal sealed partial class JobGrain
         machine.Funded(admittedAt, Clock.Now);
         await SaveAsync();
         world.TellFunded(machine);
-    }
-
-    private HoldRequest HoldRequestOf(JobMachine machine)
-    {
-        var specification = machine.Record.Specification;
-        return new()
-        {
-            ReservationId = machine.Record.ReservationId,
-            Amount = specification.Route.ChargeCap,
-            Deadline = specification.Deadline,
-            ExpiresAt = specification.Deadline + _times.ReservationGraceMs,
-            Class = specification.Route.Class,
-        };
     }
 
     /// <summary>

@@ -238,11 +238,12 @@ internal sealed class JobWorld(
     /// <summary>Counts the latencies of the records that a transform job of a batch has answered, each as that of a job of the batch lane.</summary>
     /// <param name="specification">The batch.</param>
     /// <param name="pieces">What its objects came to.</param>
+    /// <param name="readyAt">Unix ms from which it waited for the lane.</param>
     /// <param name="began">Unix ms when the transform job's instances began.</param>
-    public void Tell(BatchSpecification specification, IReadOnlyList<PieceOutcome> pieces, long began)
+    public void Tell(BatchSpecification specification, IReadOnlyList<PieceOutcome> pieces, long readyAt, long began)
     {
         var (model, endpoint) = (specification.Request.Model, specification.Route.Endpoint);
-        var wait = Math.Max(0, began - specification.AcceptedAt);
+        var wait = Math.Max(0, began - readyAt);
         foreach (var sample in pieces.SelectMany(static piece => piece.Samples))
         {
             outcomes.Measured(model, endpoint, LatencyPhase.QueueWait, 0, wait);

@@ -16,8 +16,10 @@ internal static class JobsServiceCollectionExtensions
         services.TryAddSingleton<BatchLane>();
         services.TryAddSingleton<WindowFiles>();
         services.TryAddSingleton<BatchFiles>();
+        services.TryAddSingleton<BatchAdmission>();
         services.TryAddSingleton<IBatches, BatchDirectory>();
         services.TryAddSingleton<JobReplies>();
+        services.TryAddSingleton<Funding>();
         services.TryAddSingleton<JobWorld>();
         services.TryAddSingleton<NotificationListener>();
         services.AddSingleton<ILifecycleParticipant<ISiloLifecycle>>(static provider => provider.GetRequiredService<NotificationListener>());

@@ -3,6 +3,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using Orleans.Storage;
+using OrleansInference.Batch;
 using OrleansInference.Budgets;
 using OrleansInference.Hosting;
 using OrleansInference.Persistence;
@@ -334,8 +335,10 @@ internal sealed partial class TenantGrain(
     {
         try
         {
-            // A reservation's id is its job's key and the time of acceptance.
-            await GrainFactory.GetGrain<IJobGrain>(job.Id[..job.Id.LastIndexOf('/')]).Funded(job.Id, job.AdmittedAt);
+            // A job's reservation has its key and the time of acceptance for an id.
+            await (BatchMachine.TryFindBatch(job.Id, out var batch)
+                ? GrainFactory.GetGrain<IBatchGrain>(batch.Key).Funded(job.Id, job.AdmittedAt)
+                : GrainFactory.GetGrain<IJobGrain>(job.Id[..job.Id.LastIndexOf('/')]).Funded(job.Id, job.AdmittedAt));
         }
         catch (Exception exception)
         {

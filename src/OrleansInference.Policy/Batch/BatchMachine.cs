@@ -23,6 +23,9 @@ public enum BatchAction
 
     /// <summary>Delete what is stored of it.</summary>
     Purge = 5,
+
+    /// <summary>Ask the ledger how it stands with the money it waits for.</summary>
+    Reserve = 6,
 }
 
 /// <summary>An action and when it is due (Unix ms).</summary>
@@ -52,7 +55,7 @@ public readonly record struct RecordSample(int SizeClass, double ServiceMs);
 /// <param name="record">What is stored.</param>
 /// <param name="limits">Bounds of retries, and how often transform jobs are looked at.</param>
 /// <param name="retentionMs">Milliseconds an ended batch is kept.</param>
-public sealed class BatchMachine(BatchRecord record, WindowLimits limits, long retentionMs)
+public sealed partial class BatchMachine(BatchRecord record, WindowLimits limits, long retentionMs)
 {
     /// <summary>What to store.</summary>
     public BatchRecord Record { get; private set; } = record;
@@ -60,8 +63,14 @@ public sealed class BatchMachine(BatchRecord record, WindowLimits limits, long r
     /// <summary>Unix ms until which the ended batch is kept.</summary>
     public long KeptUntil => (Record.Ending?.At ?? Record.Specification.Deadline) + retentionMs;
 
-    /// <summary>Whether its caller holds its id.</summary>
-    public bool IsAccepted => Record.ReservedAt > 0;
+    /// <summary>Milliseconds after the deadline until which the ledger keeps the reservation for the settlement.</summary>
+    public const long ReservationGraceMs = 3_600_000;
+
+    /// <summary>Whether its caller holds its id: it has its reservation, or waits for it, or has ended so.</summary>
+    public bool IsAccepted => Record.ReservedAt > 0 || IsHeld;
+
+    /// <summary>Unix ms from which its wait is the lane's: waiting for money says nothing about that.</summary>
+    public long ReadyAt => Math.Max(Record.Specification.AcceptedAt, Record.FundedAt);
 
     private EndpointDefinition Endpoint => Record.Endpoint.Endpoint;
 
@@ -108,7 +117,7 @@ public sealed class BatchMachine(BatchRecord record, WindowLimits limits, long r
         if (!record.MayRun)
         {
             return record.CancelledAt > 0 ? new(BatchAction.End, record.CancelledAt)
-                : record.NotBefore < deadline ? new(BatchAction.Start, record.NotBefore)
+                : record.NotBefore < deadline ? new(IsHeld ? BatchAction.Reserve : BatchAction.Start, record.NotBefore)
                 : new(BatchAction.End, deadline);
         }
 
@@ -125,9 +134,6 @@ public sealed class BatchMachine(BatchRecord record, WindowLimits limits, long r
         // One that is unwanted is looked at at once, and then as often as any.
         return record.CheckedAt < deadline && look > deadline ? new(BatchAction.Look, Math.Max(record.NotBefore, deadline)) : new(BatchAction.Look, look);
     }
-
-    /// <summary>The ledger has reserved its charge cap.</summary>
-    public void Accepted(long admittedAt) => Record = Record with { ReservedAt = Math.Max(1, admittedAt) };
 
     /// <summary>The objects of the round: the pieces whose fate is open, in order.</summary>
     public IReadOnlyList<BatchPiece> Objects() => [.. Record.Pieces.Where(static piece => piece.IsOpen)];
@@ -296,15 +302,17 @@ public sealed class BatchMachine(BatchRecord record, WindowLimits limits, long r
                 State = wasOpen ? Record.CancelledAt > 0 ? JobState.Cancelled : JobState.Expired : done.Count > 0 ? JobState.Succeeded : JobState.Failed,
                 At = now,
                 Charge = Money.Min(charge, Record.Specification.Route.ChargeCap),
-                Problem = wasOpen
-                    ? Record.CancelledAt > 0
-                        ? new() { Code = ProblemCode.Cancelled, Message = $"The batch was cancelled; what had its answer by then is kept and charged.{more}" }
-                        : new() { Code = ProblemCode.DeadlineExceeded, Message = $"The batch's deadline passed; what had its answer by then is kept and charged.{more}" }
+                Problem = wasOpen ? ProblemOfOpen(more)
                     : done.Count > 0 ? null
                     : new() { Code = ProblemCode.ModelError, Message = $"No record has an answer; the first failed so: {pieces[0].Failure}", OriginalMessage = pieces[0].Failure },
             },
         };
     }
+
+    private InferenceProblem ProblemOfOpen(string more) =>
+        Record.CancelledAt > 0 ? new() { Code = ProblemCode.Cancelled, Message = $"The batch was cancelled; what had its answer by then is kept and charged.{more}" }
+        : IsHeld ? new() { Code = ProblemCode.DeadlineExceeded, Message = "The batch's deadline passed while it was held for the tenant's budget. Nothing was charged." }
+        : new() { Code = ProblemCode.DeadlineExceeded, Message = $"The batch's deadline passed; what had its answer by then is kept and charged.{more}" };
 
     /// <summary>The ledger and the audit log have the end.</summary>
     public void SettlementTaken()
@@ -347,6 +355,7 @@ public sealed class BatchMachine(BatchRecord record, WindowLimits limits, long r
             Deadline = DateTimeOffset.FromUnixTimeMilliseconds(specification.Deadline),
             EndedAt = ending is null ? null : DateTimeOffset.FromUnixTimeMilliseconds(ending.At),
             Problem = ending?.Problem,
+            HeldUntil = IsWaiting ? DateTimeOffset.FromUnixTimeMilliseconds(Record.HeldUntil) : null,
             Records = all,
             Done = done,
             Failed = failed,

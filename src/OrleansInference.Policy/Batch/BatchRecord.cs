@@ -67,8 +67,14 @@ public sealed record BatchRecord
     /// <summary>Its records in order.</summary>
     public required IReadOnlyList<BatchPiece> Pieces { get; init; }
 
-    /// <summary>Unix ms at which its charge counts, by the ledger; 0: it is not accepted yet, and nobody was told of it.</summary>
+    /// <summary>Unix ms at which its charge counts, by the ledger; 0: it has no reservation, and unless it is held for that nobody was told of it.</summary>
     public long ReservedAt { get; init; }
+
+    /// <summary>Unix ms at which the budget is expected to allow it, while it is held for that; 0: it is not.</summary>
+    public long HeldUntil { get; init; }
+
+    /// <summary>Unix ms until which it was held for the budget; 0: it was not.</summary>
+    public long FundedAt { get; init; }
 
     /// <summary>Transform jobs that have ended.</summary>
     public int Round { get; init; }

@@ -21,9 +21,6 @@ public sealed partial class JobMachine(JobRecord record, JobTimes times)
     /// <summary>Unix ms until which the ended job is kept.</summary>
     public long KeptUntil => (Record.Ending?.At ?? Record.Specification.Deadline) + times.RetentionMs;
 
-    /// <summary>Whether it waits for the tenant's budget, with nothing reserved.</summary>
-    public bool IsHeld => Record.HeldUntil > 0;
-
     /// <summary>Whether its end is still to be told to the queue or the webhook that the request named.</summary>
     public bool OwesReply => Record is { Settled: true, Replied: false, ReplyGivenUp: false, Specification.Request.ReplyTo: not null };
 

@@ -60,15 +60,6 @@ public sealed record JobTimes
     /// <summary>The least of them that the reminders allow.</summary>
     public long RecoverAtLeastEveryMs { get; init; } = 60_000;
 
-    /// <summary>
-    /// Milliseconds after the expected time, and twice that at most, after which a held job asks for its money by itself. The ledger tells it when
-    /// it has it; this is for a word that was lost.
-    /// </summary>
-    public long HoldFallbackMs { get; init; } = 60_000;
-
-    /// <summary>Milliseconds at most between two such questions.</summary>
-    public long HoldCheckAtMostEveryMs { get; init; } = 900_000;
-
     /// <summary>Milliseconds after the deadline until which the ledger keeps the reservation for the settlement.</summary>
     public long ReservationGraceMs { get; init; } = 3_600_000;
 

@@ -125,21 +125,15 @@ public sealed class FaultPointTests
     public async Task A_held_job_ends_once_whatever_point_its_activation_crashes_at()
     {
         await using var world = await StartAsync();
-        var tenant = world.Grains.GetGrain<ITenantGrain>(JobsWorld.Acme.Value);
-        var blocks = 0;
+        var (before, after) = Blocking(world);
         await RunAsync(
             world,
             mostPoints: int.MaxValue,
             key: KeyOf,
             submit: async name => Assert.NotNull((await world.SubmitAsync(Good, "chat-async", key: name, mayHold: true)).HeldUntil),
             requests: static name => [KeyOf(name)],
-            before: async () =>
-            {
-                // All the money there is; back long after everything was submitted, unless it is released before.
-                var all = (await world.BudgetAsync()).Windows[0].Available;
-                Assert.True((await tenant.Reserve($"block-{++blocks}", all, world.Clock.Now + 5_000_000)).Granted);
-            },
-            after: () => tenant.Settle($"block-{blocks}", Money.Zero));
+            before: before,
+            after: after);
     }
 
     [Fact]
@@ -150,21 +144,54 @@ public sealed class FaultPointTests
         await RunAsync(
             world,
             mostPoints: int.MaxValue,
-            key: static name => new JobAddress(JobsWorld.Acme, JobAddress.IdOf(JobsWorld.Acme, "batch\n" + name)).Key,
-            submit: async name =>
+            key: BatchKeyOf,
+            submit: name => SubmitBatchAsync(world, name, "bulk"),
+            requests: static name => [$"batches/{BatchKeyOf(name)}/"]);
+    }
+
+    [Fact]
+    public async Task A_held_batch_ends_once_whatever_point_its_activation_crashes_at()
+    {
+        await using var world = await StartAsync();
+        await JobsWorld.UntilAsync(async () => (await world.EndpointAsync("window-batch-0")) is not null, "the catalog is applied");
+        var (before, after) = Blocking(world);
+        await RunAsync(
+            world,
+            mostPoints: int.MaxValue,
+            key: BatchKeyOf,
+            submit: name => SubmitBatchAsync(world, name, "bulk", isHeld: true),
+            requests: static name => [$"batches/{BatchKeyOf(name)}/"],
+            before: before,
+            after: after);
+    }
+
+    private static async Task SubmitBatchAsync(JobsWorld world, string name, string model, bool isHeld = false)
+    {
+        InferenceOutcome outcome = null!;
+        await JobsWorld.UntilAsync(
+            async () =>
             {
-                InferenceOutcome outcome = null!;
-                await JobsWorld.UntilAsync(
-                    async () =>
-                    {
-                        using var lines = new MemoryStream(Encoding.UTF8.GetBytes($"{Good}\n{Bad}\n{Good}\n"));
-                        outcome = await world.Services.GetRequiredService<IBatches>().SubmitAsync(new() { Tenant = JobsWorld.Acme, Model = new("bulk"), IdempotencyKey = name }, lines, CancellationToken.None);
-                        return outcome.Problem?.Code is not (ProblemCode.UnknownModel or ProblemCode.Unavailable);
-                    },
-                    "the batch is accepted");
-                Assert.True(outcome.JobId is not null, outcome.Problem?.Message);
+                using var lines = new MemoryStream(Encoding.UTF8.GetBytes($"{Good}\n{Bad}\n{Good}\n"));
+                outcome = await world.Services.GetRequiredService<IBatches>().SubmitAsync(new() { Tenant = JobsWorld.Acme, Model = new(model), IdempotencyKey = name }, lines, CancellationToken.None);
+                return outcome.Problem?.Code is not (ProblemCode.UnknownModel or ProblemCode.Unavailable);
             },
-            requests: static name => [$"batches/{new JobAddress(JobsWorld.Acme, JobAddress.IdOf(JobsWorld.Acme, "batch\n" + name)).Key}/"]);
+            "the batch is accepted");
+        Assert.True(outcome.JobId is not null, outcome.Problem?.Message);
+        Assert.Equal(isHeld, outcome.HeldUntil is not null);
+    }
+
+    /// <summary>All the money there is, taken before and given back after; back by itself long after everything was submitted.</summary>
+    private static (Func<Task> Before, Func<Task> After) Blocking(JobsWorld world)
+    {
+        var tenant = world.Grains.GetGrain<ITenantGrain>(JobsWorld.Acme.Value);
+        var blocks = 0;
+        return (
+            async () =>
+            {
+                var all = (await world.BudgetAsync()).Windows[0].Available;
+                Assert.True((await tenant.Reserve($"block-{++blocks}", all, world.Clock.Now + 5_000_000)).Granted);
+            },
+            () => tenant.Settle($"block-{blocks}", Money.Zero));
     }
 
     private static async Task RunAsync(JobsWorld world, int mostPoints, Func<string, string> key, Func<string, Task> submit, Func<string, IReadOnlyList<string>> requests, bool windowsEnd = true, Func<Task>? before = null, Func<Task>? after = null)
@@ -269,6 +296,8 @@ public sealed class FaultPointTests
 
     private static string Window(int i) => $"window-batch-{i}";
 
+    private static string BatchKeyOf(string name) => new JobAddress(JobsWorld.Acme, JobAddress.IdOf(JobsWorld.Acme, "batch\n" + name)).Key;
+
     private static string KeyOf(string name) => new JobAddress(JobsWorld.Acme, JobAddress.IdOf(JobsWorld.Acme, name)).Key;
 
     /// <param name="retention">How long jobs are kept.</param>
@@ -279,7 +308,7 @@ public sealed class FaultPointTests
         var batch = variant.Endpoints.Single(static endpoint => endpoint.Name.Value == "chat-batch") with { WindowMaxRequests = 3, WindowMaxSeconds = windowSeconds, MaxInstances = 1 };
         return JobsWorld.StartAsync(retention: retention ?? TimeSpan.FromSeconds(120), poll: TimeSpan.FromSeconds(1), faults: new(), catalog: JobsWorld.Catalog with
         {
-            Tenants = [new() { Id = JobsWorld.Acme, Budgets = [new() { Kind = BudgetWindowKind.Rolling, Seconds = 86_400, Limit = Money.FromDollars(1_000) }] }],
+            Tenants = [new() { Id = JobsWorld.Acme, Budgets = [new() { Kind = BudgetWindowKind.Rolling, Seconds = 86_400, Limit = Money.FromDollars(1_000) }], LowBudget = [LowBudgetStep.Hold] }],
             Models =
             [
                 JobsWorld.Catalog.Models[0] with

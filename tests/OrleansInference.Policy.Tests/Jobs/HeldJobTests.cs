@@ -91,7 +91,7 @@ public sealed class HeldJobTests
                 return step.At == Deadline;
             }
 
-            if (step.Action != JobAction.Reserve || step.At <= now || step.At > now + Times.HoldCheckAtMostEveryMs)
+            if (step.Action != JobAction.Reserve || step.At <= now || step.At > now + BudgetWait.AskAtMostEveryMs)
             {
                 return false;
             }
