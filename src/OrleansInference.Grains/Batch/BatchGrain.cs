@@ -57,18 +57,15 @@ internal sealed partial class BatchGrain(
     IServiceProvider services,
     IOptions<OrleansInferenceOptions> options,
     IOptions<ReminderOptions> reminders,
-    ILogger<BatchGrain> logger) : RemindedGrain<StoredBatch>(storage, clock, reminders), IBatchGrain, IRemindable
+    ILogger<BatchGrain> logger) : RoundsGrain<StoredBatch>(storage, transformJobs, clock, options, reminders), IBatchGrain, IRemindable
 {
     private const string ReminderName = "batch";
     private const string UploadReminder = "upload/";
-    private const int MaxStepsInARow = 16;
 
     /// <summary>What an upload may take, and then some: what was not made a batch by then is deleted.</summary>
     internal static readonly TimeSpan UploadsKept = TimeSpan.FromHours(2);
 
-    private static readonly TimeSpan RecoverEvery = TimeSpan.FromMinutes(5);
     private static readonly TimeSpan PurgeEvery = TimeSpan.FromHours(1);
-    private static readonly WindowLimits Limits = new();
 
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly IAuditLog? _audit = services.GetService<IAuditLog>();
@@ -266,7 +263,7 @@ internal sealed partial class BatchGrain(
         await AdvanceAsync();
     }
 
-    private BatchMachine MachineOf(BatchRecord record) => new(record, Limits, (long)options.Value.JobRetention.TotalMilliseconds);
+    private BatchMachine MachineOf(BatchRecord record) => new(record, Limits, (long)Options.JobRetention.TotalMilliseconds);
 
     private static InferenceOutcome AnswerAgain(BatchMachine known, BatchSpecification specification) =>
         BatchMachine.IsSame(known.Record.Specification, specification)
@@ -276,46 +273,9 @@ internal sealed partial class BatchGrain(
                 "The idempotency key was used with another batch before; use a new key for a new batch.",
                 route: specification.Route);
 
-    /// <summary>Does everything that is due, then sets the timer for what comes next.</summary>
-    private async Task AdvanceAsync()
-    {
-        try
-        {
-            for (var steps = 0; steps < MaxStepsInARow && _machine is { } machine && machine.Next() is var step && step.At <= Clock.Now; steps++)
-            {
-                await PerformAsync(machine, step.Action);
-            }
-        }
-        catch (Exception exception)
-        {
-            LogFault(exception, _address.Key, _machine?.Record.Round ?? 0);
-            if (IsLost)
-            {
-                return;
-            }
+    protected override Task? TakeDueStep() => _machine is { } machine && machine.Next() is var step && step.At <= Clock.Now ? PerformAsync(machine, step.Action) : null;
 
-            // In memory alone: after a restart it may be tried at once.
-            if (_machine?.Failed(Random.Shared.NextDouble(), Clock.Now) is true)
-            {
-                await EndUnseenAsync();
-            }
-        }
-
-        Schedule();
-    }
-
-    private async Task EndUnseenAsync()
-    {
-        try
-        {
-            await SaveAsync();
-        }
-        catch (Exception exception)
-        {
-            // This activation is lost, and another decides anew.
-            LogFault(exception, _address.Key, _machine!.Record.Round);
-        }
-    }
+    protected override bool StepFailed(double chance, long now) => _machine?.Failed(chance, now) is true;
 
     private async Task PerformAsync(BatchMachine machine, BatchAction action)
     {
@@ -352,7 +312,7 @@ internal sealed partial class BatchGrain(
         }
     }
 
-    private async Task SaveAsync()
+    protected override async Task SaveAsync()
     {
         Stored = StoredBatch.Of(_machine!.Record);
         await WriteAsync();
@@ -368,7 +328,7 @@ internal sealed partial class BatchGrain(
         }
     }
 
-    private void Schedule()
+    protected override void Schedule()
     {
         // An ended batch is only waited for by its reminder, so that it need not stay in memory; but what failed is not left for so long.
         if (_machine is { } machine && machine.Next() is var step && (step.Action is not (BatchAction.Purge or BatchAction.Discard) || machine.Record.Failures > 0))
@@ -376,6 +336,8 @@ internal sealed partial class BatchGrain(
             SetTimer(AdvanceAsync, TimeSpan.FromMilliseconds(Math.Max(0, step.At - Clock.Now)));
         }
     }
+
+    protected override void LogFault(Exception exception) => LogFault(exception, _address.Key, _machine?.Record.Round ?? 0);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Batch {Batch}, round {Round}: a step failed and will be tried again.")]
     private partial void LogFault(Exception exception, string batch, int round);

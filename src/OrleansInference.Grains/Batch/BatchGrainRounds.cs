@@ -1,6 +1,4 @@
 using System.Collections.Frozen;
-using OrleansInference.Invocation;
-using OrleansInference.Pricing;
 
 namespace OrleansInference.Batch;
 
@@ -10,7 +8,6 @@ internal sealed partial class BatchGrain
     private async Task StartAsync(BatchMachine machine)
     {
         var record = machine.Record;
-        var endpoint = record.Endpoint.Endpoint;
         await files.WriteInputsAsync(_address, record, machine.Objects(), CancellationToken.None);
         if (!record.MayRun)
         {
@@ -19,16 +16,13 @@ internal sealed partial class BatchGrain
             await SaveAsync();
         }
 
-        try
+        if (await CreateAsync(record.Endpoint.Endpoint, machine.TransformJob(Options.TransformJobPrefix), files.InputPrefix(_address, record), files.OutputPrefix(_address, record)) is { } refusal)
         {
-            await transformJobs.StartAsync(
-                TransformJobRequest.Of(endpoint, machine.TransformJob(options.Value.TransformJobPrefix), files.InputPrefix(_address, record), files.OutputPrefix(_address, record), options.Value.CostTags),
-                CancellationToken.None);
-            machine.Started(Clock.Now);
+            machine.Refused(refusal, Clock.Now);
         }
-        catch (ModelCallException exception) when (exception.Failure is ModelCallFailure.Validation or ModelCallFailure.Configuration)
+        else
         {
-            machine.Refused($"SageMaker did not take the transform job: {exception.Message}", Clock.Now);
+            machine.Started(Clock.Now);
         }
 
         await SaveAsync();
@@ -36,34 +30,32 @@ internal sealed partial class BatchGrain
 
     private async Task LookAsync(BatchMachine machine)
     {
-        var name = machine.TransformJob(options.Value.TransformJobPrefix);
+        var name = machine.TransformJob(Options.TransformJobPrefix);
         var record = machine.Record;
-        var job = await transformJobs.DescribeAsync(name, CancellationToken.None);
-        switch (job?.State)
+        if (await TransformJobs.DescribeAsync(name, CancellationToken.None) is not { } job)
         {
-            case null:
-                machine.Vanished(Clock.Now);
-                await SaveAsync();
-                return;
-            case TransformJobState.InProgress or TransformJobState.Stopping:
-                machine.StillRuns(Clock.Now);
-                if (job.State == TransformJobState.InProgress && machine.IsUnwanted(Clock.Now))
-                {
-                    await transformJobs.StopAsync(name, CancellationToken.None);
-                }
-
-                _outputs = await files.OutputsAsync(_address, record, CancellationToken.None);
-                Publish();
-                return;
-            default:
-                break;
+            machine.Vanished(Clock.Now);
+            await SaveAsync();
+            return;
         }
 
-        var ended = job.EndedAt?.ToUnixTimeMilliseconds() ?? Clock.Now;
-        var began = job.StartedAt?.ToUnixTimeMilliseconds() ?? ended;
+        if (job.IsUnderWay)
+        {
+            machine.StillRuns(Clock.Now);
+            if (job.State == TransformJobState.InProgress && machine.IsUnwanted(Clock.Now))
+            {
+                await TransformJobs.StopAsync(name, CancellationToken.None);
+            }
+
+            _outputs = await files.OutputsAsync(_address, record, CancellationToken.None);
+            Publish();
+            return;
+        }
+
+        var (began, ended) = job.Billed(Clock.Now);
         var took = Math.Max(0, ended - began);
         var outcomes = await files.CollectAsync(_address, record, machine.Objects(), job.Why(name), job.MayPass, took, machine.IsLastLook(Clock.Now), CancellationToken.None);
-        machine.RoundEnded(outcomes, OperatorCost.OfInstances(record.Endpoint.InstanceSecondCost, took * Math.Max(1, record.Endpoint.Endpoint.MaxInstances)), Clock.Now);
+        machine.RoundEnded(outcomes, CostOf(record.Endpoint, took), Clock.Now);
         _outputs = FrozenSet<int>.Empty;
         await SaveAsync();
         world.Tell(record.Specification, outcomes, machine.ReadyAt, began);

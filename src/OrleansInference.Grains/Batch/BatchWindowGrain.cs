@@ -5,9 +5,6 @@ using Microsoft.Extensions.Options;
 using Orleans.Concurrency;
 using Orleans.Serialization.Invocation;
 using OrleansInference.Hosting;
-using OrleansInference.Invocation;
-using OrleansInference.Persistence;
-using OrleansInference.Pricing;
 
 namespace OrleansInference.Batch;
 
@@ -23,14 +20,10 @@ internal sealed partial class BatchWindowGrain(
     RouterClock clock,
     IOptions<OrleansInferenceOptions> options,
     IOptions<ReminderOptions> reminders,
-    ILogger<BatchWindowGrain> logger) : RemindedGrain<WindowRecord>(storage, clock, reminders), IBatchWindowGrain, IRemindable
+    ILogger<BatchWindowGrain> logger) : RoundsGrain<WindowRecord>(storage, transformJobs, clock, options, reminders), IBatchWindowGrain, IRemindable
 {
     private const string ReminderName = "window";
-    private const int MaxStepsInARow = 16;
     private const int ToldAtOnce = 32;
-
-    private static readonly TimeSpan RecoverEvery = TimeSpan.FromMinutes(5);
-    private static readonly WindowLimits Limits = new();
 
     private BatchWindow? _window;
     private Task _opening = Task.CompletedTask;
@@ -102,7 +95,7 @@ internal sealed partial class BatchWindowGrain(
         Members = Record.Members.Count,
         ClosesAt = _window is null ? 0 : _window.ClosesAt,
         ExpectedAt = _window is null ? 0 : _window.ExpectedAt(Clock.Now),
-        TransformJob = Record.State is WindowState.Running ? _window?.TransformJob(options.Value.TransformJobPrefix) : null,
+        TransformJob = Record.State is WindowState.Running ? _window?.TransformJob(Options.TransformJobPrefix) : null,
     });
 
     public async Task ReceiveReminder(string reminderName, TickStatus status)
@@ -126,45 +119,9 @@ internal sealed partial class BatchWindowGrain(
         _window = window;
     }
 
-    private async Task AdvanceAsync()
-    {
-        try
-        {
-            for (var steps = 0; steps < MaxStepsInARow && _window is { } window && window.Next() is var step && step.At <= Clock.Now; steps++)
-            {
-                await PerformAsync(window, step.Action);
-            }
-        }
-        catch (Exception exception)
-        {
-            LogFault(exception, Key, Record.State, Record.Round);
-            if (IsLost)
-            {
-                return;
-            }
+    protected override Task? TakeDueStep() => _window is { } window && window.Next() is var step && step.At <= Clock.Now ? PerformAsync(window, step.Action) : null;
 
-            // In memory alone: after a restart it may be tried at once.
-            if (_window?.Failed(Random.Shared.NextDouble(), Clock.Now) is true)
-            {
-                await EndUnseenAsync();
-            }
-        }
-
-        Schedule();
-    }
-
-    private async Task EndUnseenAsync()
-    {
-        try
-        {
-            await SaveAsync();
-        }
-        catch (Exception exception)
-        {
-            // This activation is lost, and another decides anew.
-            LogFault(exception, Key, Record.State, Record.Round);
-        }
-    }
+    protected override bool StepFailed(double chance, long now) => _window?.Failed(chance, now) is true;
 
     private async Task PerformAsync(BatchWindow window, WindowAction action)
     {
@@ -194,24 +151,20 @@ internal sealed partial class BatchWindowGrain(
         if (window.IsWorthless(Clock.Now))
         {
             // A crash may have come between its start and the note of it.
-            await transformJobs.StopAsync(window.TransformJob(options.Value.TransformJobPrefix), CancellationToken.None);
+            await TransformJobs.StopAsync(window.TransformJob(Options.TransformJobPrefix), CancellationToken.None);
             window.Refused("Every deadline passed before the transform job could be started.");
             await SaveAsync();
             return;
         }
 
-        var endpoint = Record.Endpoint!.Endpoint;
         await files.WriteInputsAsync(Key, Record, CancellationToken.None);
-        try
+        if (await CreateAsync(Record.Endpoint!.Endpoint, window.TransformJob(Options.TransformJobPrefix), files.InputPrefix(Key, Record), files.OutputPrefix(Key, Record)) is { } refusal)
         {
-            await transformJobs.StartAsync(
-                TransformJobRequest.Of(endpoint, window.TransformJob(options.Value.TransformJobPrefix), files.InputPrefix(Key, Record), files.OutputPrefix(Key, Record), options.Value.CostTags),
-                CancellationToken.None);
-            window.Started(Clock.Now);
+            window.Refused(refusal);
         }
-        catch (ModelCallException exception) when (exception.Failure is ModelCallFailure.Validation or ModelCallFailure.Configuration)
+        else
         {
-            window.Refused($"SageMaker did not take the transform job: {exception.Message}");
+            window.Started(Clock.Now);
         }
 
         await SaveAsync();
@@ -219,36 +172,33 @@ internal sealed partial class BatchWindowGrain(
 
     private async Task LookAsync(BatchWindow window)
     {
-        var name = window.TransformJob(options.Value.TransformJobPrefix);
-        var job = await transformJobs.DescribeAsync(name, CancellationToken.None);
-        switch (job?.State)
+        var name = window.TransformJob(Options.TransformJobPrefix);
+        if (await TransformJobs.DescribeAsync(name, CancellationToken.None) is not { } job)
         {
-            case null:
-                window.Vanished();
-                await SaveAsync();
-                return;
-            case TransformJobState.InProgress or TransformJobState.Stopping:
-                window.StillRuns(Clock.Now);
-                if (job.State == TransformJobState.InProgress && window.IsWorthless(Clock.Now))
-                {
-                    await transformJobs.StopAsync(name, CancellationToken.None);
-                }
+            window.Vanished();
+            await SaveAsync();
+            return;
+        }
 
-                return;
-            default:
-                break;
+        if (job.IsUnderWay)
+        {
+            window.StillRuns(Clock.Now);
+            if (job.State == TransformJobState.InProgress && window.IsWorthless(Clock.Now))
+            {
+                await TransformJobs.StopAsync(name, CancellationToken.None);
+            }
+
+            return;
         }
 
         var outcomes = await files.CollectAsync(Key, Record, job.Why(name), job.MayPass, window.IsLastLook(Clock.Now), CancellationToken.None);
-        var ended = job.EndedAt?.ToUnixTimeMilliseconds() ?? Clock.Now;
-        var began = job.StartedAt?.ToUnixTimeMilliseconds() ?? ended;
+        var (began, ended) = job.Billed(Clock.Now);
         var took = Math.Max(0, ended - began);
         var members = Record.Objects.Sum(static indexes => indexes.Count);
         var overhead = window.OverheadOf(members, Math.Max(0, ended - Record.StartedAt));
-        var cost = OperatorCost.OfInstances(Record.Endpoint!.InstanceSecondCost, took * Math.Max(1, Record.Endpoint.Endpoint.MaxInstances));
-        window.RoundEnded(outcomes, began, took, cost, Clock.Now);
+        window.RoundEnded(outcomes, began, took, CostOf(Record.Endpoint!, took), Clock.Now);
         await SaveAsync();
-        await GrainFactory.GetGrain<IBatchWindowsGrain>(Record.Endpoint.Endpoint.Name.Value).ReportOverhead(overhead);
+        await GrainFactory.GetGrain<IBatchWindowsGrain>(Record.Endpoint!.Endpoint.Name.Value).ReportOverhead(overhead);
     }
 
     private async Task TellAsync(BatchWindow window)
@@ -278,7 +228,7 @@ internal sealed partial class BatchWindowGrain(
         if (Record.Members.Count > 0)
         {
             await GrainFactory.GetGrain<IEndpointGrain>(Record.Endpoint!.Endpoint.Name.Value).Book(
-                window.TransformJob(options.Value.TransformJobPrefix),
+                window.TransformJob(Options.TransformJobPrefix),
                 Money.FromNanos(Record.Cost),
                 charged,
                 Record.Members.Count(static member => member.Outcome is { Failure: null }));
@@ -296,7 +246,7 @@ internal sealed partial class BatchWindowGrain(
     }
 
     /// <summary>Completes when everything changed so far is durable; calls during a write share the next one.</summary>
-    private Task SaveAsync()
+    protected override Task SaveAsync()
     {
         if (_nextWrite is { } shared)
         {
@@ -319,13 +269,15 @@ internal sealed partial class BatchWindowGrain(
         return WriteAsync();
     }
 
-    private void Schedule()
+    protected override void Schedule()
     {
         if (_window is { } window)
         {
             SetTimer(AdvanceAsync, TimeSpan.FromMilliseconds(Math.Max(0, window.Next().At - Clock.Now)));
         }
     }
+
+    protected override void LogFault(Exception exception) => LogFault(exception, Key, Record.State, Record.Round);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Batch window {Window} in state {State}, round {Round}: a step failed and will be tried again.")]
     private partial void LogFault(Exception exception, string window, WindowState state, int round);

@@ -93,6 +93,16 @@ public sealed record TransformJobDescription
     /// <summary>When it ended.</summary>
     public DateTimeOffset? EndedAt { get; init; }
 
+    /// <summary>Whether it has not ended.</summary>
+    internal bool IsUnderWay => State is TransformJobState.InProgress or TransformJobState.Stopping;
+
+    /// <summary>When an ended job's instances were billed, in Unix ms; <paramref name="now"/> is taken for an end that is not told.</summary>
+    internal (long Began, long Ended) Billed(long now)
+    {
+        var ended = EndedAt?.ToUnixTimeMilliseconds() ?? now;
+        return (StartedAt?.ToUnixTimeMilliseconds() ?? ended, ended);
+    }
+
     /// <summary>
     /// Why the objects of an ended job that have no output have none. SageMaker's reason is the job's; what the model said of each object is in the job's
     /// log alone, whose place is named.

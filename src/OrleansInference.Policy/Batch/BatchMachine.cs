@@ -1,4 +1,3 @@
-using System.Globalization;
 using OrleansInference.Jobs;
 
 namespace OrleansInference.Batch;
@@ -138,15 +137,9 @@ public sealed partial class BatchMachine(BatchRecord record, WindowLimits limits
     /// <summary>The objects of the round: the pieces whose fate is open, in order.</summary>
     public IReadOnlyList<BatchPiece> Objects() => [.. Record.Pieces.Where(static piece => piece.IsOpen)];
 
-    /// <summary>The transform job's name: the same for the same round, and no other's.</summary>
+    /// <summary>The transform job's name: the same for the same round, and no other's. Two batches differ by their uploads.</summary>
     /// <param name="prefix">The deployment's prefix.</param>
-    public string TransformJob(string prefix)
-    {
-        // Two batches of one tenant differ by their uploads, and so do those of two tenants.
-        var suffix = string.Create(CultureInfo.InvariantCulture, $"-{Record.Specification.Upload}-{Record.Round}");
-        var name = $"{prefix}-{Endpoint.Name}";
-        return string.Concat(name.AsSpan(0, Math.Min(name.Length, NameRule.MaxLength - suffix.Length)).TrimEnd('-'), suffix);
-    }
+    public string TransformJob(string prefix) => TransformRounds.Name(prefix, Endpoint.Name, Record.Specification.Upload, Record.Round);
 
     /// <summary>The round's transform job is about to be created.</summary>
     public void Starting() => Record = Record with { MayRun = true, StartedAt = 0, CheckedAt = 0 };
@@ -235,7 +228,7 @@ public sealed partial class BatchMachine(BatchRecord record, WindowLimits limits
             }
             else
             {
-                var size = outcome.MayPass ? piece.Count : (piece.Count + limits.SplitInto - 1) / limits.SplitInto;
+                var size = TransformRounds.PartOf(limits, piece.Count, outcome.MayPass);
                 for (var from = 0; from < piece.Count; from += size)
                 {
                     pieces.Add(piece with { First = piece.First + from, Count = Math.Min(size, piece.Count - from) });
@@ -378,7 +371,5 @@ public sealed partial class BatchMachine(BatchRecord record, WindowLimits limits
         }
     }
 
-    private long NextLook() => Record.CheckedAt == 0
-        ? Record.CancelledAt > 0 ? 0 : Record.StartedAt + limits.LookEveryMs
-        : Record.CheckedAt + Math.Clamp((Record.CheckedAt - Record.StartedAt) / 8, limits.LookEveryMs, limits.LookAtMostEveryMs);
+    private long NextLook() => Record is { CheckedAt: 0, CancelledAt: > 0 } ? 0 : TransformRounds.NextLook(limits, Record.StartedAt, Record.CheckedAt);
 }

@@ -1,4 +1,3 @@
-using System.Globalization;
 using OrleansInference.Jobs;
 
 namespace OrleansInference.Batch;
@@ -186,7 +185,7 @@ public sealed class BatchWindow(WindowRecord record, WindowLimits limits)
     {
         WindowState.Open => new(WindowAction.Close, IsFull ? record.OpenedAt : Math.Max(record.OpenedAt, ClosesAt)),
         WindowState.Closed => record.Decided ? new(WindowAction.Tell, record.NotBefore) : new(WindowAction.Start, record.NotBefore),
-        WindowState.Running => record.Decided ? new(WindowAction.Tell, record.NotBefore) : new(WindowAction.Look, Math.Max(record.NotBefore, NextLook())),
+        WindowState.Running => record.Decided ? new(WindowAction.Tell, record.NotBefore) : new(WindowAction.Look, Math.Max(record.NotBefore, TransformRounds.NextLook(limits, record.StartedAt, record.CheckedAt))),
         _ => new(WindowAction.Purge, record.NotBefore),
     };
 
@@ -200,12 +199,7 @@ public sealed class BatchWindow(WindowRecord record, WindowLimits limits)
 
     /// <summary>The transform job's name: the same for the same round, and no other's.</summary>
     /// <param name="prefix">The deployment's prefix.</param>
-    public string TransformJob(string prefix)
-    {
-        var suffix = string.Create(CultureInfo.InvariantCulture, $"-{record.Nonce}-{record.Round}");
-        var name = $"{prefix}-{Endpoint.Name}";
-        return string.Concat(name.AsSpan(0, Math.Min(name.Length, NameRule.MaxLength - suffix.Length)).TrimEnd('-'), suffix);
-    }
+    public string TransformJob(string prefix) => TransformRounds.Name(prefix, Endpoint.Name, record.Nonce, record.Round);
 
     /// <summary>The round's transform job was started.</summary>
     public void Started(long now)
@@ -287,8 +281,7 @@ public sealed class BatchWindow(WindowRecord record, WindowLimits limits)
 
             Fail(members.Where(index => record.Members[index].Deadline <= now), "The deadline passed while the record's transform job was being repeated.");
             var left = members.Where(index => record.Members[index].Outcome is null).ToList();
-            var size = outcome.MayPass ? left.Count : (left.Count + limits.SplitInto - 1) / limits.SplitInto;
-            next.AddRange(left.Chunk(Math.Max(1, size)).Select(static part => part.ToList()));
+            next.AddRange(left.Chunk(TransformRounds.PartOf(limits, left.Count, outcome.MayPass)).Select(static part => part.ToList()));
         }
 
         if (next.Count == 0)
@@ -342,16 +335,6 @@ public sealed class BatchWindow(WindowRecord record, WindowLimits limits)
     // What may go wrong on the way is unknown, so a quarter is added, and the last of the records may be a slow one.
     private long PredictedMs(int members) =>
         (long)((1.25 * (record.OverheadMs + ServiceOf(members))) + (Endpoint.Prior.ServiceP99Seconds * 1000) + limits.LookEveryMs);
-
-    private long NextLook()
-    {
-        if (record.CheckedAt == 0)
-        {
-            return record.StartedAt + limits.LookEveryMs;
-        }
-
-        return record.CheckedAt + Math.Clamp((record.CheckedAt - record.StartedAt) / 8, limits.LookEveryMs, limits.LookAtMostEveryMs);
-    }
 
     private List<List<int>> Pack(IEnumerable<int> members)
     {
