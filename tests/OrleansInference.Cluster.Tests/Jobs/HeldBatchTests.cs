@@ -141,13 +141,13 @@ public sealed class HeldBatchTests
         Assert.Equal((endpoint, held), (outcome.JobId is null ? null : outcome.Route?.Endpoint.Value, outcome.HeldUntil is not null));
     }
 
-    private static Task<JobsWorld> StartAsync(string order = "Hold", int? maxHeldJobs = null, TimeSpan? retention = null)
+    private static async Task<JobsWorld> StartAsync(string order = "Hold", int? maxHeldJobs = null, TimeSpan? retention = null)
     {
         var model = JobsWorld.Catalog.Models[0];
         var full = model.Variants[0];
         var async = full.Endpoints.Single(static endpoint => endpoint.Name.Value == "chat-async");
         var bulk = full.Endpoints.Single(static endpoint => endpoint.Name.Value == "chat-batch") with { Name = new("bulk"), Tariff = new() { PerRequest = Price } };
-        return JobsWorld.StartAsync(maxHeldJobs: maxHeldJobs, retention: retention, catalog: JobsWorld.Catalog with
+        var world = await JobsWorld.StartAsync(maxHeldJobs: maxHeldJobs, retention: retention, catalog: JobsWorld.Catalog with
         {
             InstancePrices = JobsWorld.Catalog.InstancePrices.Add("ml.p4d.24xlarge", Money.FromDollars(37)),
             Tenants =
@@ -173,6 +173,10 @@ public sealed class HeldBatchTests
                 },
             ],
         });
+
+        // From here on the silos know the model.
+        Assert.Equal(ProblemCode.InvalidRequest, (await SubmitAsync(world, records: 0)).Problem?.Code);
+        return world;
     }
 
     private static ITenantGrain TenantOf(JobsWorld world) => world.Grains.GetGrain<ITenantGrain>(JobsWorld.Acme.Value);
@@ -196,13 +200,13 @@ public sealed class HeldBatchTests
         return view;
     }
 
-    private static async Task<InferenceOutcome> SubmitAsync(JobsWorld world, double deadlineSeconds = DeadlineSeconds, string? key = null)
+    private static async Task<InferenceOutcome> SubmitAsync(JobsWorld world, double deadlineSeconds = DeadlineSeconds, string? key = null, int records = Records)
     {
         InferenceOutcome outcome = null!;
         await JobsWorld.UntilAsync(
             async () =>
             {
-                using var lines = new MemoryStream(Encoding.UTF8.GetBytes(string.Concat(Enumerable.Repeat("{\"inputs\":\"r\",\"input_tokens\":30,\"output_tokens\":5}\n", Records))));
+                using var lines = new MemoryStream(Encoding.UTF8.GetBytes(string.Concat(Enumerable.Repeat("{\"inputs\":\"r\",\"input_tokens\":30,\"output_tokens\":5}\n", records))));
                 outcome = await Batches(world).SubmitAsync(
                     new() { Tenant = JobsWorld.Acme, Model = JobsWorld.Chat, IdempotencyKey = key, Deadline = TimeSpan.FromSeconds(deadlineSeconds) },
                     lines,
