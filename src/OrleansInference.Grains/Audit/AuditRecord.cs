@@ -11,9 +11,15 @@ public enum AuditKind
 
     /// <summary>Nothing was charged.</summary>
     Release = 1,
+
+    /// <summary>No end of a reservation: what a member of a batch window had of the window's bill, however the member ended.</summary>
+    Share = 2,
 }
 
-/// <summary>One ended reservation. The sum of the charges of a tenant is what its ledger has settled.</summary>
+/// <summary>
+/// One ended reservation, or one member's share of a batch window's bill. The sum of the charges of a tenant is what its ledger has settled; the
+/// sum of the costs of a window's members is what AWS bills for it.
+/// </summary>
 public sealed record AuditRecord
 {
     /// <summary>How it ended.</summary>
@@ -25,13 +31,13 @@ public sealed record AuditRecord
     /// <summary>The request: its decision id, or the key of its job.</summary>
     public required string Request { get; init; }
 
-    /// <summary>The decision.</summary>
+    /// <summary>The decision; of a share the last transform job of its window.</summary>
     public required string Decision { get; init; }
 
     /// <summary>The model.</summary>
     public required ModelName Model { get; init; }
 
-    /// <summary>The class it was treated as.</summary>
+    /// <summary>The class it was treated as; of a share Low, as windows take all classes alike.</summary>
     public required TrafficClass Class { get; init; }
 
     /// <summary>The lane.</summary>
@@ -43,8 +49,11 @@ public sealed record AuditRecord
     /// <summary>The most that could be charged.</summary>
     public required Money Cap { get; init; }
 
-    /// <summary>What was charged.</summary>
+    /// <summary>What was charged; zero in a share.</summary>
     public required Money Charge { get; init; }
+
+    /// <summary>In a share, what AWS bills for the member: the operator's cost. Zero elsewhere.</summary>
+    public Money Cost { get; init; }
 
     /// <summary>Unix ms of the reservation: the moment at which the charge counts in budget windows.</summary>
     public required long ReservedAt { get; init; }

@@ -28,7 +28,7 @@ public sealed class MemoryAuditLog : IAuditLog
         }
     }
 
-    /// <summary>Records and charges of every tenant since the log began.</summary>
+    /// <summary>Ended reservations and charges of every tenant since the log began.</summary>
     public IReadOnlyDictionary<TenantId, (long Records, Money Charged)> Sums
     {
         get
@@ -57,8 +57,11 @@ public sealed class MemoryAuditLog : IAuditLog
             }
 
             _records.Enqueue(record);
-            var (records, charged) = _sums.GetValueOrDefault(record.Tenant);
-            _sums[record.Tenant] = (records + 1, charged + record.Charge);
+            if (record.Kind != AuditKind.Share)
+            {
+                var (records, charged) = _sums.GetValueOrDefault(record.Tenant);
+                _sums[record.Tenant] = (records + 1, charged + record.Charge);
+            }
         }
     }
 

@@ -16,6 +16,7 @@ namespace OrleansInference.Batch;
 internal sealed partial class BatchWindowGrain(
     [PersistentState("batch-window", OrleansInferenceOptions.StorageName)] IPersistentState<WindowRecord> storage,
     WindowFiles files,
+    WindowAudit audit,
     ITransformJobs transformJobs,
     RouterClock clock,
     IOptions<OrleansInferenceOptions> options,
@@ -203,17 +204,22 @@ internal sealed partial class BatchWindowGrain(
 
     private async Task TellAsync(BatchWindow window)
     {
-        var charged = Money.Zero;
+        var (charged, predictions) = (Money.Zero, 0);
         ExceptionDispatchInfo? failed = null;
-        foreach (var some in window.Results().Chunk(ToldAtOnce))
+        var results = window.Results();
+        await audit.ShareAsync(window.TransformJob(options.Value.TransformJobPrefix), Record, results);
+        foreach (var some in results.Chunk(ToldAtOnce))
         {
             var told = some.Select(member => GrainFactory.GetGrain<IJobGrain>(member.JobKey).WindowEnded(member.Result)).ToList();
             await ((Task)Task.WhenAll(told)).ConfigureAwait(ConfigureAwaitOptions.ContinueOnCapturedContext | ConfigureAwaitOptions.SuppressThrowing);
-            foreach (var member in told)
+            foreach (var (member, (_, result)) in told.Zip(some))
             {
                 try
                 {
-                    charged += await member;
+                    // An answer that costs something, and for which nothing was charged, came to a job that had ended otherwise.
+                    var charge = await member;
+                    charged += charge;
+                    predictions += result.Failure is null && (charge > Money.Zero || result.Charge == Money.Zero) ? 1 : 0;
                 }
                 catch (Exception exception)
                 {
@@ -231,7 +237,7 @@ internal sealed partial class BatchWindowGrain(
                 window.TransformJob(Options.TransformJobPrefix),
                 Money.FromNanos(Record.Cost),
                 charged,
-                Record.Members.Count(static member => member.Outcome is { Failure: null }));
+                predictions);
         }
 
         window.End();

@@ -200,7 +200,8 @@ internal sealed partial class JobGrain(
             Schedule();
         }
 
-        return machine.Record.Ending?.Charge ?? Money.Zero;
+        // One that was cancelled before, or moved to the async lane, is counted where it ended.
+        return machine.Record is { Specification.Route.Lane: Lane.Batch, Ending: { State: JobState.Succeeded } ending } && location is not null ? ending.Charge : Money.Zero;
     }
 
     public async Task ReceiveReminder(string reminderName, TickStatus status)

@@ -15,6 +15,7 @@ internal static class JobsServiceCollectionExtensions
         services.TryAddSingleton<AsyncLane>();
         services.TryAddSingleton<BatchLane>();
         services.TryAddSingleton<WindowFiles>();
+        services.TryAddSingleton<WindowAudit>();
         services.TryAddSingleton<BatchFiles>();
         services.TryAddSingleton<BatchAdmission>();
         services.TryAddSingleton<IBatches, BatchDirectory>();

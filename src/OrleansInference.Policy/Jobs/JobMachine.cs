@@ -202,7 +202,6 @@ public sealed partial class JobMachine(JobRecord record, JobTimes times)
                 ContentType = contentType,
                 ServiceMs = result.ServiceMs,
                 WaitMs = result.StartedAt > 0 ? Math.Max(0, result.StartedAt - ReadyAt) : -1,
-                Cost = result.Cost,
             });
         return true;
     }

@@ -26,9 +26,6 @@ public sealed record JobEnding
 
     /// <summary>Milliseconds from arrival until the model began, as far as known; negative: not known.</summary>
     public double WaitMs { get; init; } = -1;
-
-    /// <summary>The operator's cost, where it is known by job: the share of a batch window.</summary>
-    public Money Cost { get; init; }
 }
 
 /// <summary>A lane that a job has, will have or had, and the reservation for it.</summary>

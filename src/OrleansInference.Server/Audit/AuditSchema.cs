@@ -53,19 +53,40 @@ internal static class AuditSchema
                 carried_predictions = carried_predictions + excluded.carried_predictions, carried_charged = carried_charged + excluded.carried_charged;
         END;
         """,
+
+        // Shares of batch windows (kind 2) are no ended reservations: they have a sum of their own.
+        """
+        ALTER TABLE audit ADD COLUMN cost INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE audit_total ADD COLUMN window_cost INTEGER NOT NULL DEFAULT 0;
+        DROP TRIGGER audit_totals;
+        CREATE TRIGGER audit_totals AFTER INSERT ON audit WHEN new.kind <> 2 BEGIN
+            INSERT INTO audit_total (tenant, records, settled, charged, folded)
+            VALUES (new.tenant, new.records, CASE new.kind WHEN 0 THEN new.records ELSE 0 END, new.charge, CASE new.request WHEN '(folded)' THEN new.records ELSE 0 END)
+            ON CONFLICT (tenant) DO UPDATE SET records = records + excluded.records, settled = settled + excluded.settled,
+                charged = charged + excluded.charged, folded = folded + excluded.folded;
+        END;
+        CREATE TRIGGER audit_shares AFTER INSERT ON audit WHEN new.kind = 2 BEGIN
+            INSERT INTO audit_total (tenant, records, settled, charged, window_cost) VALUES (new.tenant, 0, 0, 0, new.cost)
+            ON CONFLICT (tenant) DO UPDATE SET window_cost = window_cost + excluded.window_cost;
+        END;
+        DROP TRIGGER audit_removals;
+        CREATE TRIGGER audit_removals AFTER DELETE ON audit WHEN old.kind <> 2 BEGIN
+            UPDATE audit_removed SET records = records + old.records, charged = charged + old.charge, until = max(until, old.ended_at);
+        END;
+        """,
     ]);
 
     /// <summary>In <c>request</c> and <c>decision</c> of a record that stands for several.</summary>
     public const string Folded = "(folded)";
 
     public const string Insert = """
-        INSERT INTO audit (run, kind, records, tenant, request, decision, model, class, lane, endpoint, cap, charge, reserved_at, ended_at, arrived_at, deadline, service_ms, input_tokens, problem, reservation)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)
+        INSERT INTO audit (run, kind, records, tenant, request, decision, model, class, lane, endpoint, cap, charge, reserved_at, ended_at, arrived_at, deadline, service_ms, input_tokens, problem, reservation, cost)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)
         ON CONFLICT (reservation) WHERE reservation IS NOT NULL DO NOTHING
         """;
 
     public const string Select = """
-        SELECT kind, tenant, request, decision, model, class, lane, endpoint, cap, charge, reserved_at, ended_at, arrived_at, deadline, service_ms, input_tokens, problem, seq, reservation
+        SELECT kind, tenant, request, decision, model, class, lane, endpoint, cap, charge, reserved_at, ended_at, arrived_at, deadline, service_ms, input_tokens, problem, seq, reservation, cost
         FROM audit WHERE seq > ?1 ORDER BY seq LIMIT ?2
         """;
 

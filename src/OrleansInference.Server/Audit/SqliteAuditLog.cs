@@ -86,8 +86,8 @@ internal sealed class SqliteAuditLog : IAuditLog, IAsyncDisposable
             var key = (record.Tenant, record.Kind, record.Lane);
             var (sum, count) = _folded.TryGetValue(key, out var before)
                 ? before
-                : (record with { Charge = Money.Zero, Cap = Money.Zero, Request = AuditSchema.Folded, Decision = AuditSchema.Folded, Reservation = null }, 0);
-            _folded[key] = (sum with { Charge = sum.Charge + record.Charge, Cap = sum.Cap + record.Cap, EndedAt = record.EndedAt }, count + 1);
+                : (record with { Charge = Money.Zero, Cost = Money.Zero, Cap = Money.Zero, Request = AuditSchema.Folded, Decision = AuditSchema.Folded, Reservation = null }, 0);
+            _folded[key] = (sum with { Charge = sum.Charge + record.Charge, Cost = sum.Cost + record.Cost, Cap = sum.Cap + record.Cap, EndedAt = record.EndedAt }, count + 1);
         }
     }
 
@@ -103,14 +103,15 @@ internal sealed class SqliteAuditLog : IAuditLog, IAsyncDisposable
     public Task<AuditSummary> SummariseAsync(CancellationToken cancellationToken) => _database.ReadAsync(
         session => new AuditSummary(
             [.. session.Query(
-                "SELECT tenant, records, settled, charged, folded, carried, carried_predictions, carried_charged FROM audit_total ORDER BY tenant",
+                "SELECT tenant, records, settled, charged, folded, carried, carried_predictions, carried_charged, window_cost FROM audit_total ORDER BY tenant",
                 static row => new AuditTotal(
                     new(row.GetString(0)),
                     row.GetInt64(1),
                     row.GetInt64(2),
                     Money.FromNanos(row.GetInt64(3)),
                     row.GetInt64(4),
-                    row.GetInt64(5) == 0 ? null : new(row.GetInt64(5), row.GetInt64(6), Money.FromNanos(row.GetInt64(7)))))],
+                    row.GetInt64(5) == 0 ? null : new(row.GetInt64(5), row.GetInt64(6), Money.FromNanos(row.GetInt64(7))),
+                    Money.FromNanos(row.GetInt64(8))))],
             [.. session.Query(
                 "SELECT started_at, (SELECT max(ended_at) FROM audit WHERE audit.run = audit_run.run) FROM audit_run WHERE ended_at IS NULL AND run <> ?1 ORDER BY run",
                 static row => new AuditGap(Time(row.GetInt64(0)), row.IsDBNull(1) ? null : Time(row.GetInt64(1))),
@@ -275,7 +276,8 @@ internal sealed class SqliteAuditLog : IAuditLog, IAsyncDisposable
         r.ServiceMs,
         (long)r.InputTokens,
         r.Problem is { } problem ? (long)problem : DBNull.Value,
-        (object?)r.Reservation ?? DBNull.Value);
+        (object?)r.Reservation ?? DBNull.Value,
+        r.Cost.Nanos);
 
     private static (long Sequence, AuditRecord Record) Read(SqliteDataReader row) => (row.GetInt64(17), new()
     {
@@ -297,6 +299,7 @@ internal sealed class SqliteAuditLog : IAuditLog, IAsyncDisposable
         InputTokens = row.GetInt32(15),
         Problem = row.IsDBNull(16) ? null : (ProblemCode)row.GetInt32(16),
         Reservation = row.IsDBNull(18) ? null : row.GetString(18),
+        Cost = Money.FromNanos(row.GetInt64(19)),
     });
 
     private static DateTimeOffset Time(long ms) => DateTimeOffset.FromUnixTimeMilliseconds(ms);

@@ -94,6 +94,39 @@ public sealed class BatchJobTests
     }
 
     [Fact]
+    public async Task The_shares_of_a_window_add_up_to_its_bill_with_failed_and_cancelled_members_and_only_answers_that_were_taken_count()
+    {
+        const int Members = 8;
+        var model = JobsWorld.Catalog.Models[0];
+        var variant = model.Variants[0];
+        var batch = variant.Endpoints.Single(static endpoint => endpoint.Name.Value == "chat-batch") with { WindowMaxRequests = Members, WindowMaxSeconds = 6_000 };
+        await using var world = await JobsWorld.StartAsync(catalog: JobsWorld.Catalog with { Models = [model with { Variants = [variant with { Endpoints = [batch] }] }] });
+        world.AreTransformsDown = true;
+        List<string> jobs = [];
+        while (jobs.Count < Members)
+        {
+            jobs.Add(await world.AcceptAsync(jobs.Count == 3 ? """{"question":3}""" : Body(jobs.Count), "chat-batch", deadlineSeconds: 20_000));
+        }
+
+        var window = world.Grains.GetGrain<IBatchWindowGrain>(WindowKey.Of(new("chat-batch"), 1));
+        await JobsWorld.UntilAsync(async () => await window.GetView() is { State: WindowState.Closed, Members: Members }, "the window is full");
+        Assert.Equal(JobState.Cancelled, (await world.Jobs.CancelAsync(JobsWorld.Acme, jobs[5], CancellationToken.None))!.State);
+        world.AreTransformsDown = false;
+        foreach (var (id, i) in jobs.Select(static (id, i) => (id, i)))
+        {
+            Assert.Equal(i switch { 3 => JobState.Failed, 5 => JobState.Cancelled, _ => JobState.Succeeded }, (await world.EndOfAsync(id)).State);
+        }
+
+        await JobsWorld.UntilAsync(async () => (await world.EndpointAsync("chat-batch"))!.Cost > Money.Zero, "the window is booked");
+        var endpoint = (await world.EndpointAsync("chat-batch"))!;
+        Assert.Equal(jobs.Select(static id => new JobAddress(JobsWorld.Acme, id).Key).Order(), world.Audit.Shares.Select(static share => share.Request).Order());
+        Assert.All(world.Audit.Shares, static share => Assert.True(share.Cost > Money.Zero && share.Charge == Money.Zero));
+        Assert.Equal(endpoint.Cost, world.Audit.Shares.Aggregate(Money.Zero, static (sum, share) => sum + share.Cost));
+        Assert.Equal(Members - 2, endpoint.Predictions);
+        Assert.Equal(await world.RequireLedgerAndAuditAgreeAsync(jobs: Members), endpoint.Charged);
+    }
+
+    [Fact]
     public async Task A_body_that_is_not_json_is_refused_alone_and_one_over_several_lines_is_taken()
     {
         await using var world = await JobsWorld.StartAsync();

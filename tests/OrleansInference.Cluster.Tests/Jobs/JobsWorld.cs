@@ -594,7 +594,11 @@ internal sealed class GatedAuditLog : IAuditLog
 
     public int Refused => Volatile.Read(ref _refused);
 
-    public IReadOnlyList<AuditRecord> Records => [.. _records];
+    /// <summary>Ended reservations.</summary>
+    public IReadOnlyList<AuditRecord> Records => [.. _records.Where(static record => record.Kind != AuditKind.Share)];
+
+    /// <summary>What members had of the bills of their windows, repetitions left out.</summary>
+    public IReadOnlyList<AuditRecord> Shares => [.. _records.Where(static record => record.Kind == AuditKind.Share).DistinctBy(static record => record.Reservation)];
 
     /// <summary>Requests of which there is a record.</summary>
     public int Ended => _ended.Count;

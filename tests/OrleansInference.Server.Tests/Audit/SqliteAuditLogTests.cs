@@ -58,6 +58,20 @@ public sealed class SqliteAuditLogTests : IDisposable
     }
 
     [Fact]
+    public async Task A_share_of_a_window_is_kept_as_it_was_once_and_summed_beside_the_ended_reservations()
+    {
+        var share = Record("a", 0) with { Kind = AuditKind.Share, Cost = Money.FromNanos(17), Reservation = "job-1/a/1" };
+        await using var log = await OpenAsync();
+        log.Append(share);
+        log.Append(share);
+        log.Append(Record("a", 5));
+        log.Append(share with { Cost = Money.FromNanos(3), Reservation = "job-1/a/2" });
+        await log.FlushAsync(default);
+        Assert.Equal([share, Record("a", 5), share with { Cost = Money.FromNanos(3), Reservation = "job-1/a/2" }], (await log.ReadAsync(0, 10, default)).Select(static r => r.Record));
+        Assert.Equal(new AuditTotal(new("a"), 1, 1, Money.FromNanos(5), WindowCost: Money.FromNanos(20)), Assert.Single((await log.SummariseAsync(default)).Tenants));
+    }
+
+    [Fact]
     public async Task What_an_earlier_run_had_taken_and_this_one_ends_is_summed_apart()
     {
         var clock = new RouterClock(TimeProvider.System);
