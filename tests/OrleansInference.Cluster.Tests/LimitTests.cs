@@ -75,6 +75,21 @@ public sealed class LimitTests
     }
 
     [Fact]
+    public async Task A_settlement_that_is_told_again_after_the_ledger_forgot_it_is_no_error_and_changes_nothing()
+    {
+        var time = new FakeTimeProvider(DateTimeOffset.UtcNow);
+        await using var world = await RouterCluster.StartAsync(silos: 1, clock: new(time));
+        await world.ApplyAsync(SampleCatalog.Create(Price * 3));
+        var tenant = world.Grains.GetGrain<ITenantGrain>(SampleCatalog.Poor.Value);
+        Assert.True((await tenant.Reserve("job", Price * 2, world.Clock.Now + 60_000)).Granted);
+        Assert.Equal(Price, (await tenant.Settle("job", Price))?.Charge);
+        time.Advance(TimeSpan.FromSeconds(61));
+        Assert.Null(await tenant.Settle("job", Price));
+        Assert.Equal(Price, (await tenant.GetBudget()).SettledTotal);
+        Assert.Empty(world.Errors);
+    }
+
+    [Fact]
     public async Task Money_that_has_come_free_is_given_at_once_to_who_asks_next_though_the_silo_knew_it_was_short()
     {
         await using var world = await RouterCluster.StartAsync(silos: 2, clock: new(new FakeTimeProvider(DateTimeOffset.UtcNow)));

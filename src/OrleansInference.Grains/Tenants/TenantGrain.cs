@@ -175,10 +175,14 @@ internal sealed partial class TenantGrain(
         await MakeRoomAsync();
         var outcome = _ledger.Settle(reservationId, charge, Clock.Now);
 
-        // Releasing what was never reserved is how an interrupted reservation is made sure of.
-        if (outcome == SettleOutcome.Clamped || (outcome == SettleOutcome.Unknown && charge > Money.Zero))
+        if (outcome == SettleOutcome.Clamped)
         {
-            LogSettlement(this.GetPrimaryKeyString(), reservationId, charge, outcome);
+            LogClamped(this.GetPrimaryKeyString(), reservationId, charge);
+        }
+        else if (outcome == SettleOutcome.Unknown && charge > Money.Zero)
+        {
+            // A reservation is kept until it has ended and for a time after: this end was told before, and is told again after a crash.
+            LogForgotten(this.GetPrimaryKeyString(), reservationId, charge);
         }
 
         // Taken now: others may have it forgotten while this is being stored.
@@ -432,6 +436,9 @@ internal sealed partial class TenantGrain(
     [LoggerMessage(Level = LogLevel.Error, Message = "Tenant {Tenant}: a listener to its budget alerts failed.")]
     private partial void LogListenerFailed(Exception exception, TenantId tenant);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "Tenant {Tenant}: settling reservation {Reservation} with {Charge} $ came to {Outcome}.")]
-    private partial void LogSettlement(string tenant, string reservation, Money charge, SettleOutcome outcome);
+    [LoggerMessage(Level = LogLevel.Error, Message = "Tenant {Tenant}: reservation {Reservation} was to be settled with {Charge} $, more than it holds; what it holds was booked.")]
+    private partial void LogClamped(string tenant, string reservation, Money charge);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Tenant {Tenant}: reservation {Reservation}, settled with {Charge} $, has ended long enough ago to be forgotten; nothing changed.")]
+    private partial void LogForgotten(string tenant, string reservation, Money charge);
 }
