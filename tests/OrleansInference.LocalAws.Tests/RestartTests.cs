@@ -72,6 +72,26 @@ public sealed class RestartTests : IDisposable
     }
 
     [Fact]
+    public async Task A_model_and_an_asynchronous_endpoint_that_have_left_the_catalog_still_serve_over_a_restart_too()
+    {
+        var options = new LocalAwsOptions { DataFolder = _folder, Speed = 1000 };
+        await using (var aws = await LocalAwsFixture.StartAsync(options, LocalAwsFixture.Endpoint("chat-batch", Lane.Batch), LocalAwsFixture.Endpoint("chat-async", Lane.Async), LocalAwsFixture.Endpoint("chat", Lane.Realtime)))
+        {
+            await TransformJobTests.PutAsync(aws, "in/one.jsonl", LocalAwsFixture.Body(5));
+            await aws.Server.ApplyCatalogAsync(LocalAwsFixture.Catalog(LocalAwsFixture.Endpoint("other", Lane.Realtime)));
+            Assert.Equal(400, (await aws.ControlAsync("DescribeEndpoint", """{"EndpointName":"chat"}""")).Status);
+            Assert.Equal(200, (await aws.ControlAsync("DescribeEndpoint", """{"EndpointName":"chat-async"}""")).Status);
+            await aws.ControlAsync("CreateTransformJob", TransformJobTests.Job("job-1"));
+            Assert.Equal("Completed", (await TransformJobTests.EndAsync(aws, "job-1")).GetProperty("TransformJobStatus").GetString());
+        }
+
+        await using var later = await LocalAwsFixture.StartAsync(options);
+        Assert.Equal(200, (await later.ControlAsync("DescribeEndpoint", """{"EndpointName":"chat-async"}""")).Status);
+        await later.ControlAsync("CreateTransformJob", TransformJobTests.Job("job-2"));
+        Assert.Equal("Completed", (await TransformJobTests.EndAsync(later, "job-2")).GetProperty("TransformJobStatus").GetString());
+    }
+
+    [Fact]
     public async Task Two_servers_do_not_share_a_folder_or_a_port()
     {
         await using var aws = await LocalAwsFixture.StartAsync(new() { DataFolder = _folder });
