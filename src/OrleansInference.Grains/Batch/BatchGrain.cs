@@ -65,7 +65,7 @@ internal sealed partial class BatchGrain(
     /// <summary>What an upload may take, and then some: what was not made a batch by then is deleted.</summary>
     internal static readonly TimeSpan UploadsKept = TimeSpan.FromHours(2);
 
-    private static readonly TimeSpan PurgeEvery = TimeSpan.FromHours(1);
+    private static readonly TimeSpan PurgeEvery = TimeSpan.FromMinutes(5);
 
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly IAuditLog? _audit = services.GetService<IAuditLog>();

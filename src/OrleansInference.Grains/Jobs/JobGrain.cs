@@ -27,7 +27,7 @@ internal sealed partial class JobGrain(
     // With notifications, looking is for those that were lost: a job that waits for hours is not to be looked for every minute.
     private const int NotifiedPollFactor = 15;
 
-    private static readonly TimeSpan PurgeEvery = TimeSpan.FromHours(1);
+    private static readonly TimeSpan PurgeEvery = TimeSpan.FromMinutes(5);
     private static readonly TimeSpan RetryAfterFault = TimeSpan.FromSeconds(5);
 
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);

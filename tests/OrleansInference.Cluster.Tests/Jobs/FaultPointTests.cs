@@ -265,7 +265,7 @@ public sealed class FaultPointTests
             },
             "it is purged");
 
-    /// <summary>What has ended is purged by its reminder, which after a crash comes again in an hour: it is given a push.</summary>
+    /// <summary>What has ended is purged by its reminder, which after a crash comes again in minutes: it is given a push.</summary>
     private static async Task EmptyAsync(JobsWorld world, string prefix)
     {
         await JobsWorld.UntilAsync(

@@ -1,4 +1,6 @@
+using Microsoft.Extensions.DependencyInjection;
 using OrleansInference.Audit;
+using OrleansInference.Jobs;
 
 namespace OrleansInference.Tests.Jobs;
 
@@ -22,6 +24,23 @@ public sealed class RestingJobTests
         await JobsWorld.UntilAsync(() => Task.FromResult(world.Audit.Records.Any(record => record.Kind == AuditKind.Settle && record.Request.EndsWith(id, StringComparison.Ordinal))), "the job was settled");
         Assert.Equal(JobState.Succeeded, (await world.EndOfAsync(id)).State);
         await world.RequireLedgerAndAuditAgreeAsync(jobs: 1);
+    }
+
+    [Fact]
+    public async Task An_ended_job_whose_deletion_is_missed_is_deleted_minutes_later()
+    {
+        await using var world = await JobsWorld.StartAsync();
+        var id = await world.AcceptAsync(Body, "chat-async");
+        Assert.Equal(JobState.Succeeded, (await world.EndOfAsync(id)).State);
+        var job = world.Grains.GetGrain<IJobGrain>(new JobAddress(JobsWorld.Acme, id).Key).GetGrainId();
+        var table = world.Services.GetRequiredService<IReminderTable>();
+        ReminderEntry? reminder = null;
+
+        // It is kept for a day, and was reminded of minutes after its acceptance until then.
+        await JobsWorld.UntilAsync(
+            async () => (reminder = Assert.Single((await table.ReadRows(job)).Reminders)).StartAt > DateTime.UtcNow + world.Clock.ToWall(TimeSpan.FromHours(12)),
+            "it is to be deleted when its time is over");
+        Assert.InRange(reminder!.Period, TimeSpan.FromSeconds(1), world.Clock.ToWall(TimeSpan.FromMinutes(5)));
     }
 
     [Fact]
