@@ -28,7 +28,7 @@ public enum JobState
     Cancelled = 6,
 }
 
-/// <summary>What a job is made from. The input is already stored under <see cref="InputKey"/>.</summary>
+/// <summary>What a job is made from. The input is stored under <see cref="InputKey"/>, unless it comes beside this.</summary>
 [GenerateSerializer, Immutable, Alias("oi.JobSpecification")]
 public sealed record JobSpecification
 {
@@ -58,6 +58,14 @@ public sealed record JobSpecification
 
     /// <summary>Whether it may be accepted before the budget allows it, and wait for that.</summary>
     [Id(8)] public bool MayHold { get; init; }
+}
+
+/// <summary>The input of a job that is to be accepted.</summary>
+[GenerateSerializer, Immutable, Alias("oi.JobInput")]
+public sealed record JobInput
+{
+    /// <summary>The bytes.</summary>
+    [Id(0)] public required ReadOnlyMemory<byte> Body { get; init; }
 }
 
 /// <summary>A job as its caller sees it.</summary>
@@ -176,6 +184,11 @@ public interface IJobGrain : IGrainWithStringKey
 {
     /// <summary>Begins the job, or answers the one that is there; an outcome with a problem if it could not be accepted.</summary>
     [Alias("Accept")] Task<InferenceOutcome> Accept(JobSpecification specification);
+
+    /// <summary>
+    /// As <see cref="Accept"/>, and stores the input: after the reminder that finds it should the job never become durable, and before the job does.
+    /// </summary>
+    [Alias("AcceptWithInput")] Task<InferenceOutcome> AcceptWithInput(JobSpecification specification, JobInput input);
 
     /// <summary>The job; null if there is none.</summary>
     [Alias("Get")] Task<JobView?> Get();

@@ -8,8 +8,8 @@ using OrleansInference.Persistence;
 namespace OrleansInference.Jobs;
 
 /// <summary>
-/// One job. The order at acceptance is: reminder, reservation, state. A crash before the state is stored leaves a reminder
-/// that finds no job of its name and releases the reservation; a crash after it leaves a reminder that goes on with the job.
+/// One job. The order at acceptance is: reminder, input, reservation, state. A crash before the state is stored leaves a reminder
+/// that finds no job of its name, releases the reservation and deletes the input; a crash after it leaves a reminder that goes on with the job.
 /// A job whose next step is far away is not in memory: its reminder is set to that step, and what happens to it meanwhile brings it back.
 /// </summary>
 [MayInterleave(nameof(MayInterleave))]
@@ -29,6 +29,7 @@ internal sealed partial class JobGrain(
 
     private static readonly TimeSpan PurgeEvery = TimeSpan.FromMinutes(5);
     private static readonly TimeSpan RetryAfterFault = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan ComeBackIn = TimeSpan.FromSeconds(1);
 
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly JobTimes _times = new()
@@ -78,7 +79,15 @@ internal sealed partial class JobGrain(
         return Task.CompletedTask;
     }
 
-    public async Task<InferenceOutcome> Accept(JobSpecification specification)
+    public Task<InferenceOutcome> Accept(JobSpecification specification) => AcceptAsync(specification, null);
+
+    public Task<InferenceOutcome> AcceptWithInput(JobSpecification specification, JobInput input)
+    {
+        ArgumentNullException.ThrowIfNull(input);
+        return AcceptAsync(specification, input);
+    }
+
+    private async Task<InferenceOutcome> AcceptAsync(JobSpecification specification, JobInput? input)
     {
         ArgumentNullException.ThrowIfNull(specification);
         RequireState();
@@ -89,7 +98,7 @@ internal sealed partial class JobGrain(
 
         if (_machine is { } known)
         {
-            return await AnswerAgainAsync(known, specification);
+            return await AnswerAgainAsync(known, specification, isStored: input is null);
         }
 
         var route = specification.Route;
@@ -110,10 +119,15 @@ internal sealed partial class JobGrain(
         var every = TimeSpan.FromMilliseconds(machine.RecoverEveryMs(Clock.Now));
         _remindedAt = Clock.Now + (long)every.TotalMilliseconds;
         await RemindAsync(JobReminder.Of(specification).Name, every, every);
+        if (input is not null && await StoreInputAsync(specification, input) is { } notStored)
+        {
+            await WithdrawAsync(specification, input);
+            return notStored;
+        }
+
         if (await funding.TakeAsync(Tenant, _address.Tenant, machine) is { } refusal)
         {
-            await ForgetReminderAsync(JobReminder.Of(specification).Name);
-            DeactivateOnIdle();
+            await WithdrawAsync(specification, input);
             return new() { Problem = refusal, Route = route };
         }
 
@@ -220,15 +234,54 @@ internal sealed partial class JobGrain(
             await world.AuditReleaseAsync(_address, ReservationId(reminder.AcceptedAt), reminder, ended);
         }
 
+        if (reminder?.InputKeyOf(_address) is { } left && _machine?.Record.Specification.InputKey != left)
+        {
+            await world.DeleteAsync(new S3Address(options.Value.PayloadBucket, left));
+        }
+
         await ForgetReminderAsync(reminderName);
     }
 
     private ITenantGrain Tenant => world.TenantOf(_address);
 
-    private async Task<InferenceOutcome> AnswerAgainAsync(JobMachine known, JobSpecification specification)
+    private async Task<InferenceOutcome?> StoreInputAsync(JobSpecification specification, JobInput input)
+    {
+        try
+        {
+            await world.StoreInputAsync(specification, input);
+            return null;
+        }
+        catch (Exception exception)
+        {
+            LogInputNotStored(exception, _address.Key);
+            return InferenceOutcome.Refused(ProblemCode.UpstreamUnavailable, $"The input could not be stored: {exception.Message}", ComeBackIn, specification.Route);
+        }
+    }
+
+    /// <summary>Takes back what was begun for a job that is not accepted. An input that cannot be deleted now is left to the reminder.</summary>
+    private async Task WithdrawAsync(JobSpecification specification, JobInput? input)
+    {
+        DeactivateOnIdle();
+        try
+        {
+            if (input is not null)
+            {
+                await world.DeleteAsync(new S3Address(options.Value.PayloadBucket, specification.InputKey));
+            }
+        }
+        catch (Exception exception)
+        {
+            LogInputLeft(exception, _address.Key, specification.InputKey);
+            return;
+        }
+
+        await ForgetReminderAsync(JobReminder.Of(specification).Name);
+    }
+
+    private async Task<InferenceOutcome> AnswerAgainAsync(JobMachine known, JobSpecification specification, bool isStored)
     {
         var record = known.Record;
-        if (record.Specification.InputKey != specification.InputKey)
+        if (isStored && record.Specification.InputKey != specification.InputKey)
         {
             await world.DeleteAsync(new S3Address(options.Value.PayloadBucket, specification.InputKey));
         }
@@ -394,6 +447,12 @@ internal sealed partial class JobGrain(
         JobReminder.Of(record.Before is { } before ? record.Specification with { Route = before.Route } : record.Specification).Name;
 
     private string ReservationId(long acceptedAt) => $"{_address.Key}/{acceptedAt}";
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Job {Job}: its input could not be stored.")]
+    private partial void LogInputNotStored(Exception exception, string job);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Job {Job}: input object {Key} of a submission that was not accepted could not be deleted; the job's reminder tries again.")]
+    private partial void LogInputLeft(Exception exception, string job, string key);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Job {Job} in state {State}: a step failed and will be tried again.")]
     private partial void LogFault(Exception exception, string job, JobState? state);

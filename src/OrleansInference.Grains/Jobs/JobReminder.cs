@@ -4,11 +4,16 @@ namespace OrleansInference.Jobs;
 
 /// <summary>
 /// A job's reminder. It is the one thing that is durable before the reservation, so its name says what the audit log needs to know if the
-/// job itself never becomes durable.
+/// job itself never becomes durable, and where its input would lie.
 /// </summary>
 internal sealed record JobReminder(long AcceptedAt, long Deadline, string DecisionId, TrafficClass Class, Lane Lane, ModelName Model, EndpointName Endpoint)
 {
     public string Name => string.Create(CultureInfo.InvariantCulture, $"job/{AcceptedAt}/{Deadline}/{Class}/{Lane}/{Model}/{Endpoint}/{DecisionId}");
+
+    /// <summary>Key of the input object of this submission: no other's, so that what it left is found by the reminder alone.</summary>
+    public string InputKeyOf(JobAddress address) => InputKeyOf(address, AcceptedAt, DecisionId);
+
+    public static string InputKeyOf(JobAddress address, long acceptedAt, string decisionId) => address.InputKey(string.Create(CultureInfo.InvariantCulture, $"{acceptedAt}-{decisionId}"));
 
     public static JobReminder Of(JobSpecification specification) => new(
         specification.AcceptedAt,

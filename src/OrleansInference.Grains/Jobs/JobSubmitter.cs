@@ -8,7 +8,9 @@ using OrleansInference.Payloads;
 
 namespace OrleansInference.Jobs;
 
-/// <summary>Stores the input, then asks the job's grain to accept. Every submission has an input object of its own, so that none takes another's away.</summary>
+/// <summary>
+/// Reads and checks the input, then asks the job's grain to store it and to accept. Every submission has an input object of its own, so that none takes another's away.
+/// </summary>
 internal sealed partial class JobSubmitter(
     IGrainFactory grains,
     IObjectStore objects,
@@ -32,7 +34,6 @@ internal sealed partial class JobSubmitter(
         var address = new JobAddress(
             request.Tenant,
             request.IdempotencyKey is { } key ? JobAddress.IdOf(request.Tenant, key) : JobAddress.IdOf(RandomNumberGenerator.GetBytes(16)));
-        var inputKey = address.InputKey(Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(8)));
         var hasBody = request.InputLocation is null;
         var bodyHash = KeyMachine.HashOf(request);
         var body = request.Body;
@@ -74,8 +75,9 @@ internal sealed partial class JobSubmitter(
             if (hasBody)
             {
                 await EnsureBucketAsync(cancellationToken);
-                await objects.PutAsync(options.Value.PayloadBucket, inputKey, body, request.ContentType, cancellationToken);
             }
+
+            cancellationToken.ThrowIfCancellationRequested();
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
@@ -91,7 +93,7 @@ internal sealed partial class JobSubmitter(
         {
             Request = request with { Body = default },
             Route = route,
-            InputKey = inputKey,
+            InputKey = JobReminder.InputKeyOf(address, submission.AcceptedAt, route.DecisionId),
             AcceptedAt = submission.AcceptedAt,
             Deadline = submission.Deadline,
             BodyHash = bodyHash,
@@ -99,23 +101,19 @@ internal sealed partial class JobSubmitter(
             SizeClass = submission.SizeClass,
             MayHold = submission.MayHold,
         };
-        return await AcceptAsync(address, specification, hasBody);
+        return await AcceptAsync(address, specification, hasBody ? new() { Body = body } : null);
     }
 
     // What the caller does from here on no longer matters: the job is either accepted or it is not.
-    private async Task<InferenceOutcome> AcceptAsync(JobAddress address, JobSpecification specification, bool hasInput)
+    private async Task<InferenceOutcome> AcceptAsync(JobAddress address, JobSpecification specification, JobInput? input)
     {
         for (var tries = 1; ; tries++)
         {
             try
             {
-                var outcome = await _jobs[address.Key].Accept(specification);
-                if (outcome.JobId is null && hasInput)
-                {
-                    await DeleteInputAsync(specification.InputKey);
-                }
-
-                return outcome;
+                return input is null ? await _jobs[address.Key].Accept(specification)
+                    : tries < AcceptTries ? await _jobs[address.Key].AcceptWithInput(specification, input)
+                    : await AcceptStoredAsync(address, specification, input);
             }
             catch (Exception exception) when (tries < AcceptTries)
             {
@@ -125,7 +123,7 @@ internal sealed partial class JobSubmitter(
             }
             catch (Exception exception)
             {
-                // It may have been accepted, so its input must stay; the bucket's lifecycle rule takes it if not.
+                // It may have been accepted, so its input must stay; the job's reminder takes it if not.
                 LogAcceptFailed(exception, address.Key, tries);
                 return InferenceOutcome.Refused(
                     ProblemCode.Unavailable,
@@ -134,6 +132,19 @@ internal sealed partial class JobSubmitter(
                     specification.Route);
             }
         }
+    }
+
+    /// <summary>For a silo of the release before, which takes no input: there it is stored first, and a crash between may leave it.</summary>
+    private async Task<InferenceOutcome> AcceptStoredAsync(JobAddress address, JobSpecification specification, JobInput input)
+    {
+        await objects.PutAsync(options.Value.PayloadBucket, specification.InputKey, input.Body, specification.Request.ContentType, CancellationToken.None);
+        var outcome = await _jobs[address.Key].Accept(specification);
+        if (outcome.JobId is null)
+        {
+            await DeleteInputAsync(specification.InputKey);
+        }
+
+        return outcome;
     }
 
     private async Task DeleteInputAsync(string key)

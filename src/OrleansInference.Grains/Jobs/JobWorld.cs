@@ -256,6 +256,10 @@ internal sealed class JobWorld(
         directory.Attend(model);
     }
 
+    /// <summary>Stores the input of a job that is to be accepted.</summary>
+    public Task StoreInputAsync(JobSpecification specification, JobInput input) =>
+        objects.PutAsync(options.Value.PayloadBucket, specification.InputKey, input.Body, specification.Request.ContentType, CancellationToken.None);
+
     /// <summary>Deletes an object; one that is left costs storage until the bucket's own lifecycle rule takes it.</summary>
     public Task DeleteAsync(S3Address address) =>
         address.Key.Length == 0 ? Task.CompletedTask : objects.DeleteAsync(address.Bucket, address.Key, CancellationToken.None);

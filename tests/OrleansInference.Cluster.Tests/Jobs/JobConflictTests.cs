@@ -57,7 +57,7 @@ public sealed class JobConflictTests
     }
 
     [Fact]
-    public async Task A_reservation_whose_job_never_became_durable_is_given_back_with_a_record_of_its_end()
+    public async Task A_job_that_never_became_durable_leaves_neither_a_reservation_nor_its_input()
     {
         await using var world = await JobsWorld.StartAsync();
         world.Conflicts.OnNextWrite<StoredJob>("job", static stored => stored.Record is not null, WriteFate.RefusedThenDown);
@@ -66,6 +66,7 @@ public sealed class JobConflictTests
         Assert.Equal(ProblemCode.Unavailable, outcome.Problem?.Code);
         Assert.Equal(cap, (await world.BudgetAsync()).Reserved);
         Assert.Empty(world.Audit.Records);
+        Assert.Single(await world.ObjectsAsync("jobs/"));
 
         world.Conflicts.Recover("job");
         var address = new JobAddress(JobsWorld.Acme, JobAddress.IdOf(JobsWorld.Acme, "lost"));
@@ -79,6 +80,7 @@ public sealed class JobConflictTests
         }
 
         Assert.Empty((await table.ReadRows(grain.GetGrainId())).Reminders);
+        Assert.Empty(await world.ObjectsAsync("jobs/"));
         var budget = await world.BudgetAsync();
         Assert.Equal((Money.Zero, Money.Zero, Money.Zero), (budget.Reserved, budget.SettledTotal, budget.UnreportedTotal));
         var record = Assert.Single(world.Audit.Records.DistinctBy(static record => record.Reservation));
