@@ -48,6 +48,13 @@ internal sealed class FaultPoints
                 return true;
             });
         });
+
+        // What it would have answered reaches nobody.
+        silo.AddIncomingGrainCallFilter(async context =>
+        {
+            await context.Invoke();
+            RequireAlive(context.TargetContext);
+        });
         var services = silo.Services;
         Decorate<IObjectStore>(services);
         Decorate<ITransformJobs>(services);
