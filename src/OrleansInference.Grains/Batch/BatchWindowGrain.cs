@@ -207,7 +207,7 @@ internal sealed partial class BatchWindowGrain(
         var (charged, predictions) = (Money.Zero, 0);
         ExceptionDispatchInfo? failed = null;
         var results = window.Results();
-        await audit.ShareAsync(window.TransformJob(options.Value.TransformJobPrefix), Record, results);
+        await audit.ShareAsync(window.TransformJob(Options.TransformJobPrefix), Record, results);
         foreach (var some in results.Chunk(ToldAtOnce))
         {
             var told = some.Select(member => GrainFactory.GetGrain<IJobGrain>(member.JobKey).WindowEnded(member.Result)).ToList();
