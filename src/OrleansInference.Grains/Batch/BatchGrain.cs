@@ -150,7 +150,9 @@ internal sealed partial class BatchGrain(
             await SaveAsync();
         }
 
-        if (await funding.TakeAsync(Tenant, _address.Tenant, _machine) is { } refusal)
+        // What comes of it is nobody's to see before it is stored: a call that fails may leave it held here and nowhere else.
+        var machine = MachineOf(_machine.Record);
+        if (await funding.TakeAsync(Tenant, _address.Tenant, machine) is { } refusal)
         {
             // The upload is left: its owner may ask again, by another route or to be held, or deletes it.
             await ForgetAsync(ReminderName);
@@ -158,6 +160,7 @@ internal sealed partial class BatchGrain(
             return new() { Problem = refusal, Route = route };
         }
 
+        _machine = machine;
         await SaveAsync();
         Schedule();
         return new() { JobId = _address.JobId, Route = route, HeldUntil = _view!.HeldUntil };

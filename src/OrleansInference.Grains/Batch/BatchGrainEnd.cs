@@ -14,7 +14,7 @@ internal sealed partial class BatchGrain
         var record = machine.Record;
         var ending = record.Ending!;
         await Tenant.Settle(record.ReservationId, ending.Charge);
-        await AuditAsync(record, record.ReservedAt, ending.Charge, ending.At, ending.Problem?.Code);
+        await AuditAsync(record, record.ReservedAt > 0 ? record.ReservedAt : ending.At, ending.Charge, ending.At, ending.Problem?.Code);
         if (record.Cost > 0)
         {
             await GrainFactory.GetGrain<IEndpointGrain>(record.Endpoint.Endpoint.Name.Value).Book(

@@ -18,6 +18,8 @@ internal sealed partial class JobSubmitter(
     IOptions<OrleansInferenceOptions> options,
     ILogger<JobSubmitter> logger) : IJobSubmitter
 {
+    // A larger input is stored before its job is accepted: a call between silos is not the way for it.
+    private const int MostCarried = 1 << 20;
     private const int AcceptTries = 3;
 
     private static readonly TimeSpan BetweenTries = TimeSpan.FromMilliseconds(200);
@@ -101,22 +103,50 @@ internal sealed partial class JobSubmitter(
             SizeClass = submission.SizeClass,
             MayHold = submission.MayHold,
         };
-        return await AcceptAsync(address, specification, hasBody ? new() { Body = body } : null);
+        if (!hasBody || body.Length <= MostCarried)
+        {
+            return await AcceptAsync(address, specification, hasBody ? new() { Body = body } : null);
+        }
+
+        try
+        {
+            await StoreAsync(specification, body);
+        }
+        catch (Exception exception)
+        {
+            LogInputFailed(exception, address.Key);
+            return InferenceOutcome.Refused(ProblemCode.UpstreamUnavailable, $"The input could not be stored: {exception.Message}", ComeBackIn, route);
+        }
+
+        var outcome = await AcceptAsync(address, specification, null);
+        if (outcome is { JobId: null, Problem.Code: not ProblemCode.Unavailable })
+        {
+            await DeleteInputAsync(specification.InputKey);
+        }
+
+        return outcome;
     }
+
+    private Task StoreAsync(JobSpecification specification, ReadOnlyMemory<byte> body) =>
+        objects.PutAsync(options.Value.PayloadBucket, specification.InputKey, body, specification.Request.ContentType, CancellationToken.None);
 
     // What the caller does from here on no longer matters: the job is either accepted or it is not.
     private async Task<InferenceOutcome> AcceptAsync(JobAddress address, JobSpecification specification, JobInput? input)
     {
+        var mayTakeNoInput = true;
         for (var tries = 1; ; tries++)
         {
             try
             {
                 return input is null ? await _jobs[address.Key].Accept(specification)
-                    : tries < AcceptTries ? await _jobs[address.Key].AcceptWithInput(specification, input)
+                    : tries < AcceptTries || !mayTakeNoInput ? await _jobs[address.Key].AcceptWithInput(specification, input)
                     : await AcceptStoredAsync(address, specification, input);
             }
             catch (Exception exception) when (tries < AcceptTries)
             {
+                // A silo of the release before answers at once that it does not know the call. One that does not answer may be storing the input still, or taking it back.
+                mayTakeNoInput &= exception is not TimeoutException;
+
                 // Accepting is idempotent, and the next try learns what became of this one.
                 LogAcceptFailed(exception, address.Key, tries);
                 await Task.Delay(BetweenTries, clock.TimeProvider, CancellationToken.None);
@@ -137,7 +167,7 @@ internal sealed partial class JobSubmitter(
     /// <summary>For a silo of the release before, which takes no input: there it is stored first, and a crash between may leave it.</summary>
     private async Task<InferenceOutcome> AcceptStoredAsync(JobAddress address, JobSpecification specification, JobInput input)
     {
-        await objects.PutAsync(options.Value.PayloadBucket, specification.InputKey, input.Body, specification.Request.ContentType, CancellationToken.None);
+        await StoreAsync(specification, input.Body);
         var outcome = await _jobs[address.Key].Accept(specification);
         if (outcome.JobId is null)
         {

@@ -15,8 +15,11 @@ public sealed record AuditSummary(ImmutableArray<AuditTotal> Tenants, ImmutableA
 /// <param name="Charged">Sum of their charges.</param>
 /// <param name="Folded">Of them kept as sums alone, since they ended faster than storage could write.</param>
 /// <param name="CarriedOver">Of them those of requests that had arrived in an earlier run of the server; null if there are none.</param>
-/// <param name="WindowCost">What AWS billed for its members of batch windows: the operator's cost, beside the charges.</param>
-public sealed record AuditTotal(TenantId Tenant, long Records, long Settled, Money Charged, long Folded = 0, AuditCarriedOver? CarriedOver = null, Money WindowCost = default);
+public sealed record AuditTotal(TenantId Tenant, long Records, long Settled, Money Charged, long Folded = 0, AuditCarriedOver? CarriedOver = null)
+{
+    /// <summary>What AWS billed for its members of batch windows: the operator's cost, beside the charges.</summary>
+    public Money WindowCost { get; init; }
+}
 
 /// <summary>Reservations that ended in a later run of the server than the one their requests arrived in: jobs, as a rule.</summary>
 /// <param name="Records">Ended reservations.</param>

@@ -110,8 +110,10 @@ internal sealed class SqliteAuditLog : IAuditLog, IAsyncDisposable
                     row.GetInt64(2),
                     Money.FromNanos(row.GetInt64(3)),
                     row.GetInt64(4),
-                    row.GetInt64(5) == 0 ? null : new(row.GetInt64(5), row.GetInt64(6), Money.FromNanos(row.GetInt64(7))),
-                    Money.FromNanos(row.GetInt64(8))))],
+                    row.GetInt64(5) == 0 ? null : new(row.GetInt64(5), row.GetInt64(6), Money.FromNanos(row.GetInt64(7))))
+                {
+                    WindowCost = Money.FromNanos(row.GetInt64(8)),
+                })],
             [.. session.Query(
                 "SELECT started_at, (SELECT max(ended_at) FROM audit WHERE audit.run = audit_run.run) FROM audit_run WHERE ended_at IS NULL AND run <> ?1 ORDER BY run",
                 static row => new AuditGap(Time(row.GetInt64(0)), row.IsDBNull(1) ? null : Time(row.GetInt64(1))),

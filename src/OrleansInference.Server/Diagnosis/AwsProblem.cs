@@ -17,10 +17,13 @@ internal readonly record struct AwsProblem(string Detail, string Remedy, bool Pa
     private const string MissingRemedy = "Create it (deploy/cloudformation does), or correct its name and Aws:Region in the settings.";
 
     /// <summary>Reads an exception of any client of AWS; null if it is none of theirs.</summary>
-    public static AwsProblem? Of(Exception exception)
+    /// <param name="exception">The exception.</param>
+    /// <param name="isOfAws">Whether it is known that AWS was called; else a connection or a wait that failed is AWS' only within what a client of AWS threw.</param>
+    public static AwsProblem? Of(Exception exception, bool isOfAws = true)
     {
         for (var cause = exception; cause is not null; cause = cause.InnerException)
         {
+            isOfAws |= cause is AmazonClientException or SageMakerException or ModelCallException or TableException;
             switch (cause)
             {
                 case AmazonServiceException service:
@@ -43,13 +46,13 @@ internal readonly record struct AwsProblem(string Detail, string Remedy, bool Pa
                     return new(
                         $"there are no usable credentials: {Line(client.Message).Split(". ")[0].TrimEnd('.')}",
                         "Give the task or pod a role, name a profile (AWS_PROFILE), or set Aws:AccessKeyId and Aws:SecretAccessKey.");
-                case HttpRequestException or SocketException:
+                case HttpRequestException or SocketException when isOfAws:
                     return new(
                         $"it cannot be reached: {Line(cause.Message)}",
                         "Check Aws:Region and the addresses in the settings, and that the network lets this machine out (routes, security groups, VPC endpoints).",
                         Passes: true);
-                case TaskCanceledException or TimeoutException:
-                    return new("it did not answer in time", "Check the network, and whether a VPC endpoint or a proxy is in the way.", Passes: true);
+                case TaskCanceledException or TimeoutException when isOfAws:
+                    return new($"it did not answer in time: {Line(cause.Message)}", "Check the network, and whether a VPC endpoint or a proxy is in the way.", Passes: true);
                 default:
                     break;
             }

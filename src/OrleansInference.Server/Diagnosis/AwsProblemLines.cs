@@ -89,7 +89,7 @@ internal sealed class AwsProblemLines(ILoggerProvider inner, TimeProvider time) 
 
         public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
         {
-            if (exception is null || AwsProblem.Of(exception) is not { } problem)
+            if (exception is null || AwsProblem.Of(exception, isOfAws: false) is not { } problem)
             {
                 inner.Log(logLevel, eventId, state, exception, formatter);
             }

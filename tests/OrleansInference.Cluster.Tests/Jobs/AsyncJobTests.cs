@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Text.Json;
 
 namespace OrleansInference.Tests.Jobs;
@@ -27,6 +28,44 @@ public sealed class AsyncJobTests
         }
 
         Assert.True(await world.RequireLedgerAndAuditAgreeAsync(jobs: 8) > Money.Zero);
+    }
+
+    [Fact]
+    public async Task A_large_input_goes_not_between_silos_and_is_gone_if_its_job_is_refused()
+    {
+        await using var world = await JobsWorld.StartAsync();
+        var called = new ConcurrentQueue<string>();
+        world.CallFault = method =>
+        {
+            called.Enqueue(method);
+            return null;
+        };
+        var large = $$"""{"inputs":"{{new string('x', 2 << 20)}}","input_tokens":30,"output_tokens":5}""";
+        var refused = await world.SubmitAsync(large, "chat-async", cap: Money.FromDollars(1_000_000));
+        Assert.Equal(ProblemCode.BudgetExhausted, refused.Problem?.Code);
+        Assert.Empty(await world.ObjectsAsync("jobs/"));
+        Assert.Equal(JobState.Succeeded, (await world.EndOfAsync(await world.AcceptAsync(large, "chat-async"))).State);
+        Assert.DoesNotContain(nameof(IJobGrain.AcceptWithInput), called);
+        Assert.Contains(nameof(IJobGrain.Accept), called);
+    }
+
+    [Fact]
+    public async Task An_input_is_not_stored_beside_a_silo_that_does_not_answer_and_is_beside_one_that_does_not_know_the_call()
+    {
+        await using var world = await JobsWorld.StartAsync();
+        foreach (var (fault, stores) in new (Exception, bool)[] { (new TimeoutException("no answer"), false), (new NotSupportedException("no such method"), true) })
+        {
+            var called = new ConcurrentQueue<string>();
+            var failing = 2;
+            world.CallFault = method =>
+            {
+                called.Enqueue(method);
+                return method == nameof(IJobGrain.AcceptWithInput) && Interlocked.Decrement(ref failing) >= 0 ? fault : null;
+            };
+            Assert.Equal(JobState.Succeeded, (await world.EndOfAsync(await world.AcceptAsync(Body, "chat-async"))).State);
+            Assert.Equal(stores ? 2 : 3, called.Count(static method => method == nameof(IJobGrain.AcceptWithInput)));
+            Assert.Equal(stores, called.Contains(nameof(IJobGrain.Accept)));
+        }
     }
 
     [Fact]

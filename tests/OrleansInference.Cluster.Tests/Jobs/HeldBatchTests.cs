@@ -53,6 +53,23 @@ public sealed class HeldBatchTests
     }
 
     [Fact]
+    public async Task A_batch_whose_way_into_the_line_failed_is_not_told_to_be_held_before_it_is_stored_so()
+    {
+        await using var world = await StartAsync();
+        await BlockAsync(world);
+        var failing = 1;
+        world.CallFault = method => method == nameof(ITenantGrain.Hold) && Interlocked.Decrement(ref failing) >= 0 ? new TimeoutException("The ledger does not answer.") : null;
+        var held = await SubmitAsync(world);
+        Assert.NotNull(held.HeldUntil);
+        Assert.True(failing < 0);
+        Assert.NotNull((await GetAsync(world, held))?.HeldUntil);
+        await world.RestartClusterAsync();
+        await TenantOf(world).Settle(Rest, Money.Zero);
+        await EndOfAsync(world, held, JobState.Succeeded);
+        Assert.Equal(Price * Records, await world.RequireLedgerAndAuditAgreeAsync(jobs: 1));
+    }
+
+    [Fact]
     public async Task Held_batches_and_jobs_get_the_money_that_frees_by_their_deadlines()
     {
         await using var world = await StartAsync();

@@ -15,7 +15,9 @@ public sealed class HeldJobTests
 
     // Too short for the long window, and half a minute of the machine's time.
     private const double ShortDeadlineSeconds = 1_800;
-    private const int SliceSeconds = 15;
+
+    // A window is kept in at most 128 slices, each of a round time.
+    private const int SliceSeconds = 300;
     private const int SkewSeconds = 2;
 
     private static readonly Money Price = Money.FromDollars(0.01m);

@@ -92,6 +92,9 @@ internal sealed class JobsWorld : IAsyncDisposable
     /// <summary>What an operation of the object store on a key fails with; null: nothing. <see cref="NoSuchKeyException"/> makes an object one that is not there.</summary>
     public Func<string, string, Exception?>? StoreFault { get; set; }
 
+    /// <summary>What calls of grains by silos fail with, by method; null: they do not.</summary>
+    public Func<string, Exception?>? CallFault { get; set; }
+
     /// <summary>While it is not complete, deletions of messages of queues that requests come from wait for it.</summary>
     public TaskCompletionSource? DeleteGate { get; set; }
 
@@ -396,6 +399,7 @@ internal sealed class JobsWorld : IAsyncDisposable
             siloBuilder.Services.AddSingleton(world._masterKey);
             // Every post asks for the secrets: two of one moment may not share an answer where each is to crash at its own.
             siloBuilder.Services.AddWebhooks(new(["http://127.0.0.1"]), TimeSpan.Zero);
+            siloBuilder.AddOutgoingGrainCallFilter(context => world.CallFault?.Invoke(context.MethodName) is { } fault ? Task.FromException(fault) : context.Invoke());
             world.Faults?.Decorate(siloBuilder);
             siloBuilder.AddQueueIngest(new(world.Queues, new OrleansInferenceOptions().PayloadBucket, CreateQueues: true));
             siloBuilder.AddOrleansInference(options =>

@@ -68,7 +68,7 @@ public sealed class SqliteAuditLogTests : IDisposable
         log.Append(share with { Cost = Money.FromNanos(3), Reservation = "job-1/a/2" });
         await log.FlushAsync(default);
         Assert.Equal([share, Record("a", 5), share with { Cost = Money.FromNanos(3), Reservation = "job-1/a/2" }], (await log.ReadAsync(0, 10, default)).Select(static r => r.Record));
-        Assert.Equal(new AuditTotal(new("a"), 1, 1, Money.FromNanos(5), WindowCost: Money.FromNanos(20)), Assert.Single((await log.SummariseAsync(default)).Tenants));
+        Assert.Equal(new AuditTotal(new("a"), 1, 1, Money.FromNanos(5)) { WindowCost = Money.FromNanos(20) }, Assert.Single((await log.SummariseAsync(default)).Tenants));
     }
 
     [Fact]

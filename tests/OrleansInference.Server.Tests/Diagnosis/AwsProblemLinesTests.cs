@@ -40,6 +40,18 @@ public sealed class AwsProblemLinesTests
     }
 
     [Fact]
+    public void A_call_between_silos_that_fails_is_not_told_to_be_of_AWS_and_one_of_AWS_says_why()
+    {
+        using var lines = new AwsProblemLines(new Lines(_said), _time);
+        var logger = lines.CreateLogger("a");
+        logger.Log(LogLevel.Warning, new(1), "text", new TimeoutException("Response did not arrive on time: grain g"), static (text, exception) => $"{text} {exception!.Message}");
+        logger.Log(LogLevel.Warning, new(1), "text", new System.Net.Sockets.SocketException(111), static (text, exception) => $"{text} {exception!.GetType().Name}");
+        Assert.Equal(["text Response did not arrive on time: grain g", "text SocketException"], _said);
+        logger.Log(LogLevel.Warning, new(1), "InvokeEndpoint failed.", new ModelCallException(ModelCallFailure.Unavailable, "no answer", new TimeoutException("within 60 s")), static (text, _) => text);
+        Assert.StartsWith("InvokeEndpoint failed: it did not answer in time: within 60 s. Check the network", _said[^1], StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void The_same_again_is_told_at_growing_intervals_with_how_often_it_was()
     {
         using var lines = new AwsProblemLines(new Lines(_said), _time);
