@@ -190,6 +190,12 @@ public interface IJobGrain : IGrainWithStringKey
     /// </summary>
     [Alias("AcceptWithInput")] Task<InferenceOutcome> AcceptWithInput(JobSpecification specification, JobInput input);
 
+    /// <summary>
+    /// The input of a job that will be told by <see cref="Accept"/> is about to be stored: sets the reminder that deletes it, should the job not become durable within
+    /// two hours.
+    /// </summary>
+    [Alias("Expect")] Task Expect(JobSpecification specification);
+
     /// <summary>The job; null if there is none.</summary>
     [Alias("Get")] Task<JobView?> Get();
 

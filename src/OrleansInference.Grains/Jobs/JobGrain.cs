@@ -28,6 +28,9 @@ internal sealed partial class JobGrain(
     private const int NotifiedPollFactor = 15;
 
     private static readonly TimeSpan PurgeEvery = TimeSpan.FromMinutes(5);
+
+    // What storing an input may take, and then some.
+    private static readonly TimeSpan InputKept = TimeSpan.FromHours(2);
     private static readonly TimeSpan RetryAfterFault = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan ComeBackIn = TimeSpan.FromSeconds(1);
 
@@ -80,6 +83,13 @@ internal sealed partial class JobGrain(
     }
 
     public Task<InferenceOutcome> Accept(JobSpecification specification) => AcceptAsync(specification, null);
+
+    public Task Expect(JobSpecification specification)
+    {
+        ArgumentNullException.ThrowIfNull(specification);
+        RequireState();
+        return RemindAsync(JobReminder.Of(specification).Name, InputKept, InputKept);
+    }
 
     public Task<InferenceOutcome> AcceptWithInput(JobSpecification specification, JobInput input)
     {

@@ -92,6 +92,23 @@ public sealed class JobConflictTests
         Assert.Equal(JobState.Succeeded, (await world.EndOfAsync(await world.AcceptAsync(Body, "chat-async", key: "lost"))).State);
     }
 
+    [Fact]
+    public async Task A_large_input_whose_job_was_never_accepted_is_deleted_by_its_reminder()
+    {
+        await using var world = await JobsWorld.StartAsync();
+        world.CallFault = static method => method == nameof(IJobGrain.Accept) ? new TimeoutException("The silo is gone.") : null;
+        var large = $$"""{"inputs":"{{new string('x', 2 << 20)}}","input_tokens":30,"output_tokens":5}""";
+        Assert.Equal(ProblemCode.Unavailable, (await world.SubmitAsync(large, "chat-async", key: "lost")).Problem?.Code);
+        Assert.Single(await world.ObjectsAsync("jobs/"));
+
+        world.CallFault = null;
+        var grain = world.Services.GetRequiredService<IGrainFactory>().GetGrain<IJobGrain>(new JobAddress(JobsWorld.Acme, JobAddress.IdOf(JobsWorld.Acme, "lost")).Key);
+        var table = world.Services.GetRequiredService<IReminderTable>();
+        await grain.AsReference<IRemindable>().ReceiveReminder(Assert.Single((await table.ReadRows(grain.GetGrainId())).Reminders).ReminderName, default);
+        Assert.Empty(await world.ObjectsAsync("jobs/"));
+        Assert.Empty((await table.ReadRows(grain.GetGrainId())).Reminders);
+    }
+
     private static string StageOf(JobRecord record) => record switch
     {
         { Settled: true } => "settled",
