@@ -46,7 +46,7 @@ internal static class WireCatalog
                     ],
                 },
             ],
-            Tenants = [new() { Id = new(WireServer.Tenant), Budgets = [new() { Kind = BudgetWindowKind.CalendarDay, Limit = Money.FromDollars(100m) }] }],
+            Tenants = [new() { Id = new(WireServer.Tenant), Budgets = [new() { Kind = BudgetWindowKind.Rolling, Seconds = 86_400, Limit = Money.FromDollars(100m) }] }],
         };
     }
 }

@@ -14,7 +14,7 @@ namespace OrleansInference.DynamoDB.Tests.Servers;
 internal sealed class ServerCluster : IAsyncDisposable
 {
     public const string AdminKey = "an-admin-key-of-the-tests";
-    private static readonly CatalogDefinition Catalog = ServerCatalog.Of(new() { Kind = BudgetWindowKind.CalendarDay, Limit = Money.FromDollars(100m) });
+    private static readonly CatalogDefinition Catalog = ServerCatalog.Of(new() { Kind = BudgetWindowKind.Rolling, Seconds = 86_400, Limit = Money.FromDollars(100m) });
     private static readonly string MasterKey = Convert.ToBase64String(Enumerable.Range(0, 32).Select(static i => (byte)i).ToArray());
     private static readonly byte[] Body = """{"inputs":"hi","input_tokens":100,"output_tokens":20}"""u8.ToArray();
     private readonly string _folder = Directory.CreateTempSubdirectory("oi-cluster-").FullName;

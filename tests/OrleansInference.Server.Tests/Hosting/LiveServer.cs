@@ -216,5 +216,5 @@ public sealed class LiveServer : IAsyncLifetime
         ],
     };
 
-    private static BudgetWindowDefinition Day(decimal dollars) => new() { Kind = BudgetWindowKind.CalendarDay, Limit = Money.FromDollars(dollars) };
+    private static BudgetWindowDefinition Day(decimal dollars) => new() { Kind = BudgetWindowKind.Rolling, Seconds = 86_400, Limit = Money.FromDollars(dollars) };
 }
