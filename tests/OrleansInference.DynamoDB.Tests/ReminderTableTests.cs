@@ -2,6 +2,7 @@ using System.Globalization;
 using Amazon.DynamoDBv2.Model;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
+using Microsoft.Extensions.Time.Testing;
 using Orleans.Configuration;
 
 namespace OrleansInference.DynamoDB.Tests;
@@ -81,6 +82,28 @@ public sealed class ReminderTableTests(Dynalite dynalite) : IDisposable
         }
     }
 
+    [Theory]
+    [InlineData(0, 3_600, true)]
+    [InlineData(600, 3_600, true)]
+    [InlineData(720, 3_600, false)]
+    [InlineData(86_400, 60, false)]
+    [InlineData(-30, 86_400, true)]
+    [InlineData(-120, 86_400, false)]
+    [InlineData(-3_600, 3_600, true)]
+    [InlineData(-3_000, 3_600, true)]
+    [InlineData(-2_800, 3_600, false)]
+    [InlineData(-86_430, 60, true)]
+    public async Task A_range_holds_what_comes_within_the_loading_window(int startsIn, int period, bool isHeld)
+    {
+        var now = new FakeTimeProvider(new DateTimeOffset(2026, 3, 11, 12, 0, 0, TimeSpan.Zero));
+        var table = await OpenAsync(time: now);
+        var entry = new ReminderEntry { GrainId = GrainId.Create("r", "a"), ReminderName = "tick", StartAt = now.GetUtcNow().UtcDateTime.AddSeconds(startsIn), Period = TimeSpan.FromSeconds(period) };
+        await table.UpsertRow(entry);
+        Assert.Equal(isHeld ? 1 : 0, (await table.ReadRows(0, 0)).Reminders.Count);
+        Assert.Single((await table.ReadRows(entry.GrainId)).Reminders);
+        Assert.NotNull(await table.ReadRow(entry.GrainId, "tick"));
+    }
+
     [Fact]
     public async Task Clearing_the_table_leaves_other_services_alone()
     {
@@ -118,9 +141,14 @@ public sealed class ReminderTableTests(Dynalite dynalite) : IDisposable
         Assert.Equal(new DateTime(2026, 3, 11, 12, 30, 0, DateTimeKind.Utc), (await table.ReadRow(entry.GrainId, "tick"))!.StartAt);
     }
 
-    private async Task<DynamoDBReminderTable> OpenAsync(string service = "service")
+    private async Task<DynamoDBReminderTable> OpenAsync(string service = "service", TimeProvider? time = null)
     {
-        var table = new DynamoDBReminderTable(Options.Create(dynalite.Options(new DynamoDBReminderStorageOptions(), _name)), Options.Create(new ClusterOptions { ClusterId = "cluster", ServiceId = service }), NullLogger<DynamoDBReminderTable>.Instance);
+        var table = new DynamoDBReminderTable(
+            Options.Create(dynalite.Options(new DynamoDBReminderStorageOptions(), _name)),
+            Options.Create(new ClusterOptions { ClusterId = "cluster", ServiceId = service }),
+            Options.Create(new ReminderOptions { ReminderLoadingWindow = TimeSpan.FromMinutes(10) }),
+            time ?? TimeProvider.System,
+            NullLogger<DynamoDBReminderTable>.Instance);
         _open.Add(table);
         await table.StartAsync(TestContext.Current.CancellationToken);
         return table;

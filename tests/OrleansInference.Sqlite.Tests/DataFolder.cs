@@ -30,11 +30,13 @@ public sealed class DataFolder : IDisposable
         return storage;
     }
 
-    public async Task<SqliteReminderTable> OpenRemindersAsync(string service = "service")
+    public async Task<SqliteReminderTable> OpenRemindersAsync(string service = "service", TimeProvider? time = null)
     {
         var table = new SqliteReminderTable(
             Options.Create(new SqliteReminderOptions { FilePath = FilePath }),
-            Options.Create(new ClusterOptions { ServiceId = service, ClusterId = "cluster" }));
+            Options.Create(new ClusterOptions { ServiceId = service, ClusterId = "cluster" }),
+            Options.Create(new ReminderOptions { ReminderLoadingWindow = TimeSpan.FromMinutes(10) }),
+            time ?? TimeProvider.System);
         await table.StartAsync();
         return table;
     }

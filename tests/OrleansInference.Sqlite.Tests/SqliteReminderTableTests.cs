@@ -1,3 +1,5 @@
+using Microsoft.Extensions.Time.Testing;
+
 namespace OrleansInference.Sqlite.Tests;
 
 public sealed class SqliteReminderTableTests : IDisposable
@@ -69,6 +71,28 @@ public sealed class SqliteReminderTableTests : IDisposable
             var read = await table.ReadRows(begin, end);
             Assert.Equal(expected.Order(), read.Reminders.Select(row => row.GrainId).Order());
         }
+    }
+
+    [Theory]
+    [InlineData(0, 3_600, true)]
+    [InlineData(600, 3_600, true)]
+    [InlineData(720, 3_600, false)]
+    [InlineData(86_400, 60, false)]
+    [InlineData(-30, 86_400, true)]
+    [InlineData(-120, 86_400, false)]
+    [InlineData(-3_600, 3_600, true)]
+    [InlineData(-3_000, 3_600, true)]
+    [InlineData(-2_800, 3_600, false)]
+    [InlineData(-86_430, 60, true)]
+    public async Task A_range_holds_what_comes_within_the_loading_window(int startsIn, int period, bool isHeld)
+    {
+        var now = new FakeTimeProvider(new DateTimeOffset(2026, 3, 11, 12, 0, 0, TimeSpan.Zero));
+        using var table = await _folder.OpenRemindersAsync(time: now);
+        var entry = new ReminderEntry { GrainId = GrainId.Create("r", "a"), ReminderName = "tick", StartAt = now.GetUtcNow().UtcDateTime.AddSeconds(startsIn), Period = TimeSpan.FromSeconds(period) };
+        await table.UpsertRow(entry);
+        Assert.Equal(isHeld ? 1 : 0, (await table.ReadRows(0, 0)).Reminders.Count);
+        Assert.Single((await table.ReadRows(entry.GrainId)).Reminders);
+        Assert.NotNull(await table.ReadRow(entry.GrainId, "tick"));
     }
 
     [Fact]

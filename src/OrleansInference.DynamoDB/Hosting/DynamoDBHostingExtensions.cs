@@ -70,6 +70,7 @@ public static class DynamoDBHostingExtensions
             services.Configure(configure);
             services.AddTransient<IConfigurationValidator>(static provider => new DynamoDBOptionsValidator(Of<DynamoDBReminderStorageOptions>(provider), "DynamoDB reminders"));
             services.ConfigureFormatter<DynamoDBReminderStorageOptions>();
+            services.TryAddSingleton(TimeProvider.System);
             services.AddSingleton<IReminderTable, DynamoDBReminderTable>();
         });
     }

@@ -10,22 +10,37 @@ namespace OrleansInference.DynamoDB;
 
 /// <summary>
 /// Reminders in DynamoDB, in the layout of the official package. One reminder is read strongly consistently; those of a grain or a range of hashes are read from an index, which
-/// may lag by moments: what a silo has missed it finds when it reads its range again.
+/// may lag by moments: what a silo has missed it finds when it reads its range again. Of a range only what comes within <see cref="ReminderOptions.ReminderLoadingWindow"/> is
+/// returned: the reminder service keeps no others in memory.
 /// </summary>
 public sealed class DynamoDBReminderTable : IReminderTable, IDisposable
 {
     private const string ByService = $"{ReminderSchema.Service} = :service";
+
+    // A tick that is just being delivered is not to be taken for one that is far away, nor one to be missed whose silo reads a moment later.
+    private static readonly TimeSpan Margin = TimeSpan.FromMinutes(1);
+
     private readonly TableClient _table;
     private readonly string _service;
+    private readonly TimeSpan _window;
+    private readonly TimeProvider _time;
     private readonly ILogger<DynamoDBReminderTable> _logger;
 
     /// <summary>Creates it; the table is opened when the reminder service starts.</summary>
-    public DynamoDBReminderTable(IOptions<DynamoDBReminderStorageOptions> options, IOptions<ClusterOptions> cluster, ILogger<DynamoDBReminderTable> logger)
+    public DynamoDBReminderTable(
+        IOptions<DynamoDBReminderStorageOptions> options,
+        IOptions<ClusterOptions> cluster,
+        IOptions<ReminderOptions> reminders,
+        TimeProvider time,
+        ILogger<DynamoDBReminderTable> logger)
     {
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(cluster);
+        ArgumentNullException.ThrowIfNull(reminders);
         _table = new(options.Value);
         _service = cluster.Value.ServiceId;
+        _window = reminders.Value.ReminderLoadingWindow;
+        _time = time;
         _logger = logger;
     }
 
@@ -46,6 +61,7 @@ public sealed class DynamoDBReminderTable : IReminderTable, IDisposable
         $"{ByService} AND {ReminderSchema.Grain} = :grain",
         new() { [":service"] = Items.S(_service), [":grain"] = Items.S(grainId.ToString()) },
         ReminderSchema.ByGrain,
+        static _ => true,
         cancellationToken));
 
     /// <inheritdoc/>
@@ -128,18 +144,35 @@ public sealed class DynamoDBReminderTable : IReminderTable, IDisposable
     /// <inheritdoc/>
     public void Dispose() => _table.Dispose();
 
-    private Task<List<ReminderEntry>> ReadHashesAsync(long first, long last, CancellationToken cancellationToken) => ReadAsync(
-        $"{ByService} AND {ReminderSchema.Hash} BETWEEN :first AND :last",
-        new() { [":service"] = Items.S(_service), [":first"] = Items.N(first), [":last"] = Items.N(last) },
-        ReminderSchema.ByHash,
-        cancellationToken);
+    // Times are compared here and not by DynamoDB: the official package writes them in its culture.
+    private Task<List<ReminderEntry>> ReadHashesAsync(long first, long last, CancellationToken cancellationToken)
+    {
+        var now = _time.GetUtcNow().UtcDateTime;
+        var (from, until) = (now - Margin, now + _window + Margin);
+        return ReadAsync(
+            $"{ByService} AND {ReminderSchema.Hash} BETWEEN :first AND :last",
+            new() { [":service"] = Items.S(_service), [":first"] = Items.N(first), [":last"] = Items.N(last) },
+            ReminderSchema.ByHash,
+            entry => FirstTick(entry, from) <= until,
+            cancellationToken);
+    }
 
-    private async Task<List<ReminderEntry>> ReadAsync(string condition, Item values, string index, CancellationToken cancellationToken)
+    // The first at or after a moment.
+    private static DateTime FirstTick(ReminderEntry entry, DateTime from)
+    {
+        var since = (from - entry.StartAt).Ticks;
+        return since <= 0 ? entry.StartAt : from.AddTicks((entry.Period.Ticks - (since % entry.Period.Ticks)) % entry.Period.Ticks);
+    }
+
+    private async Task<List<ReminderEntry>> ReadAsync(string condition, Item values, string index, Func<ReminderEntry, bool> wanted, CancellationToken cancellationToken)
     {
         List<ReminderEntry> found = [];
         await foreach (var item in _table.QueryAsync(condition, values, cancellationToken, index))
         {
-            found.Add(ReminderSchema.ToEntry(item));
+            if (ReminderSchema.ToEntry(item) is var entry && wanted(entry))
+            {
+                found.Add(entry);
+            }
         }
 
         return found;

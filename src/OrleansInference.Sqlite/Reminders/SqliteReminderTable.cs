@@ -5,15 +5,21 @@ using Orleans.Configuration;
 
 namespace OrleansInference.Sqlite;
 
-/// <summary>Reminders in one SQLite file, a row per service, grain and name; silos read their part by the hash of the grain.</summary>
+/// <summary>
+/// Reminders in one SQLite file, a row per service, grain and name; silos read their part by the hash of the grain, and of it only what comes within
+/// <see cref="ReminderOptions.ReminderLoadingWindow"/>: the reminder service keeps no others in memory.
+/// </summary>
 public sealed class SqliteReminderTable : IReminderTable, IDisposable
 {
     private const int RowBytes = 256;
     private const string Columns = "SELECT grain, name, start_at, period, version FROM reminders WHERE service = ?1";
     private const string SelectGrain = $"{Columns} AND hash = ?2 AND grain = ?3";
     private const string SelectOne = $"{SelectGrain} AND name = ?4";
-    private const string SelectRange = $"{Columns} AND hash > ?2 AND hash <= ?3";
-    private const string SelectWrapped = $"{Columns} AND (hash > ?2 OR hash <= ?3)";
+
+    // The first tick at or after ?4 is at ?5 at the latest.
+    private const string ComesSoon = "start_at <= ?5 AND (start_at >= ?4 OR (period - (?4 - start_at) % period) % period <= ?5 - ?4)";
+    private const string SelectRange = $"{Columns} AND hash > ?2 AND hash <= ?3 AND {ComesSoon}";
+    private const string SelectWrapped = $"{Columns} AND (hash > ?2 OR hash <= ?3) AND {ComesSoon}";
     private const string Upsert = """
         INSERT INTO reminders (service, hash, grain, name, start_at, period, version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
         ON CONFLICT (service, hash, grain, name) DO UPDATE SET start_at = excluded.start_at, period = excluded.period, version = excluded.version
@@ -41,17 +47,25 @@ public sealed class SqliteReminderTable : IReminderTable, IDisposable
             """,
         ]);
 
+    // A tick that is just being delivered is not to be taken for one that is far away, nor one to be missed whose silo reads a moment later.
+    private static readonly TimeSpan Margin = TimeSpan.FromMinutes(1);
+
     private readonly string _serviceId;
     private readonly SqliteReminderOptions _options;
+    private readonly TimeSpan _window;
+    private readonly TimeProvider _time;
     private SqliteDatabase? _database;
 
     /// <summary>Creates the table; the file is opened when the reminder service starts.</summary>
-    public SqliteReminderTable(IOptions<SqliteReminderOptions> options, IOptions<ClusterOptions> cluster)
+    public SqliteReminderTable(IOptions<SqliteReminderOptions> options, IOptions<ClusterOptions> cluster, IOptions<ReminderOptions> reminders, TimeProvider time)
     {
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(cluster);
+        ArgumentNullException.ThrowIfNull(reminders);
         _options = options.Value;
         _serviceId = cluster.Value.ServiceId;
+        _window = reminders.Value.ReminderLoadingWindow;
+        _time = time;
     }
 
     private SqliteDatabase Database =>
@@ -79,8 +93,11 @@ public sealed class SqliteReminderTable : IReminderTable, IDisposable
     public Task<ReminderTableData> ReadRows(uint begin, uint end) => ReadRows(begin, end, CancellationToken.None);
 
     /// <inheritdoc/>
-    public Task<ReminderTableData> ReadRows(uint begin, uint end, CancellationToken cancellationToken) =>
-        ReadAsync(begin < end ? SelectRange : SelectWrapped, [_serviceId, (long)begin, (long)end], cancellationToken);
+    public Task<ReminderTableData> ReadRows(uint begin, uint end, CancellationToken cancellationToken)
+    {
+        var now = _time.GetUtcNow();
+        return ReadAsync(begin < end ? SelectRange : SelectWrapped, [_serviceId, (long)begin, (long)end, (now - Margin).Ticks, (now + _window + Margin).Ticks], cancellationToken);
+    }
 
     /// <inheritdoc/>
     public Task<ReminderEntry?> ReadRow(GrainId grainId, string reminderName) => ReadRow(grainId, reminderName, CancellationToken.None);
