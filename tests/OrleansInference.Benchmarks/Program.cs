@@ -11,13 +11,15 @@ const string Usage = """
 
     Measures what the product promises about speed and size, and prints one JSON line a figure on standard output:
       {"name":…,"value":…,"unit":…,"limit":…,"better":"low|high"}
-    A figure without a limit is there to compare with. Progress goes to standard error. A suite takes one to two minutes, 'jobs' three to five, 'simulator' four to six.
+    A figure without a limit is there to compare with. Progress goes to standard error. A suite takes one to two minutes, 'jobs' three to five, 'backlog' and
+    'simulator' four to six.
 
     suites:
       budgets   reserving and settling money: on a lease, through a tenant's account, straight from the grain;
                 storage writes under load; memory of idle tenants
       capacity  the queue of an endpoint with 100,000 tickets; a slot taken and given back on a lease; what a tenant at a hundred times
                 its share does to the others' waits; how busy three silos keep an endpoint's slots under steady overload
+      backlog   a million durable jobs wait on the embedded store: what of them is in memory
       jobs      accepting durable jobs on the embedded store; a server that comes up with 100,000 open ones; what the async lane takes
                 beyond the model's own time
       routing   deciding over eight candidates; recording and merging latencies; a request's way through the dispatcher; the
@@ -40,7 +42,7 @@ if (args is ["peer", var role, var address, .. var rest])
     return 0;
 }
 
-if (args is ["jobs", "fill" or "restart", var file])
+if (args is ["jobs", "fill" or "restart" or "backlog", var file])
 {
     return await OpenJobs.RunPartAsync(args[1], file);
 }
@@ -53,6 +55,7 @@ if (args is not [var suite])
 
 Func<Figures, Task>? run = suite switch
 {
+    "backlog" => OpenJobs.RunBacklogAsync,
     "budgets" => BudgetSuite.RunAsync,
     "capacity" => CapacitySuite.RunAsync,
     "jobs" => JobsSuite.RunAsync,
@@ -62,7 +65,7 @@ Func<Figures, Task>? run = suite switch
 };
 if (run is null)
 {
-    Console.Error.WriteLine($"There is no suite '{suite}': there are 'budgets', 'capacity', 'jobs', 'routing' and 'simulator'. See --help.");
+    Console.Error.WriteLine($"There is no suite '{suite}': there are 'backlog', 'budgets', 'capacity', 'jobs', 'routing' and 'simulator'. See --help.");
     return 2;
 }
 

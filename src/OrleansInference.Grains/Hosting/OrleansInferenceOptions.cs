@@ -19,13 +19,13 @@ public sealed class OrleansInferenceOptions
     public TimeSpan MinPollInterval { get; set; } = TimeSpan.FromSeconds(1);
 
     /// <summary>
-    /// Time between two looks for an async job's result at most, with a <see cref="NotificationQueue"/> fifteen times as much; at least
+    /// Time between two looks for an async job's result at most, with a <see cref="NotificationQueue"/> twelve times as much; at least
     /// <see cref="MinPollInterval"/>. The last look is at the deadline in any case.
     /// </summary>
-    public TimeSpan MaxPollInterval { get; set; } = TimeSpan.FromMinutes(1);
+    public TimeSpan MaxPollInterval { get; set; } = TimeSpan.FromMinutes(5);
 
     /// <summary>Time after which a batch job asks its window, should the window's word not have come; up to six times as much where it waits long.</summary>
-    public TimeSpan WindowPollInterval { get; set; } = TimeSpan.FromMinutes(5);
+    public TimeSpan WindowPollInterval { get; set; } = TimeSpan.FromMinutes(10);
 
     /// <summary>Prefix of transform job names, so that several deployments can share an account; letters, digits and hyphens.</summary>
     public string TransformJobPrefix { get; set; } = "oi";

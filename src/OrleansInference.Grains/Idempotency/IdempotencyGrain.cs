@@ -16,6 +16,7 @@ namespace OrleansInference.Idempotency;
 /// reservation in the ledger also writes its audit record: here, whatever became of the silo that made the call.
 /// </summary>
 [MayInterleave(nameof(MayInterleave))]
+[CollectionAgeLimit(Minutes = 2)]
 internal sealed partial class IdempotencyGrain(
     [PersistentState("key", OrleansInferenceOptions.StorageName)] IPersistentState<StoredKey> storage,
     ISiloStatusOracle silos,

@@ -11,6 +11,7 @@ namespace OrleansInference.Jobs;
 /// One job. A job whose next step is far away is not in memory: its reminder is set to that step, and what happens to it meanwhile brings it back.
 /// </summary>
 [MayInterleave(nameof(MayInterleave))]
+[CollectionAgeLimit(Minutes = 2)]
 internal sealed partial class JobGrain(
     [PersistentState("job", OrleansInferenceOptions.StorageName)] IPersistentState<StoredJob> storage,
     JobWorld world,
@@ -22,8 +23,8 @@ internal sealed partial class JobGrain(
 {
     private const int MaxStepsInARow = 16;
 
-    // With notifications, looking is for those that were lost: a job that waits for hours is not to be looked for every minute.
-    private const int NotifiedPollFactor = 15;
+    // With notifications, looking is for those that were lost.
+    private const int NotifiedPollFactor = 12;
 
     private static readonly TimeSpan PurgeEvery = TimeSpan.FromMinutes(5);
     private static readonly TimeSpan RetryAfterFault = TimeSpan.FromSeconds(5);
@@ -48,6 +49,9 @@ internal sealed partial class JobGrain(
 
     // When the reminder of acceptance comes, as long as this is the activation that set it; 0: not known.
     private long _remindedAt;
+
+    // Whether a reminder has come to this activation that was not set anew.
+    private bool _isReminded;
 
     // Reading what is durable needs no turn of its own: a wait must not keep the job from ending.
     public static bool MayInterleave(IInvokable request)
@@ -163,6 +167,7 @@ internal sealed partial class JobGrain(
         var reminder = JobReminder.Parse(reminderName);
         if (_machine is { } machine && (reminder is null || reminder.AcceptedAt == machine.Record.Specification.AcceptedAt))
         {
+            _isReminded = true;
             await AdvanceAsync();
             return;
         }
@@ -195,17 +200,19 @@ internal sealed partial class JobGrain(
     }
 
     /// <summary>
-    /// Leaves memory until the next step if that is far away, once the reminder is set to it. That of acceptance will do if it comes before the step: most jobs
-    /// have ended by then. Not while somebody waits here for the end, nor when somebody has asked since the last step and may do so again.
+    /// Leaves memory until the next step if that is far away, once the reminder is set to it. Not while somebody waits here for the end, nor when somebody has asked
+    /// since the last step and may do so again.
     /// </summary>
     private async Task RestAsync()
     {
         if (_waiting == 0 && !_isAsked && _machine is { } machine && machine.RestsUntil(Clock.Now) is { } step)
         {
-            if (_remindedAt < Clock.Now || _remindedAt > step.At)
+            if (!IsRemindedOf(step))
             {
                 _remindedAt = 0;
-                await RemindAsync(ReminderOf(machine.Record), TimeSpan.FromMilliseconds(step.At - Clock.Now), TimeSpan.FromMilliseconds(machine.RecoverEveryMs(step.At)));
+                await (step.Action == JobAction.Purge
+                    ? RemindToPurgeAsync(machine)
+                    : RemindAsync(ReminderOf(machine.Record), TimeSpan.FromMilliseconds(step.At - Clock.Now), TimeSpan.FromMilliseconds(machine.RecoverEveryMs(step.At))));
             }
 
             if (_waiting == 0)
@@ -216,6 +223,10 @@ internal sealed partial class JobGrain(
 
         _isAsked = false;
     }
+
+    // The reminder of acceptance will do if it comes before the step: most jobs have ended by then. That of the deletion is set when the end is settled; should a crash
+    // have come between, the one before it comes, and is set anew then.
+    private bool IsRemindedOf(JobStep step) => step.Action == JobAction.Purge ? !_isReminded : _remindedAt >= Clock.Now && _remindedAt <= step.At;
 
     private async Task PerformAsync(JobAction action)
     {
@@ -311,13 +322,9 @@ internal sealed partial class JobGrain(
             return;
         }
 
-        // An ended job is only waited for by its reminder, so that it need not stay in memory. One that may rest looks in a while whether anybody still asks for it.
-        var step = machine.Next();
-        if (step.Action != JobAction.Purge)
-        {
-            var wait = machine.RestsUntil(Clock.Now) is null ? step.At - Clock.Now : _times.RestFromMs;
-            SetTimer(AdvanceAsync, TimeSpan.FromMilliseconds(Math.Max(0, wait)));
-        }
+        // One that may rest looks in a while whether anybody still asks for it.
+        var wait = machine.RestsUntil(Clock.Now) is null ? machine.Next().At - Clock.Now : _times.RestFromMs;
+        SetTimer(AdvanceAsync, TimeSpan.FromMilliseconds(Math.Max(0, wait)));
     }
 
     // A job that was moved keeps the reminder that it was accepted with.

@@ -55,8 +55,9 @@ internal sealed partial class JobGrain
             },
             _times);
         var every = TimeSpan.FromMilliseconds(machine.RecoverEveryMs(Clock.Now));
-        _remindedAt = Clock.Now + (long)every.TotalMilliseconds;
-        await RemindAsync(JobReminder.Of(specification).Name, every, every);
+        var due = every * machine.Spread;
+        _remindedAt = Clock.Now + (long)due.TotalMilliseconds;
+        await RemindAsync(JobReminder.Of(specification).Name, due, every);
         if (input is not null && await StoreInputAsync(specification, input) is { } notStored)
         {
             await WithdrawAsync(specification, input);

@@ -62,8 +62,11 @@ internal sealed partial class JobGrain
         }
     }
 
-    private Task RemindToPurgeAsync(JobMachine machine) =>
-        RemindAsync(ReminderOf(machine.Record), TimeSpan.FromMilliseconds(Math.Max(1, machine.KeptUntil - Clock.Now)), PurgeEvery);
+    private Task RemindToPurgeAsync(JobMachine machine)
+    {
+        _isReminded = false;
+        return RemindAsync(ReminderOf(machine.Record), TimeSpan.FromMilliseconds(Math.Max(1, machine.KeptUntil - Clock.Now)), PurgeEvery);
+    }
 
     private async Task PurgeAsync(JobRecord record)
     {

@@ -345,18 +345,21 @@ public sealed partial class JobMachine(JobRecord record, JobTimes times)
         {
             // The window tells its members; what is looked for is a word that was lost.
             var looked = Math.Max(record.CheckedAt, record.DispatchedAt);
-            return looked + Math.Clamp((looked - record.DispatchedAt) / 2, times.WindowCheckEveryMs, 6 * times.WindowCheckEveryMs);
+            var every = Math.Clamp((looked - record.DispatchedAt) / 2, times.WindowCheckEveryMs, 6 * times.WindowCheckEveryMs);
+            return looked + (long)(every * Spread);
         }
 
-        if (record.CheckedAt == 0)
+        var prior = record.Endpoint.Endpoint.Prior;
+        if (record.CheckedAt > 0)
         {
-            // Where the end is notified, only those are looked for whose word is late.
-            var prior = record.Endpoint.Endpoint.Prior;
-            var likely = (long)((times.Notified ? prior.ServiceP99Seconds : prior.ServiceP50Seconds) * 1000);
-            return record.DispatchedAt + Math.Clamp(likely, times.CheckEveryMs, times.CheckAtMostEveryMs);
+            var waited = record.CheckedAt - record.DispatchedAt;
+            return record.CheckedAt + Math.Clamp(waited / (times.Notified ? 2 : 4), times.CheckEveryMs, times.CheckAtMostEveryMs);
         }
 
-        var waited = record.CheckedAt - record.DispatchedAt;
-        return record.CheckedAt + Math.Clamp(waited / (times.Notified ? 2 : 4), times.CheckEveryMs, times.CheckAtMostEveryMs);
+        // Where the end is notified, only those are looked for whose word was lost: so late that a job can leave memory until then, but with three quarters of its time left.
+        var likely = times.Notified
+            ? Math.Max(prior.ServiceP99Seconds * 1000, Math.Min(times.LostWordMs, (record.Specification.Deadline - record.DispatchedAt) / 4) * Spread)
+            : prior.ServiceP50Seconds * 1000;
+        return record.DispatchedAt + Math.Clamp((long)likely, times.CheckEveryMs, times.CheckAtMostEveryMs);
     }
 }

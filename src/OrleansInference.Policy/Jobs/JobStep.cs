@@ -42,20 +42,26 @@ public sealed record JobTimes
     /// <summary>Whether completions are also notified, so that looking for results is only the fallback.</summary>
     public bool Notified { get; init; }
 
+    /// <summary>
+    /// Milliseconds after its dispatch at which a job is looked for whose end is notified; at a quarter of the time until its deadline if that is less; by its
+    /// <see cref="JobMachine.Spread"/> sooner, but after the slowest calls would have ended.
+    /// </summary>
+    public long LostWordMs { get; init; } = 900_000;
+
     /// <summary>Milliseconds between two looks at the result at least.</summary>
     public long CheckEveryMs { get; init; } = 1_000;
 
     /// <summary>Milliseconds between two looks at most.</summary>
-    public long CheckAtMostEveryMs { get; init; } = 60_000;
+    public long CheckAtMostEveryMs { get; init; } = 300_000;
 
-    /// <summary>Milliseconds between two looks at a batch window at least; six times that at most.</summary>
-    public long WindowCheckEveryMs { get; init; } = 300_000;
+    /// <summary>Milliseconds between two looks at a batch window at least, six times that at most; by its job's <see cref="JobMachine.Spread"/> sooner.</summary>
+    public long WindowCheckEveryMs { get; init; } = 600_000;
 
     /// <summary>Milliseconds until its next step from which on a job need not be in memory.</summary>
     public long RestFromMs { get; init; } = 120_000;
 
     /// <summary>Milliseconds at most after which a job that crashed is taken up again.</summary>
-    public long RecoverAtMostEveryMs { get; init; } = 300_000;
+    public long RecoverAtMostEveryMs { get; init; } = 900_000;
 
     /// <summary>The least of them that the reminders allow.</summary>
     public long RecoverAtLeastEveryMs { get; init; } = 60_000;

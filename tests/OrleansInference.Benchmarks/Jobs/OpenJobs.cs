@@ -20,6 +20,7 @@ internal static class OpenJobs
 {
     private const int Tenants = 50;
     private const int Jobs = 100_000;
+    private const int Backlog = 1_000_000;
     private const int AtOnce = 512;
     private const int WarmUp = 4_000;
     private const int Watched = 60;
@@ -27,6 +28,26 @@ internal static class OpenJobs
 
     private static readonly EndpointName Endpoint = new("chat-async");
     private static readonly ModelName Model = new("chat");
+
+    /// <summary>A million jobs wait: what of them is in memory, while they come and a minute later.</summary>
+    public static async Task RunBacklogAsync(Figures figures)
+    {
+        var folder = Directory.CreateTempSubdirectory("oi-bench-jobs-").FullName;
+        try
+        {
+            figures.Say($"{Backlog} jobs are accepted, and wait");
+            var waiting = await InProcessAsync("backlog", Path.Combine(folder, "state.db"));
+            figures.Print("backlog.accepted_durable", waiting[0], "jobs/s", 2_000, Better.High);
+            figures.Print("backlog.most_live_jobs", waiting[1], "activations", 10_000, Better.Low);
+            figures.Print("backlog.peak_memory", waiting[2], "MB", null, Better.Low);
+            figures.Print("backlog.memory_when_all_wait", waiting[3], "MB", null, Better.Low);
+            figures.Print("backlog.memory_per_job", waiting[4], "B/job", null, Better.Low);
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
 
     public static async Task RunAsync(Figures figures)
     {
@@ -56,7 +77,12 @@ internal static class OpenJobs
     public static async Task<int> RunPartAsync(string part, string file)
     {
         var silo = await StartAsync(file);
-        var figures = part == "fill" ? await FillAsync(silo, file) : await RestartAsync(silo);
+        var figures = part switch
+        {
+            "fill" => await FillAsync(silo, file),
+            "backlog" => await BacklogAsync(silo),
+            _ => await RestartAsync(silo),
+        };
         Console.Out.WriteLine(string.Join(' ', figures.Select(static figure => figure.ToString(CultureInfo.InvariantCulture))));
         Console.Out.Flush();
 
@@ -65,7 +91,38 @@ internal static class OpenJobs
         return 0;
     }
 
-    private static async Task<double[]> FillAsync(BenchmarkSilo silo, string file)
+    private static async Task<double[]> BacklogAsync(BenchmarkSilo silo)
+    {
+        var submitter = await WarmUpAsync(silo);
+        GC.Collect();
+        var before = GC.GetTotalMemory(forceFullCollection: true);
+        using var done = new CancellationTokenSource();
+        var most = MostLiveAsync(silo, done.Token);
+        var start = Stopwatch.GetTimestamp();
+        await AcceptAsync(submitter, "job", Backlog, new double[Backlog]);
+        var seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
+        await Task.Delay(TimeSpan.FromSeconds(Watched));
+        await done.CancelAsync();
+        using var process = Process.GetCurrentProcess();
+        var memory = GC.GetTotalMemory(forceFullCollection: true);
+        return [Backlog / seconds, await most, process.PeakWorkingSet64 / Megabyte, memory / Megabyte, (double)(memory - before) / Backlog];
+    }
+
+    private static async Task<double> MostLiveAsync(BenchmarkSilo silo, CancellationToken cancellationToken)
+    {
+        var most = 0;
+        for (; !cancellationToken.IsCancellationRequested; await Task.Delay(TimeSpan.FromSeconds(1), CancellationToken.None))
+        {
+            most = Math.Max(most, await LiveAsync(silo));
+        }
+
+        return most;
+    }
+
+    private static async Task<int> LiveAsync(BenchmarkSilo silo) =>
+        (await silo.Grains.GetGrain<IManagementGrain>(0).GetSimpleGrainStatistics()).Where(static grain => grain.GrainType.Contains("JobGrain", StringComparison.Ordinal)).Sum(static grain => grain.ActivationCount);
+
+    private static async Task<IJobSubmitter> WarmUpAsync(BenchmarkSilo silo)
     {
         var reply = await silo.Grains.GetGrain<ICatalogGrain>(ICatalogGrain.Key).Apply(Catalog());
         if (!reply.Problems.IsEmpty)
@@ -75,6 +132,12 @@ internal static class OpenJobs
 
         var submitter = silo.Services.GetRequiredService<IJobSubmitter>();
         await AcceptAsync(submitter, "warm", WarmUp, new double[WarmUp]);
+        return submitter;
+    }
+
+    private static async Task<double[]> FillAsync(BenchmarkSilo silo, string file)
+    {
+        var submitter = await WarmUpAsync(silo);
         var times = new double[Jobs];
         var start = Stopwatch.GetTimestamp();
         await AcceptAsync(submitter, "job", Jobs, times);
@@ -97,8 +160,7 @@ internal static class OpenJobs
         var seconds = (DateTime.Now - process.StartTime).TotalSeconds;
         await Task.Delay(TimeSpan.FromSeconds(Watched));
         process.Refresh();
-        var live = (await silo.Grains.GetGrain<IManagementGrain>(0).GetSimpleGrainStatistics()).Where(static grain => grain.GrainType.Contains("JobGrain", StringComparison.Ordinal)).Sum(static grain => grain.ActivationCount);
-        return [seconds, process.PeakWorkingSet64 / Megabyte, live];
+        return [seconds, process.PeakWorkingSet64 / Megabyte, await LiveAsync(silo)];
     }
 
     private static Task AcceptAsync(IJobSubmitter submitter, string prefix, int count, double[] times) =>

@@ -27,6 +27,18 @@ public sealed class RestingJobTests
     }
 
     [Fact]
+    public async Task A_job_that_has_ended_leaves_memory_and_is_there_for_who_asks()
+    {
+        await using var world = await JobsWorld.StartAsync();
+        var id = await world.AcceptAsync(Body, "chat-async");
+        Assert.Equal(JobState.Succeeded, (await world.EndOfAsync(id)).State);
+        await JobsWorld.UntilAsync(async () => await LiveAsync(world) == 0, "the ended job has left memory");
+        Assert.Equal(JobState.Succeeded, (await world.EndOfAsync(id)).State);
+        await JobsWorld.UntilAsync(async () => await LiveAsync(world) == 0, "it has left memory again");
+        await world.RequireLedgerAndAuditAgreeAsync(jobs: 1);
+    }
+
+    [Fact]
     public async Task An_ended_job_whose_deletion_is_missed_is_deleted_minutes_later()
     {
         await using var world = await JobsWorld.StartAsync();

@@ -10,16 +10,70 @@ public sealed class JobMachineTests
     private static readonly ReplyOutcome Failed = new(ReplyFate.Failed, "The receiver answered 503.");
     private static readonly InferenceProblem Trouble = new() { Code = ProblemCode.Throttled, Message = "busy" };
 
-    [Theory]
-    [InlineData(false, 2_000, 1_000)]
-    [InlineData(true, 5_000, 2_500)]
-    public void A_job_whose_end_is_notified_is_looked_for_only_when_the_word_is_late(bool notified, long first, long second)
+    [Fact]
+    public void A_job_whose_end_is_not_notified_is_looked_for_when_it_is_likely_to_have_ended()
     {
-        var job = new JobMachine(New(Lane.Async).Record, new() { Notified = notified });
+        var job = New(Lane.Async);
         job.Dispatched("s3://b/out", "s3://b/fail", Start);
-        Assert.Equal(new(JobAction.Check, Start + first), job.Next());
-        job.NotYet(running: false, Start + first);
-        Assert.Equal(new(JobAction.Check, Start + first + second), job.Next());
+        Assert.Equal(new(JobAction.Check, Start + 2_000), job.Next());
+        job.NotYet(running: false, Start + 2_000);
+        Assert.Equal(new(JobAction.Check, Start + 3_000), job.Next());
+    }
+
+    [Property]
+    public void A_job_whose_end_is_notified_is_looked_for_only_when_the_word_is_late(uint seconds, uint id)
+    {
+        var left = Math.Max(60, seconds % 1_000_000) * 1000L;
+        var specification = JobSamples.Specification(Lane.Async, Start, Start + left, Money.FromNanos(1));
+        var job = new JobMachine(new() { JobId = $"job-{id}", Specification = specification, Endpoint = JobSamples.Endpoint(Lane.Async) }, new() { Notified = true, CheckAtMostEveryMs = 3_600_000 });
+        job.Dispatched("s3://b/out", "s3://b/fail", Start);
+        var latest = Math.Max(5_000, Math.Min(900_000, left / 4));
+        var first = job.Next();
+        Assert.Equal(JobAction.Check, first.Action);
+        Assert.InRange(first.At - Start, Math.Max(5_000, latest / 2), latest);
+        Assert.True(first.At - Start < 120_000 || left < 480_000 || job.RestsUntil(Start) == first);
+        job.NotYet(running: false, first.At);
+        Assert.Equal(new(JobAction.Check, Math.Min(Start + left, first.At + ((first.At - Start) / 2))), job.Next());
+    }
+
+    [Fact]
+    public void Jobs_that_came_together_do_not_all_come_back_together()
+    {
+        var looks = Enumerable.Range(0, 1_000).Select(static i =>
+        {
+            var specification = JobSamples.Specification(Lane.Async, Start, Start + 86_400_000, Money.FromNanos(1));
+            var job = new JobMachine(new() { JobId = $"job-{i}", Specification = specification, Endpoint = JobSamples.Endpoint(Lane.Async) }, new() { Notified = true, CheckAtMostEveryMs = 3_600_000 });
+            job.Dispatched("s3://b/out", "s3://b/fail", Start);
+            return job.Next().At - Start;
+        });
+        Assert.InRange(looks.GroupBy(static at => at / 45_000).Max(static minute => minute.Count()), 1, 200);
+    }
+
+    [Fact]
+    public void An_ended_job_rests_until_it_is_deleted_once_its_end_is_settled()
+    {
+        var job = New(Lane.Async);
+        job.Cancel(Start);
+        Assert.Null(job.RestsUntil(Start));
+        job.SettlementTaken();
+        Assert.Equal(new JobStep(JobAction.Purge, job.KeptUntil), job.RestsUntil(Start));
+        Assert.Null(job.RestsUntil(job.KeptUntil - 1_000));
+    }
+
+    [Fact]
+    public void A_job_that_is_polled_rests_once_it_has_waited_long()
+    {
+        var specification = JobSamples.Specification(Lane.Async, Start, Start + 86_400_000, Money.FromNanos(1));
+        var job = new JobMachine(new() { JobId = "j", Specification = specification, Endpoint = JobSamples.Endpoint(Lane.Async) }, new());
+        job.Dispatched("s3://b/out", null, Start);
+        var now = Start;
+        for (; job.RestsUntil(now) is null; job.NotYet(running: true, now))
+        {
+            now = job.Next().At;
+            Assert.True(now < Start + 900_000);
+        }
+
+        Assert.InRange(now - Start, 480_000, 900_000);
     }
 
     [Fact]
