@@ -34,7 +34,8 @@ public static class SqliteSiloBuilderExtensions
 
     /// <summary>
     /// Keeps reminders in SQLite. Those that come soon are read every minute, and not every five, so that what was set since, of which the reminder service
-    /// keeps a trace until then, takes a fifth of the memory; <see cref="ReminderOptions"/> can be configured otherwise afterwards. Options are checked when the silo starts.
+    /// keeps a trace until then, takes a fifth of the memory. Who configures <see cref="ReminderOptions.RefreshReminderListPeriod"/> otherwise afterwards also configures
+    /// <see cref="ReminderOptions.ReminderLoadingWindow"/>, which is two minutes. Options are checked when the silo starts.
     /// </summary>
     public static ISiloBuilder UseSqliteReminderService(this ISiloBuilder builder, Action<SqliteReminderOptions> configure)
     {

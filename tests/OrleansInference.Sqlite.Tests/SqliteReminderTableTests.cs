@@ -91,6 +91,7 @@ public sealed class SqliteReminderTableTests : IDisposable
         var entry = new ReminderEntry { GrainId = GrainId.Create("r", "a"), ReminderName = "tick", StartAt = now.GetUtcNow().UtcDateTime.AddSeconds(startsIn), Period = TimeSpan.FromSeconds(period) };
         await table.UpsertRow(entry);
         Assert.Equal(isHeld ? 1 : 0, (await table.ReadRows(0, 0)).Reminders.Count);
+        Assert.Equal(isHeld ? 1 : 0, (await table.ReadRows(entry.GrainId.GetUniformHashCode() - 1, entry.GrainId.GetUniformHashCode())).Reminders.Count);
         Assert.Single((await table.ReadRows(entry.GrainId)).Reminders);
         Assert.NotNull(await table.ReadRow(entry.GrainId, "tick"));
     }

@@ -17,8 +17,9 @@ public sealed class DynamoDBReminderTable : IReminderTable, IDisposable
 {
     private const string ByService = $"{ReminderSchema.Service} = :service";
 
-    // A tick that is just being delivered is not to be taken for one that is far away, nor one to be missed whose silo reads a moment later.
+    // The reminder service judges by a later time than this reads at.
     private static readonly TimeSpan Margin = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan LongestWindow = TimeSpan.FromDays(36_500);
 
     private readonly TableClient _table;
     private readonly string _service;
@@ -39,7 +40,7 @@ public sealed class DynamoDBReminderTable : IReminderTable, IDisposable
         ArgumentNullException.ThrowIfNull(reminders);
         _table = new(options.Value);
         _service = cluster.Value.ServiceId;
-        _window = reminders.Value.ReminderLoadingWindow;
+        _window = TimeSpan.FromTicks(Math.Min(reminders.Value.ReminderLoadingWindow.Ticks, LongestWindow.Ticks));
         _time = time;
         _logger = logger;
     }

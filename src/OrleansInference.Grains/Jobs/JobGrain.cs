@@ -29,6 +29,9 @@ internal sealed partial class JobGrain(
     private static readonly TimeSpan PurgeEvery = TimeSpan.FromMinutes(5);
     private static readonly TimeSpan RetryAfterFault = TimeSpan.FromSeconds(5);
 
+    // A timer that is to come does not keep a grain in memory; until it has come, this does.
+    private static readonly TimeSpan StaysAtLeast = TimeSpan.FromMinutes(1);
+
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly JobTimes _times = new()
     {
@@ -200,19 +203,21 @@ internal sealed partial class JobGrain(
     }
 
     /// <summary>
-    /// Leaves memory until the next step if that is far away, once the reminder is set to it. Not while somebody waits here for the end, nor when somebody has asked
-    /// since the last step and may do so again.
+    /// Leaves memory until the next step if that is far away, once the reminder is set to it. That of acceptance will do if it comes before the step: most jobs
+    /// have ended by then. That of the deletion was set when the end was settled; should a crash have come between, the one before it comes, and it is set then.
+    /// Not while somebody waits here for the end, nor when somebody has asked since the last step and may do so again.
     /// </summary>
     private async Task RestAsync()
     {
-        if (_waiting == 0 && !_isAsked && _machine is { } machine && machine.RestsUntil(Clock.Now) is { } step)
+        if (_waiting == 0 && !_isAsked && _machine is { } machine && machine.RestsUntil(Clock.Now) is { } until)
         {
-            if (!IsRemindedOf(step))
+            var isEnded = machine.Next().Action == JobAction.Purge;
+            if (isEnded ? _isReminded : _remindedAt < Clock.Now || _remindedAt > until)
             {
                 _remindedAt = 0;
-                await (step.Action == JobAction.Purge
+                await (isEnded
                     ? RemindToPurgeAsync(machine)
-                    : RemindAsync(ReminderOf(machine.Record), TimeSpan.FromMilliseconds(step.At - Clock.Now), TimeSpan.FromMilliseconds(machine.RecoverEveryMs(step.At))));
+                    : RemindAsync(ReminderOf(machine.Record), TimeSpan.FromMilliseconds(until - Clock.Now), TimeSpan.FromMilliseconds(machine.RecoverEveryMs(until))));
             }
 
             if (_waiting == 0)
@@ -223,10 +228,6 @@ internal sealed partial class JobGrain(
 
         _isAsked = false;
     }
-
-    // The reminder of acceptance will do if it comes before the step: most jobs have ended by then. That of the deletion is set when the end is settled; should a crash
-    // have come between, the one before it comes, and is set anew then.
-    private bool IsRemindedOf(JobStep step) => step.Action == JobAction.Purge ? !_isReminded : _remindedAt >= Clock.Now && _remindedAt <= step.At;
 
     private async Task PerformAsync(JobAction action)
     {
@@ -322,9 +323,15 @@ internal sealed partial class JobGrain(
             return;
         }
 
-        // One that may rest looks in a while whether anybody still asks for it.
-        var wait = machine.RestsUntil(Clock.Now) is null ? machine.Next().At - Clock.Now : _times.RestFromMs;
-        SetTimer(AdvanceAsync, TimeSpan.FromMilliseconds(Math.Max(0, wait)));
+        // One that may rest looks in a while whether anybody still asks for it. Deleted it is by its reminder.
+        var isNear = machine.RestsUntil(Clock.Now) is null;
+        var step = machine.Next();
+        if (!isNear || step.Action != JobAction.Purge)
+        {
+            var wait = TimeSpan.FromMilliseconds(isNear ? Math.Max(0, step.At - Clock.Now) : _times.RestFromMs);
+            SetTimer(AdvanceAsync, wait);
+            DelayDeactivation(Clock.ToWall(wait) + StaysAtLeast);
+        }
     }
 
     // A job that was moved keeps the reminder that it was accepted with.

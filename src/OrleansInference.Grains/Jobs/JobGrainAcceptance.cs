@@ -54,10 +54,10 @@ internal sealed partial class JobGrain
                 ReservationId = ReservationId(specification.AcceptedAt),
             },
             _times);
-        var every = TimeSpan.FromMilliseconds(machine.RecoverEveryMs(Clock.Now));
-        var due = every * machine.Spread;
-        _remindedAt = Clock.Now + (long)due.TotalMilliseconds;
-        await RemindAsync(JobReminder.Of(specification).Name, due, every);
+        var now = Clock.Now;
+        var dueMs = machine.RecoverInMs(now);
+        _remindedAt = now + dueMs;
+        await RemindAsync(JobReminder.Of(specification).Name, TimeSpan.FromMilliseconds(dueMs), TimeSpan.FromMilliseconds(machine.RecoverEveryMs(_remindedAt)));
         if (input is not null && await StoreInputAsync(specification, input) is { } notStored)
         {
             await WithdrawAsync(specification, input);

@@ -358,7 +358,7 @@ public sealed partial class JobMachine(JobRecord record, JobTimes times)
 
         // Where the end is notified, only those are looked for whose word was lost: so late that a job can leave memory until then, but with three quarters of its time left.
         var likely = times.Notified
-            ? Math.Max(prior.ServiceP99Seconds * 1000, Math.Min(times.LostWordMs, (record.Specification.Deadline - record.DispatchedAt) / 4) * Spread)
+            ? Math.Max(prior.ServiceP99Seconds * 1000, RecoverInMs(record.DispatchedAt))
             : prior.ServiceP50Seconds * 1000;
         return record.DispatchedAt + Math.Clamp((long)likely, times.CheckEveryMs, times.CheckAtMostEveryMs);
     }

@@ -9,6 +9,10 @@ public sealed partial class JobMachine
     /// </summary>
     public double Spread { get; } = SpreadOf(record.JobId);
 
+    /// <summary>Milliseconds after <paramref name="at"/> at which the job is taken up again if nothing was heard of it: three quarters of its time are left then.</summary>
+    /// <param name="at">Unix ms.</param>
+    public long RecoverInMs(long at) => (long)(Math.Min(times.LostWordMs, Math.Max(0, (Record.Specification.Deadline - at) / 4)) * Spread);
+
     /// <summary>
     /// Milliseconds between two reminders of a job that has something to do at <paramref name="at"/>: a quarter of the time that is left then until the
     /// deadline, so that a crash leaves time for more than one more try, but at least what the reminders allow.
@@ -18,20 +22,21 @@ public sealed partial class JobMachine
         Math.Clamp((Record.Specification.Deadline - at) / 4, times.RecoverAtLeastEveryMs, Math.Max(times.RecoverAtLeastEveryMs, times.RecoverAtMostEveryMs));
 
     /// <summary>
-    /// The step until which the job need not be in memory, with its reminder set to that and coming again every <see cref="RecoverEveryMs"/>; null if it
-    /// is to stay: the step is near, or so near its deadline that the reminder would not come often enough after it.
+    /// Unix ms until which the job need not be in memory, with its reminder set to that: its next step, or the moment from which on a reminder would not come
+    /// often enough before its deadline. Null if it is to stay: that is near, or its end is not settled.
     /// </summary>
     /// <param name="now">Unix ms.</param>
-    public JobStep? RestsUntil(long now) =>
-        Next() is var step
-        && step.At - now >= times.RestFromMs
-        && (Record.Ending is not null ? Record.Settled : Record.Specification.Deadline - step.At >= 4 * times.RecoverAtLeastEveryMs)
-            ? step
-            : null;
-
-    // By FNV-1a.
-    private static double SpreadOf(string jobId)
+    public long? RestsUntil(long now)
     {
+        var until = Record.Ending is null ? Math.Min(Next().At, Record.Specification.Deadline - (4 * times.RecoverAtLeastEveryMs)) : Record.Settled ? Next().At : now;
+        return until - now >= times.RestFromMs ? until : null;
+    }
+
+    /// <summary><see cref="Spread"/> of a job, by FNV-1a of its id.</summary>
+    /// <param name="jobId">The id.</param>
+    public static double SpreadOf(string jobId)
+    {
+        ArgumentNullException.ThrowIfNull(jobId);
         var hash = 2_166_136_261;
         foreach (var letter in jobId)
         {

@@ -43,8 +43,8 @@ public sealed record JobTimes
     public bool Notified { get; init; }
 
     /// <summary>
-    /// Milliseconds after its dispatch at which a job is looked for whose end is notified; at a quarter of the time until its deadline if that is less; by its
-    /// <see cref="JobMachine.Spread"/> sooner, but after the slowest calls would have ended.
+    /// Milliseconds after its acceptance at which a job is taken up again that crashed, and after its dispatch at which one is looked for whose end is notified: not before
+    /// the slowest calls would have ended. At a quarter of the time until its deadline if that is less; by its <see cref="JobMachine.Spread"/> sooner.
     /// </summary>
     public long LostWordMs { get; init; } = 900_000;
 
@@ -60,8 +60,8 @@ public sealed record JobTimes
     /// <summary>Milliseconds until its next step from which on a job need not be in memory.</summary>
     public long RestFromMs { get; init; } = 120_000;
 
-    /// <summary>Milliseconds at most after which a job that crashed is taken up again.</summary>
-    public long RecoverAtMostEveryMs { get; init; } = 900_000;
+    /// <summary>Milliseconds at most after which a reminder comes again that did not have its effect. Within the time for which reminders are loaded: one that is missed is not one that is forgotten.</summary>
+    public long RecoverAtMostEveryMs { get; init; } = 120_000;
 
     /// <summary>The least of them that the reminders allow.</summary>
     public long RecoverAtLeastEveryMs { get; init; } = 60_000;

@@ -47,8 +47,9 @@ public sealed class SqliteReminderTable : IReminderTable, IDisposable
             """,
         ]);
 
-    // A tick that is just being delivered is not to be taken for one that is far away, nor one to be missed whose silo reads a moment later.
+    // The reminder service judges by a later time than this reads at.
     private static readonly TimeSpan Margin = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan LongestWindow = TimeSpan.FromDays(36_500);
 
     private readonly string _serviceId;
     private readonly SqliteReminderOptions _options;
@@ -64,7 +65,7 @@ public sealed class SqliteReminderTable : IReminderTable, IDisposable
         ArgumentNullException.ThrowIfNull(reminders);
         _options = options.Value;
         _serviceId = cluster.Value.ServiceId;
-        _window = reminders.Value.ReminderLoadingWindow;
+        _window = TimeSpan.FromTicks(Math.Min(reminders.Value.ReminderLoadingWindow.Ticks, LongestWindow.Ticks));
         _time = time;
     }
 

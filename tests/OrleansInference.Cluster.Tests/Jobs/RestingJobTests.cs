@@ -27,6 +27,26 @@ public sealed class RestingJobTests
     }
 
     [Fact]
+    public async Task A_job_that_is_to_stay_is_not_collected_while_it_is_idle()
+    {
+        await using var world = await JobsWorld.StartAsync(notify: true, publish: false);
+        world.StoreFault = static (_, key) => key.EndsWith("/answer", StringComparison.Ordinal) ? new NoSuchKeyException() : null;
+        Assert.NotNull((await world.SubmitAsync(Body, "chat-async-slow", deadlineSeconds: 400)).JobId);
+        var management = world.Grains.GetGrain<IManagementGrain>(0);
+        await JobsWorld.UntilAsync(
+            async () =>
+            {
+                await management.ForceActivationCollection(TimeSpan.FromMilliseconds(1));
+                var live = await LiveAsync(world);
+                var hasEnded = world.Audit.Records.Count > 0;
+                Assert.True(live == 1 || hasEnded);
+                return hasEnded;
+            },
+            "the job ended at its deadline");
+        await world.RequireLedgerAndAuditAgreeAsync(jobs: 1);
+    }
+
+    [Fact]
     public async Task A_job_that_has_ended_leaves_memory_and_is_there_for_who_asks()
     {
         await using var world = await JobsWorld.StartAsync();
