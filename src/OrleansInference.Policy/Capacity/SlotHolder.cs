@@ -7,6 +7,7 @@ internal sealed class SlotHolder(string name, long queue)
 {
     private readonly List<(long Sequence, SlotAnswer Answer, long At)> _answers = [];
     private readonly HashSet<long> _answered = [];
+    private long _toldQueue;
 
     public string Name { get; } = name;
 
@@ -27,6 +28,9 @@ internal sealed class SlotHolder(string name, long queue)
     public int MediumInFlight { get; private set; }
 
     public bool BreakerOpen { get; private set; }
+
+    /// <summary>Whether it has told its tickets to this part of the queue: until then more urgent ones than those that are known may wait there.</summary>
+    public bool HasToldTickets => _toldQueue == Queue;
 
     public TrafficClass? ToldFrom { get; set; }
 
@@ -66,6 +70,7 @@ internal sealed class SlotHolder(string name, long queue)
 
         HighRate = (HighRate * Math.Exp(-elapsed / SlotDemand.FadeMs)) + Math.Max(0, queue.HighArrivals);
         (HighInFlight, MediumInFlight, BreakerOpen) = (Math.Max(0, queue.HighInFlight), Math.Max(0, queue.MediumInFlight), queue.BreakerOpen);
+        _toldQueue = queue.Queue;
         if (queue.Queue == Queue)
         {
             Forget(queue.Heard);

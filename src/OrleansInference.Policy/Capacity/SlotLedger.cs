@@ -290,7 +290,7 @@ public sealed class SlotLedger
             return;
         }
 
-        Prepare();
+        Prepare(now);
         foreach (var joined in queue.Joined)
         {
             if (holder.Waiting.ContainsKey(joined.Id) || holder.IsAnswered(joined.Id))
@@ -313,7 +313,22 @@ public sealed class SlotLedger
         _ => SlotVerdict.QueueFull,
     };
 
-    private void Prepare() => _tickets.SetCapacity(Limit, Headroom, _demand.ServiceMs);
+    private void Prepare(long now) => _tickets.SetCapacity(Limit, Headroom, _demand.ServiceMs, yields: HaveAllTold(now));
+
+    // After a restart silos tell their tickets one after the other: until all have, the headroom is all that is left to the urgent ones not yet told.
+    private bool HaveAllTold(long now)
+    {
+        foreach (var lease in Escrow.Leases)
+        {
+            // Whose lease has run out serves nobody.
+            if (now < lease.SpendUntil + Escrow.Options.SkewMs && !(_holders.TryGetValue(lease.Holder, out var holder) && holder.HasToldTickets))
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
 
     /// <param name="now">Unix ms.</param>
     /// <param name="reporter">The silo that is being answered: it hears of its slots at once.</param>
@@ -325,7 +340,7 @@ public sealed class SlotLedger
         }
 
         DropSilent(now);
-        Prepare();
+        Prepare(now);
         FillReserves(now);
 
         // A silo that has not heard of several that were called is waited for, and if it stays silent passed over.
@@ -338,7 +353,7 @@ public sealed class SlotLedger
         while (Limit > Escrow.Outstanding)
         {
             var inUse = InUse();
-            if (_tickets.NextHolder(inUse) is not { } front || (front != reporter && front.Called >= mostUnheard) || !_tickets.TryTake(inUse, now, out var called, out var ticket))
+            if (_tickets.NextHolder(inUse, now) is not { } front || (front != reporter && front.Called >= mostUnheard) || !_tickets.TryTake(inUse, now, out var called, out var ticket))
             {
                 break;
             }

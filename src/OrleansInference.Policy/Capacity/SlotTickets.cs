@@ -62,7 +62,7 @@ internal sealed class SlotTickets(FairQueueOptions? options)
     }
 
     /// <summary>Tells what there is, as <see cref="FairQueue{T}.SetCapacity"/>.</summary>
-    public void SetCapacity(int slots, int headroom, double serviceMs) => _queue.SetCapacity(slots, headroom, serviceMs);
+    public void SetCapacity(int slots, int headroom, double serviceMs, bool yields) => _queue.SetCapacity(slots, headroom, serviceMs, yields: yields);
 
     /// <summary>Lets a silo's request wait, or says why not.</summary>
     public EnqueueResult Join(SlotHolder holder, SlotTicket joined, int inUse, long now)
@@ -110,7 +110,7 @@ internal sealed class SlotTickets(FairQueueOptions? options)
     }
 
     /// <summary>The silo whose request is next; null if none may have a slot.</summary>
-    public SlotHolder? NextHolder(int inUse) => _queue.TryPeek(inUse, out var front) ? front.Holder : null;
+    public SlotHolder? NextHolder(int inUse, long now) => _queue.TryPeek(inUse, now, out var front) ? front.Holder : null;
 
     /// <summary>Takes out the request that is next; false if none may have a slot.</summary>
     public bool TryTake(int inUse, long now, out SlotHolder holder, out long id)

@@ -2,7 +2,8 @@ namespace OrleansInference.Queueing;
 
 /// <summary>
 /// Who gets the next slot of an endpoint. Classes in strict order; inside a class the tenants share by weight (<see cref="FairShare"/>); inside a tenant the
-/// earliest deadline is first, then arrival. Lower classes leave the headroom to <see cref="TrafficClass.High"/>. Bounded in each class and for each tenant;
+/// earliest deadline is first, then arrival. Lower classes leave the headroom to <see cref="TrafficClass.High"/>, but for what <see cref="TrafficClass.Medium"/>
+/// needs of it to be in time. Bounded in each class and for each tenant;
 /// refuses on arrival what could not make its deadline. Operations take logarithmic time and allocate nothing once the arrays have grown. Virtual time
 /// is all the state there is beside the tickets: after a restart those who wait ask again. Not thread-safe.
 /// </summary>
@@ -21,6 +22,7 @@ public sealed class FairQueue<T>
     private int[] _free = [];
     private int _freeCount;
     private long _sequence;
+    private bool _yields;
     private int _moreSlots;
     private long _moreInMs;
 
@@ -70,8 +72,9 @@ public sealed class FairQueue<T>
     /// <param name="meanServiceMs">How long a call takes on average, in milliseconds, 0 or more.</param>
     /// <param name="moreSlots">Slots that are on their way, 0 or more.</param>
     /// <param name="moreInMs">In how many milliseconds they come, 0 or more.</param>
+    /// <param name="yields">Whether the headroom yields (<see cref="HeadroomAt"/>).</param>
     /// <exception cref="ArgumentOutOfRangeException">An argument is out of its range.</exception>
-    public void SetCapacity(int slots, int headroom, double meanServiceMs, int moreSlots = 0, long moreInMs = 0)
+    public void SetCapacity(int slots, int headroom, double meanServiceMs, int moreSlots = 0, long moreInMs = 0, bool yields = true)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(slots);
         ArgumentOutOfRangeException.ThrowIfNegative(headroom);
@@ -79,7 +82,7 @@ public sealed class FairQueue<T>
         ArgumentOutOfRangeException.ThrowIfNegative(moreSlots);
         ArgumentOutOfRangeException.ThrowIfNegative(moreInMs);
         (Slots, Headroom, MeanServiceMs) = (slots, headroom, meanServiceMs);
-        (_moreSlots, _moreInMs) = (moreSlots, moreInMs);
+        (_moreSlots, _moreInMs, _yields) = (moreSlots, moreInMs, yields);
     }
 
     /// <summary>Lets a ticket wait, or says why not and when to come back.</summary>
@@ -134,7 +137,7 @@ public sealed class FairQueue<T>
     public bool TryDequeue(int slotsInUse, long now, ICollection<Ticket<T>> expired, out Ticket<T> ticket)
     {
         Expire(now, expired);
-        var (fair, node) = Next(slotsInUse);
+        var (fair, node) = Next(slotsInUse, now);
         if (fair is null)
         {
             ticket = default;
@@ -148,14 +151,14 @@ public sealed class FairQueue<T>
     }
 
     /// <summary>The ticket that <see cref="TryDequeue"/> would take out, unless it has expired; false if there is none.</summary>
-    public bool TryPeek(int slotsInUse, out Ticket<T> ticket)
+    public bool TryPeek(int slotsInUse, long now, out Ticket<T> ticket)
     {
-        var (fair, node) = Next(slotsInUse);
+        var (fair, node) = Next(slotsInUse, now);
         ticket = fair is null ? default : _waiting[node].Ticket;
         return fair is not null;
     }
 
-    private (FairShare? Fair, int Node) Next(int slotsInUse)
+    private (FairShare? Fair, int Node) Next(int slotsInUse, long now)
     {
         foreach (var fair in _classes)
         {
@@ -166,7 +169,7 @@ public sealed class FairQueue<T>
 
             var node = fair.Front;
             ref var ticket = ref _waiting[node].Ticket;
-            return slotsInUse < Math.Min(SlotsFor(ticket.Class), ticket.Class == TrafficClass.High ? int.MaxValue : ticket.MostInUse) ? (fair, node) : (null, 0);
+            return slotsInUse < Math.Min(SlotsFor(ticket.Class, HeadroomAt(now)), ticket.Class == TrafficClass.High ? int.MaxValue : ticket.MostInUse) ? (fair, node) : (null, 0);
         }
 
         return (null, 0);
@@ -216,6 +219,23 @@ public sealed class FairQueue<T>
     /// <summary>Slot-milliseconds that the waiting tickets of a class are expected to take.</summary>
     public long WorkOf(TrafficClass trafficClass) => _classes[(int)trafficClass].Work;
 
+    /// <summary>
+    /// The headroom that is kept from those who wait now: all of it, or less where <see cref="TrafficClass.Medium"/> would else be late. What waits of it is taken
+    /// to be due by its earliest deadline. A slot that is kept for a call that may come is of less use than one for a request that is there and can wait no longer.
+    /// </summary>
+    /// <param name="now">Unix ms.</param>
+    public int HeadroomAt(long now)
+    {
+        var medium = _classes[(int)TrafficClass.Medium];
+        if (!_yields || Headroom == 0 || medium.Count == 0)
+        {
+            return Headroom;
+        }
+
+        var needed = Math.Ceiling(medium.Work / Math.Max(medium.EarliestDeadline - now, Math.Max(1, MeanServiceMs)));
+        return (int)Math.Clamp(Slots - needed, 0, Headroom);
+    }
+
     /// <summary>Tickets of a tenant that wait.</summary>
     public WaitingTenant CountOf(TenantId tenant) => Backlog(tenant, _tenants.Find(tenant));
 
@@ -261,11 +281,11 @@ public sealed class FairQueue<T>
         }
     }
 
-    private int SlotsFor(TrafficClass trafficClass) => trafficClass == TrafficClass.High ? Slots : Math.Min(Slots, Math.Max(1, Slots - Headroom));
+    private int SlotsFor(TrafficClass trafficClass, int headroom) => trafficClass == TrafficClass.High ? Slots : Math.Min(Slots, Math.Max(1, Slots - headroom));
 
     private long WaitMs(int tenant, in Ticket<T> ticket, int slotsInUse)
     {
-        var slots = SlotsFor(ticket.Class);
+        var slots = SlotsFor(ticket.Class, Headroom);
         if (slots == 0)
         {
             return 0;
@@ -298,7 +318,7 @@ public sealed class FairQueue<T>
             work += _classes[i].Work;
         }
 
-        return Math.Max(1, work / Math.Max(1, SlotsFor(trafficClass)));
+        return Math.Max(1, work / Math.Max(1, SlotsFor(trafficClass, Headroom)));
     }
 
     private WaitingTenant Backlog(TenantId tenant, int number)

@@ -7,7 +7,7 @@ namespace OrleansInference.Tests.Capacity;
 public sealed class SlotLedgerTests
 {
     private const long Start = 1_000_000;
-    private readonly SlotLedger _ledger = new(EscrowOptions.Slots(60_000), 1);
+    private SlotLedger _ledger = new(EscrowOptions.Slots(60_000), 1);
     private readonly Dictionary<string, long> _queues = [];
     private long _ticket;
 
@@ -134,6 +134,32 @@ public sealed class SlotLedgerTests
     }
 
     [Fact]
+    public void After_a_restart_the_headroom_yields_only_when_all_silos_have_told_their_tickets()
+    {
+        // Three of four slots are in use, and one is kept for High, of which a call is in flight on silo a.
+        _ledger.SetCapacity(4, keepsHeadroom: true, 100);
+        var a = Ask("a", Start, [Ticket(TrafficClass.High)]).Queue!.Sequence;
+        var b = Ask("b", Start, [Ticket(TrafficClass.Medium), Ticket(TrafficClass.Medium)]).Queue!.Sequence;
+        Ask("a", Start + 10, [], heard: a, pending: 1, high: 1);
+        Ask("b", Start + 10, [], heard: b, pending: 2);
+        Assert.Equal((3, 1), (_ledger.Escrow.Outstanding, _ledger.Headroom));
+        var (leases, headroom) = (_ledger.Escrow.ToState(), _ledger.Demand.ToHeadroomState());
+        var late = new SlotTicket(++_ticket, new("t"), 1, TrafficClass.Medium, Start + 130, 400);
+        Assert.Equal(SlotVerdict.Called, Assert.Single(Ask("b", Start + 20, [late], heard: b, pending: 2).Queue!.Answers).Verdict);
+
+        _ledger = new(_ledger.Escrow.Options, 100, leases, headroom: headroom);
+        _ledger.SetCapacity(4, keepsHeadroom: true, 100);
+        Ask("b", Start + 20, [], pending: 2);
+        Assert.Empty(Ask("b", Start + 21, [late], pending: 2).Queue!.Answers);
+
+        // That silo a has been heard is not enough: its tickets come when it has heard that there is another queue.
+        Assert.Empty(Ask("a", Start + 22, [], pending: 1, high: 1).Queue!.Answers);
+        Assert.Empty(Ask("b", Start + 23, [], pending: 2).Queue!.Answers);
+        Assert.Equal(SlotVerdict.Called, Assert.Single(Ask("a", Start + 24, [Ticket(TrafficClass.High)], pending: 1, high: 1).Queue!.Answers).Verdict);
+        Assert.Empty(Ask("b", Start + 25, [], pending: 2).Queue!.Answers);
+    }
+
+    [Fact]
     public void While_every_call_is_cut_off_the_limit_does_not_grow()
     {
         _ledger.SetCapacity(20, keepsHeadroom: false, 1_000);
@@ -192,11 +218,11 @@ public sealed class SlotLedgerTests
 
     private SlotTicket Ticket(TrafficClass trafficClass, long deadline = Start + 100_000_000) => new(++_ticket, new("t"), 1, trafficClass, deadline, 100);
 
-    private LeaseGrant Ask(string holder, long now, ImmutableArray<SlotTicket> joined, long heard = 0, long returned = 0, long pending = 0, long leaseId = 1)
+    private LeaseGrant Ask(string holder, long now, ImmutableArray<SlotTicket> joined, long heard = 0, long returned = 0, long pending = 0, long leaseId = 1, int high = 0)
     {
         var grant = _ledger.Report(
             new() { Holder = holder, LeaseId = leaseId, Returned = returned, Pending = pending },
-            new() { Queue = new() { Queue = _queues.GetValueOrDefault(holder), Heard = heard, Joined = joined } },
+            new() { Queue = new() { Queue = _queues.GetValueOrDefault(holder), Heard = heard, Joined = joined, HighInFlight = high } },
             now);
         _queues[holder] = grant.Queue!.Queue;
         return grant;

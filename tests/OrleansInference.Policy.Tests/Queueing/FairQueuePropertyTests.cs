@@ -23,8 +23,8 @@ public sealed class FairQueuePropertyTests
             switch (random.Next(12))
             {
                 case 0:
-                    (slow.Slots, slow.Headroom) = (random.Next(0, 8), random.Next(0, 4));
-                    queue.SetCapacity(slow.Slots, slow.Headroom, 0);
+                    (slow.Slots, slow.Headroom, slow.Yields) = (random.Next(0, 8), random.Next(0, 4), random.Next(2) == 0);
+                    queue.SetCapacity(slow.Slots, slow.Headroom, 0, yields: slow.Yields);
                     break;
                 case 1:
                     now += random.Next(0, 300);
@@ -61,11 +61,11 @@ public sealed class FairQueuePropertyTests
                     expired.Clear();
                     var any = queue.TryDequeue(inUse, now, expired, out var next);
                     Assert.Equal(slow.Expire(now).OrderBy(t => t.Id), expired.OrderBy(t => t.Id));
-                    Assert.Equal(slow.Dequeue(inUse), any ? next : null);
+                    Assert.Equal(slow.Dequeue(inUse, now), any ? next : null);
                     break;
             }
 
-            Compare(queue, slow);
+            Compare(queue, slow, now);
         }
 
         foreach (var left in slow.Waiting)
@@ -179,10 +179,11 @@ public sealed class FairQueuePropertyTests
         };
     }
 
-    private static void Compare(FairQueue<int> queue, SlowQueue slow)
+    private static void Compare(FairQueue<int> queue, SlowQueue slow, long now)
     {
         Assert.Equal(slow.Waiting.Count, queue.Count);
         Assert.Equal(slow.Remembered, queue.Remembered);
+        Assert.Equal(slow.HeadroomAt(now), queue.HeadroomAt(now));
         Assert.Equal(slow.Waiting.Count == 0 ? long.MaxValue : slow.Waiting.Min(t => t.Deadline), queue.EarliestDeadline);
         foreach (var trafficClass in Enum.GetValues<TrafficClass>())
         {

@@ -38,6 +38,35 @@ public sealed class FairQueueTests
     }
 
     [Fact]
+    public void The_headroom_yields_as_far_as_Medium_would_else_be_late()
+    {
+        // Three tickets of 100 ms, due in 110 ms, need three of the four slots; the two that are left need two.
+        var queue = Late(TrafficClass.Medium, yields: true);
+        Assert.Equal(1, queue.HeadroomAt(Now));
+        Assert.Null(Dequeue(queue, inUse: 3));
+        Assert.Equal(TrafficClass.Medium, Dequeue(queue, inUse: 2)?.Class);
+        Assert.Equal(2, queue.HeadroomAt(Now));
+        Assert.Null(Dequeue(queue, inUse: 2));
+
+        // Those that have time leave it alone, and so do those who can be put off and a queue that is told that it does not yield.
+        Assert.Equal(2, Late(TrafficClass.Medium, yields: true).HeadroomAt(Now - 10_000));
+        Assert.Null(Dequeue(Late(TrafficClass.Low, yields: true), inUse: 2));
+        Assert.Null(Dequeue(Late(TrafficClass.Medium, yields: false), inUse: 2));
+
+        FairQueue<int> Late(TrafficClass trafficClass, bool yields)
+        {
+            var queue = new FairQueue<int>();
+            queue.SetCapacity(4, 2, 100, yields: yields);
+            for (var i = 0; i < 3; i++)
+            {
+                Assert.Equal(EnqueueVerdict.Queued, queue.TryEnqueue(New(A, trafficClass, after: 110), 0, Now).Verdict);
+            }
+
+            return queue;
+        }
+    }
+
+    [Fact]
     public void A_tenant_at_a_hundred_times_its_share_delays_another_by_no_more_than_one_ticket()
     {
         var queue = Queue(slots: 1, headroom: 0);

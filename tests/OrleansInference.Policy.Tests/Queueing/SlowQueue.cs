@@ -15,6 +15,8 @@ internal sealed class SlowQueue(FairQueueOptions options)
 
     public int Headroom { get; set; }
 
+    public bool Yields { get; set; }
+
     public IReadOnlyList<Ticket<int>> Waiting => [.. _waiting.Select(w => w.Ticket)];
 
     /// <summary>Tenants with a ticket or a debt, of any class.</summary>
@@ -55,7 +57,7 @@ internal sealed class SlowQueue(FairQueueOptions options)
         return expired;
     }
 
-    public Ticket<int>? Dequeue(int inUse)
+    public Ticket<int>? Dequeue(int inUse, long now = 0)
     {
         foreach (var trafficClass in Enum.GetValues<TrafficClass>())
         {
@@ -64,7 +66,7 @@ internal sealed class SlowQueue(FairQueueOptions options)
                 continue;
             }
 
-            var bound = trafficClass == TrafficClass.High ? Slots : Math.Min(next.MostInUse, Math.Min(Slots, Math.Max(1, Slots - Headroom)));
+            var bound = trafficClass == TrafficClass.High ? Slots : Math.Min(next.MostInUse, Math.Min(Slots, Math.Max(1, Slots - HeadroomAt(now))));
             if (inUse + 1 > bound)
             {
                 return null;
@@ -75,6 +77,26 @@ internal sealed class SlowQueue(FairQueueOptions options)
         }
 
         return null;
+    }
+
+    /// <summary>Slots that are not needed for Medium to be done by the earliest of its deadlines, as far as they are kept at all.</summary>
+    public int HeadroomAt(long now)
+    {
+        var medium = _waiting.Where(w => w.Ticket.Class == TrafficClass.Medium).Select(w => w.Ticket).ToList();
+        if (!Yields || medium.Count == 0)
+        {
+            return Headroom;
+        }
+
+        var within = Math.Max(1, medium.Min(t => t.Deadline) - now);
+        var work = medium.Sum(t => (long)Math.Max(1, t.ServiceMs));
+        var kept = Headroom;
+        while (kept > 0 && (Slots - kept) * within < work)
+        {
+            kept--;
+        }
+
+        return kept;
     }
 
     public bool Remove(long id)
