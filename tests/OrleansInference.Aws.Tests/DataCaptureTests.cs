@@ -39,10 +39,35 @@ public sealed class DataCaptureTests
     [InlineData("$[a]")]
     [InlineData("$.a[1")]
     [InlineData("$.a[?(@.b)]")]
+    [InlineData("$.ssn,$.email")]
+    [InlineData("$.'ssn'")]
+    [InlineData("$.ssn$")]
+    [InlineData("$['ssn','email']")]
+    [InlineData("$['ssn\\x']")]
+    [InlineData("$['ssn")]
     public void What_is_no_path_says_why(string path)
     {
         Assert.Null(JsonPath.Parse(path, out var problem));
         Assert.NotEmpty(problem);
+    }
+
+    [Theory]
+    [InlineData("""$['a\'b']""", "a'b")]
+    [InlineData("""$["a'b"]""", "a'b")]
+    [InlineData("""$['a"b']""", "a\"b")]
+    [InlineData("""$["a\u00e9\\"]""", "a\u00e9\\")]
+    [InlineData("""$[ 'a]b' ]""", "a]b")]
+    [InlineData("""$['a.b']""", "a.b")]
+    [InlineData("""$['']""", "")]
+    [InlineData("$.date-of-birth", "date-of-birth")]
+    [InlineData("$.größe", "größe")]
+    public void A_name_may_have_any_character_in_quotes(string path, string name)
+    {
+        var parsed = JsonPath.Parse(path, out var problem);
+        Assert.True(parsed is not null, problem);
+        var root = new JsonObject { [name] = 1, ["other"] = 2 };
+        parsed.Replace(root, static () => "gone");
+        Assert.Equal(("gone", 2), (root[name]!.GetValue<string>(), root["other"]!.GetValue<int>()));
     }
 
     [Fact]
@@ -88,6 +113,17 @@ public sealed class DataCaptureTests
         Assert.Empty(store.Objects);
     }
 
+    [Theory]
+    [InlineData("""{"inputs":"\ud800"}""")]
+    [InlineData("""{"inputs":"\ud800","ssn":1}""")]
+    [InlineData("""{"\udc00":1}""")]
+    [InlineData("""{"users":[{"\udc00":1}]}""")]
+    public async Task Text_that_is_half_a_character_is_left_out_and_ends_neither_the_capture_nor_the_server(string body)
+    {
+        var store = await CaptureAsync(static options => options.Redact = ["$..ssn"], before: new() { EndpointName = "chat-rt", Body = Encoding.UTF8.GetBytes(body) });
+        Assert.Single(Lines(store));
+    }
+
     [Fact]
     public async Task About_the_share_that_is_wanted_is_captured_and_calls_share_objects()
     {
@@ -121,7 +157,7 @@ public sealed class DataCaptureTests
         Assert.Empty((await CaptureAsync(failures: 100)).Objects);
     }
 
-    private static async Task<Store> CaptureAsync(Action<DataCaptureOptions>? configure = null, ModelCall? call = null, int calls = 1, bool streamed = false, int failures = 0)
+    private static async Task<Store> CaptureAsync(Action<DataCaptureOptions>? configure = null, ModelCall? call = null, int calls = 1, bool streamed = false, int failures = 0, ModelCall? before = null)
     {
         var options = new DataCaptureOptions { Bucket = "captures-bucket", Prefix = "/captures/" };
         configure?.Invoke(options);
@@ -135,6 +171,11 @@ public sealed class DataCaptureTests
         using var host = builder.Build();
         await host.StartAsync(TestContext.Current.CancellationToken);
         var runtime = host.Services.GetRequiredService<IModelRuntime>();
+        if (before is not null)
+        {
+            await runtime.InvokeAsync(before, TestContext.Current.CancellationToken);
+        }
+
         for (var i = 0; i < calls; i++)
         {
             if (streamed)

@@ -80,7 +80,7 @@ internal sealed partial class CaptureWriter : BackgroundService
 
     private async Task AppendAsync(CapturedCall call, CancellationToken cancellationToken)
     {
-        if (CaptureLine.Of(call, Guid.NewGuid(), _redact) is not { } line)
+        if (LineOf(call) is not { } line)
         {
             RouterTelemetry.Captured("unredactable", 1);
             return;
@@ -98,6 +98,20 @@ internal sealed partial class CaptureWriter : BackgroundService
         if (open.Lines.Length >= _options.ObjectBytes)
         {
             await WriteAsync(key, cancellationToken);
+        }
+    }
+
+    /// <summary>The line of a call; null if it cannot be made. What callers send must not end this service, and the server with it.</summary>
+    private byte[]? LineOf(CapturedCall call)
+    {
+        try
+        {
+            return CaptureLine.Of(call, Guid.NewGuid(), _redact);
+        }
+        catch (Exception exception)
+        {
+            LogNoLine(exception, call.Endpoint);
+            return null;
         }
     }
 
@@ -138,6 +152,9 @@ internal sealed partial class CaptureWriter : BackgroundService
             await Task.Delay(FirstPause * Math.Pow(2, attempt - 1), _time, cancellationToken);
         }
     }
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "A call of endpoint {Endpoint} could not be written as a line and is left out of the capture.")]
+    private partial void LogNoLine(Exception exception, string endpoint);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Lines} captured calls of endpoint {Endpoint} could not be written to bucket {Bucket} and are lost: {Problem}")]
     private partial void LogLost(int lines, string endpoint, string bucket, string problem);

@@ -100,9 +100,9 @@ internal static class CaptureLine
 
             return Encoding.UTF8.GetBytes(root?.ToJsonString(Json) ?? "null");
         }
-        catch (Exception exception) when (exception is JsonException or ArgumentException)
+        catch (Exception exception) when (exception is JsonException or ArgumentException or InvalidOperationException)
         {
-            // Not JSON, or with a member twice.
+            // Not JSON, or with a member twice, or with half a surrogate pair (\ud800), which is JSON and no text.
             return null;
         }
     }

@@ -1,4 +1,6 @@
 using System.Globalization;
+using System.Text;
+using System.Text.Json;
 using System.Text.Json.Nodes;
 
 namespace OrleansInference.Aws;
@@ -50,6 +52,13 @@ public sealed class JsonPath
                     }
 
                     var name = text[at..end];
+                    if (name != "*" && !name.All(static c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-' || c > 127))
+                    {
+                        // Taken as it stands, $.ssn,$.email would be one path, and lead nowhere.
+                        problem = At(at, $"'{name}' has characters that a name after a dot does not have; such a name stands in brackets and quotes, and paths are separated by semicolons");
+                        return null;
+                    }
+
                     path._steps.Add(name == "*" ? new(null, null, isDeep) : new(name, null, isDeep));
                     at = end;
                     continue;
@@ -62,7 +71,20 @@ public sealed class JsonPath
                 }
             }
 
-            if (text[at] != '[' || text.IndexOf(']', at) is var close && close < 0)
+            if (text[at] != '[')
+            {
+                problem = At(at, "'.name' or '[…]' is wanted");
+                return null;
+            }
+
+            if (TryQuoted(text, at + 1, out var quoted, out var after))
+            {
+                path._steps.Add(new(quoted, null, isDeep));
+                at = after;
+                continue;
+            }
+
+            if (text.IndexOf(']', at) is var close && close < 0)
             {
                 problem = At(at, "'.name' or '[…]' is wanted");
                 return null;
@@ -72,10 +94,6 @@ public sealed class JsonPath
             if (inside == "*")
             {
                 path._steps.Add(new(null, null, isDeep));
-            }
-            else if (inside.Length >= 2 && inside[0] is '\'' or '"' && inside[^1] == inside[0])
-            {
-                path._steps.Add(new(inside[1..^1], null, isDeep));
             }
             else if (int.TryParse(inside, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var index))
             {
@@ -102,6 +120,57 @@ public sealed class JsonPath
     {
         ArgumentNullException.ThrowIfNull(make);
         Walk(root, 0, make);
+    }
+
+    /// <summary>Reads a name in quotes and the bracket behind it; false if there is no such thing.</summary>
+    private static bool TryQuoted(string text, int at, out string name, out int after)
+    {
+        (name, after) = ("", at);
+        while (at < text.Length && text[at] == ' ')
+        {
+            at++;
+        }
+
+        if (at >= text.Length || text[at] is not ('\'' or '"'))
+        {
+            return false;
+        }
+
+        var quote = text[at];
+        var written = new StringBuilder("\"");
+        for (at++; at < text.Length && text[at] != quote; at++)
+        {
+            if (text[at] == '\\' && at + 1 < text.Length)
+            {
+                // JSON's own escapes, and that of the single quote, which JSON has not.
+                written.Append(text[at + 1] == '\'' ? "'" : text[at..(at + 2)]);
+                at++;
+            }
+            else
+            {
+                written.Append(text[at] == '"' ? "\\\"" : text[at].ToString());
+            }
+        }
+
+        for (at++; at < text.Length && text[at] == ' '; at++)
+        {
+        }
+
+        if (at >= text.Length || text[at] != ']')
+        {
+            return false;
+        }
+
+        try
+        {
+            name = JsonNode.Parse(written.Append('"').ToString())!.GetValue<string>();
+            after = at + 1;
+            return true;
+        }
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException)
+        {
+            return false;
+        }
     }
 
     private void Walk(JsonNode? node, int at, Func<JsonNode?> make)
