@@ -5,6 +5,7 @@ using Orleans.Configuration;
 using Orleans.Messaging;
 using Orleans.Providers;
 using Orleans.Runtime.Hosting;
+using Orleans.Serialization;
 using Orleans.Storage;
 
 namespace OrleansInference.DynamoDB;
@@ -54,6 +55,9 @@ public static class DynamoDBHostingExtensions
             services.AddTransient<IConfigurationValidator>(provider => new DynamoDBOptionsValidator(Options(provider), $"DynamoDB grain storage '{name}'"));
             services.ConfigureNamedOptionForLogging<DynamoDBStorageOptions>(name);
             services.TryAddSingleton(TimeProvider.System);
+
+            // Why a grain could not be read or written is told to the silo that called it; what Orleans does not know how to send would arrive there as a fault of the serializer.
+            services.Configure<ExceptionSerializationOptions>(static options => options.SupportedNamespacePrefixes.UnionWith(["Amazon", "OrleansInference.DynamoDB"]));
             services.AddGrainStorage(name, (provider, key) => ActivatorUtilities.CreateInstance<DynamoDBGrainStorage>(provider, key, Options(provider)));
         });
 

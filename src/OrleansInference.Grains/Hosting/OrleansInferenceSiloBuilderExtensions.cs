@@ -1,5 +1,6 @@
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
+using Orleans.Serialization;
 using Orleans.Timers;
 using OrleansInference.Audit;
 using OrleansInference.Dispatch;
@@ -41,6 +42,9 @@ public static class OrleansInferenceSiloBuilderExtensions
                 .Validate(options => options.MaxPollInterval >= options.MinPollInterval, "MaxPollInterval must be at least MinPollInterval.")
                 .Validate(options => options.WindowPollInterval >= TimeSpan.FromMilliseconds(1), "WindowPollInterval must be at least 1 ms.")
                 .ValidateOnStart();
+
+            // What S3, SQS and SageMaker refuse a grain may have to be told to another silo.
+            services.Configure<ExceptionSerializationOptions>(static options => options.SupportedNamespacePrefixes.Add("Amazon"));
             services.TryAddSingleton(_ => new RouterClock(TimeProvider.System));
             services.TryAddSingleton<IAuditLog>(_ => new MemoryAuditLog());
             services.AddSingleton<LeaseHolderIdentity>();
