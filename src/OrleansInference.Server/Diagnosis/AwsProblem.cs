@@ -27,11 +27,17 @@ internal readonly record struct AwsProblem(string Detail, string Remedy, bool Pa
             switch (cause)
             {
                 case AmazonServiceException service:
-                    return OfCode(service.ErrorCode ?? "", service.StatusCode, service.Message);
+                    // One that came from another silo has its type and its message alone.
+                    return OfCode(service.ErrorCode ?? service.GetType().Name, service.StatusCode, service.Message);
                 case SageMakerException { Status: { } status } refused:
                     return OfCode(refused.ErrorType, (HttpStatusCode)status, refused.Message);
                 case ModelCallException { Failure: ModelCallFailure.Configuration, ErrorType: "ValidationError" or "ValidationException" } missing:
                     return OfCode("ResourceNotFoundException", HttpStatusCode.NotFound, missing.Message);
+                case ModelCallException { Failure: ModelCallFailure.Throttled } throttled:
+                    return new(
+                        $"it is throttled: {Line(throttled.Message)}",
+                        "See whether concurrencyPerInstance in the catalog is more than the endpoint takes, raise maxInstances, or ask for a higher quota.",
+                        Passes: true);
                 case ModelCallException { Status: { } status } refused:
                     return OfCode(refused.ErrorType ?? "", (HttpStatusCode)status, refused.Message);
                 case ModelCallException { InnerException: null } other:
@@ -53,6 +59,8 @@ internal readonly record struct AwsProblem(string Detail, string Remedy, bool Pa
                         Passes: true);
                 case TaskCanceledException or TimeoutException when isOfAws:
                     return new($"it did not answer in time: {Line(cause.Message)}", "Check the network, and whether a VPC endpoint or a proxy is in the way.", Passes: true);
+                case IOException or FormatException when isOfAws:
+                    return new($"its answer broke off: {Line(cause.Message)}", "Check the network, and whether the model's container ends in the middle of an answer.", Passes: true);
                 default:
                     break;
             }

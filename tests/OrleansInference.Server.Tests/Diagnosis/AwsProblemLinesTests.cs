@@ -52,6 +52,43 @@ public sealed class AwsProblemLinesTests
     }
 
     [Fact]
+    public void A_throttled_endpoint_is_told_in_one_line_at_growing_intervals_with_what_to_do_about_it()
+    {
+        using var lines = new AwsProblemLines(new Lines(_said), _time);
+        var logger = lines.CreateLogger("a");
+        for (var call = 0; call < 1_000; call++)
+        {
+            logger.Log(LogLevel.Warning, new(1), "InvokeEndpoint of endpoint x failed.", new ModelCallException(ModelCallFailure.Throttled, "Rate exceeded") { ErrorType = "ThrottlingException", Status = 400 }, static (text, _) => text);
+            _time.Advance(TimeSpan.FromSeconds(0.01));
+        }
+
+        // At 0 s, after 1, 2 and 4 s.
+        Assert.Equal([0, 99, 199, 399], _said.Select(Untold));
+        Assert.Equal("InvokeEndpoint of endpoint x failed: it is throttled: Rate exceeded. See whether concurrencyPerInstance in the catalog is more than the endpoint takes, raise maxInstances, or ask for a higher quota.", _said[0]);
+    }
+
+    [Fact]
+    public void An_answer_that_breaks_off_is_told_alike()
+    {
+        using var lines = new AwsProblemLines(new Lines(_said), _time);
+        var logger = lines.CreateLogger("a");
+        foreach (var cause in (Exception[])[new HttpIOException(HttpRequestError.ResponseEnded, "The response ended prematurely."), new OrleansInference.Aws.EventStreams.EventStreamFormatException("The checksum of a message is wrong.")])
+        {
+            logger.Log(LogLevel.Warning, new(1), "text", new ModelCallException(ModelCallFailure.Unavailable, "The call of SageMaker broke off", cause), static (text, exception) => $"{text} {exception}");
+        }
+
+        Assert.StartsWith("text: its answer broke off: The response ended prematurely. (ResponseEnded). Check the network", Assert.Single(_said), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void What_was_refused_on_another_silo_is_told_by_its_type_and_message()
+    {
+        using var lines = new AwsProblemLines(new Lines(_said), _time);
+        lines.CreateLogger("a").Log(LogLevel.Error, new(1), "text", new InvalidOperationException("around it", new Amazon.DynamoDBv2.Model.ProvisionedThroughputExceededException("too much")), static (text, _) => text);
+        Assert.StartsWith("text: it is throttled: too much. Raise the table's throughput", Assert.Single(_said), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void The_same_again_is_told_at_growing_intervals_with_how_often_it_was()
     {
         using var lines = new AwsProblemLines(new Lines(_said), _time);
