@@ -32,7 +32,7 @@ internal static class ClusterTables
         await using var room = new Room();
         foreach (var (name, table) in Of(settings))
         {
-            for (var pause = FirstPause; ; pause = pause * 2 < LongestPause ? pause * 2 : LongestPause)
+            for (var pause = Pause(null); ; pause = Pause(pause))
             {
                 try
                 {
@@ -55,6 +55,27 @@ internal static class ClusterTables
         }
     }
 
+    /// <summary>
+    /// Rests after something of AWS kept the server from starting though its tables had been found usable, such as a table that is throttled under the load of others: a server that ended
+    /// would be started again at once. Meanwhile its front door says that it lives and what it waits for.
+    /// </summary>
+    /// <param name="settings">The server's.</param>
+    /// <param name="problem">What was wrong.</param>
+    /// <param name="pause">How long.</param>
+    /// <param name="logger">Is told in one line.</param>
+    /// <param name="time">The wall's time.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    public static async Task RestAsync(ServerSettings settings, AwsProblem problem, TimeSpan pause, ILogger logger, TimeProvider time, CancellationToken cancellationToken)
+    {
+        logger.NotStarted(problem.Detail.TrimEnd('.'), problem.Remedy, pause.TotalSeconds);
+        await using var room = new Room();
+        await room.SayAsync(settings, $"{problem.Detail.TrimEnd('.')}. {problem.Remedy}", cancellationToken);
+        await Task.Delay(pause, time, cancellationToken);
+    }
+
+    /// <summary>The first pause before something is tried again (null), or the one after <paramref name="last"/>: twice as long, up to a minute.</summary>
+    public static TimeSpan Pause(TimeSpan? last) => last is not { } pause ? FirstPause : pause * 2 < LongestPause ? pause * 2 : LongestPause;
+
     /// <summary>The waiting room, which is opened if there is something to wait for.</summary>
     private sealed class Room : IAsyncDisposable
     {
@@ -74,4 +95,10 @@ internal static partial class ClusterTablesLog
 {
     [LoggerMessage(20, LogLevel.Error, "DynamoDB table {Table}: {Problem}. {Remedy} Tried again in {Seconds} s.")]
     public static partial void TableUnusable(this ILogger logger, string table, string problem, string remedy, double seconds);
+
+    [LoggerMessage(21, LogLevel.Error, "The server could not start: {Problem}. {Remedy} Tried again in {Seconds} s.")]
+    public static partial void NotStarted(this ILogger logger, string problem, string remedy, double seconds);
+
+    [LoggerMessage(22, LogLevel.Error, "The catalog could not be put in force, and until it is the server takes no requests. Tried again in {Seconds} s.")]
+    public static partial void CatalogNotInForce(this ILogger logger, Exception exception, double seconds);
 }

@@ -79,6 +79,11 @@ public sealed class Doctor : IDisposable
         }
 
         yield return await TryAsync($"S3 bucket {_settings.PayloadBucket}", BucketAsync, cancellationToken);
+        if (_settings.DataCapture is { } capture && capture.Bucket != _settings.PayloadBucket)
+        {
+            yield return await TryAsync($"S3 bucket {capture.Bucket} of the data capture", cancel => CaptureBucketAsync(capture, cancel), cancellationToken);
+        }
+
         foreach (var queue in Queues().GroupBy(static queue => queue.Name, StringComparer.Ordinal))
         {
             yield return await TryAsync($"SQS queue {queue.Key}", cancel => QueueAsync(queue.Key, queue.Any(static use => use.IsReceivedFrom), cancel), cancellationToken);
@@ -171,6 +176,23 @@ public sealed class Doctor : IDisposable
         return read is not null && read.Body.Span.SequenceEqual(body)
             ? Ok("objects may be put, read, listed and deleted")
             : new("", FindingState.Wrong, "an object that was put could not be read back", "Check the bucket's policy, and whether something deletes objects at once.");
+    }
+
+    // A server puts objects there, and need not be permitted more.
+    private async Task<Finding> CaptureBucketAsync(DataCaptureOptions capture, CancellationToken cancellationToken)
+    {
+        var store = _aws!.GetRequiredService<IObjectStore>();
+        var key = $"{capture.Prefix.Trim('/')}/doctor/{Guid.NewGuid():N}";
+        await store.PutAsync(capture.Bucket, key, "tried by doctor"u8.ToArray(), "text/plain", cancellationToken);
+        try
+        {
+            await store.DeleteAsync(capture.Bucket, key, cancellationToken);
+            return Ok("objects may be put");
+        }
+        catch (Amazon.Runtime.AmazonServiceException exception)
+        {
+            return new("", FindingState.Warning, $"objects may be put, but the one that was tried stays there as {key}: {exception.Message}", "Delete it by hand; a server deletes nothing there.");
+        }
     }
 
     private IEnumerable<(string Name, bool IsReceivedFrom)> Queues()

@@ -73,6 +73,7 @@ public sealed class ServerHost : IAsyncDisposable
         DurableClock? clock = null;
         LocalAwsServer? localAws = null;
         SqliteAuditLog? audit = null;
+        MasterKey? masterKey = null;
         ServerHost? host = null;
         try
         {
@@ -86,18 +87,18 @@ public sealed class ServerHost : IAsyncDisposable
                 new() { Retention = TimeSpan.FromDays(settings.AuditRetentionDays), MaxBytes = settings.AuditMaxBytes },
                 loggers.CreateLogger<SqliteAuditLog>(),
                 cancellationToken);
-            var masterKey = ReadMasterKey(settings, folder);
+            masterKey = ReadMasterKey(settings, folder);
             var adminKey = settings.AdminKey ?? SecretFile.ReadOrCreate(folder.AdminKeyFile, Keys.AdminKey.New, out _);
             if (adminKey.Length < Keys.AdminKey.MinLength)
             {
                 throw new ConfigurationException([$"{folder.AdminKeyFile}: an admin key has at least {Keys.AdminKey.MinLength} characters. Delete the file to have a new one made."]);
             }
 
-            var application = Build(settings, folder, clock.Clock, localAws, audit, masterKey, adminKey);
-            host = new(settings, folder, clock, localAws, audit, masterKey, adminKey, application);
-            await application.StartAsync(cancellationToken);
-            host._started = true;
-            await host.PutCatalogInForceAsync(cancellationToken);
+            var (router, records, key) = (clock.Clock, audit, masterKey);
+            var logger = loggers.CreateLogger<ServerHost>();
+            var application = await StartApplicationAsync(settings, () => Build(settings, folder, router, localAws, records, key, adminKey), logger, cancellationToken);
+            host = new(settings, folder, clock, localAws, audit, masterKey, adminKey, application) { _started = true };
+            await host.PutCatalogInForceAsync(logger, cancellationToken);
             application.Services.GetRequiredService<Readiness>().Open();
             application.Services.GetRequiredService<QueueIngest>().Start();
             return host;
@@ -125,6 +126,7 @@ public sealed class ServerHost : IAsyncDisposable
                     await clock.DisposeAsync();
                 }
 
+                masterKey?.Dispose();
                 folder.Dispose();
             }
 
@@ -296,14 +298,57 @@ public sealed class ServerHost : IAsyncDisposable
         }
     }
 
-    /// <summary>Puts the configured catalog in force if it differs from the last start's; else what the admin API changed since stays.</summary>
-    private async Task PutCatalogInForceAsync(CancellationToken cancellationToken)
+    /// <summary>Builds and starts the silo with its front door; in a cluster as often as something of AWS keeps it from starting.</summary>
+    private static async Task<WebApplication> StartApplicationAsync(ServerSettings settings, Func<WebApplication> build, ILogger logger, CancellationToken cancellationToken)
+    {
+        for (var pause = ClusterTables.Pause(null); ; pause = ClusterTables.Pause(pause))
+        {
+            var application = build();
+            try
+            {
+                await application.StartAsync(cancellationToken);
+                return application;
+            }
+            catch (Exception exception)
+            {
+                // A silo that failed to start refuses to be stopped.
+                await application.DisposeAsync();
+                if (settings.Cluster is null || cancellationToken.IsCancellationRequested || AwsProblem.Of(exception, isOfAws: false) is not { } problem)
+                {
+                    throw;
+                }
+
+                await ClusterTables.RestAsync(settings, problem, pause, logger, TimeProvider.System, cancellationToken);
+                await ClusterTables.WaitForAsync(settings, logger, TimeProvider.System, cancellationToken);
+            }
+        }
+    }
+
+    /// <summary>
+    /// Puts the configured catalog in force if it differs from the last start's; else what the admin API changed since stays. In a cluster it is tried as often as the catalog cannot be
+    /// reached: its silo may be leaving, or the table be throttled.
+    /// </summary>
+    private async Task PutCatalogInForceAsync(ILogger logger, CancellationToken cancellationToken)
     {
         var desk = _application.Services.GetRequiredService<CatalogDesk>();
-        var reply = await desk.ConfigureAsync(_settings.Catalog, CatalogFile.Fingerprint(_settings.Catalog), cancellationToken);
-        if (!reply.Problems.IsDefaultOrEmpty)
+        for (var pause = ClusterTables.Pause(null); ; pause = ClusterTables.Pause(pause))
         {
-            throw new ConfigurationException(reply.Problems);
+            try
+            {
+                var reply = await desk.ConfigureAsync(_settings.Catalog, CatalogFile.Fingerprint(_settings.Catalog), cancellationToken);
+                if (!reply.Problems.IsDefaultOrEmpty)
+                {
+                    throw new ConfigurationException(reply.Problems);
+                }
+
+                return;
+            }
+            catch (Exception exception) when (_settings.Cluster is not null && !cancellationToken.IsCancellationRequested
+                && (exception is OrleansException or TimeoutException || AwsProblem.Of(exception, isOfAws: false) is not null))
+            {
+                logger.CatalogNotInForce(exception, pause.TotalSeconds);
+                await Task.Delay(pause, cancellationToken);
+            }
         }
     }
 

@@ -182,6 +182,16 @@ public sealed class DoctorTests(Dynalite dynalite) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task The_bucket_of_the_data_capture_is_tried_where_it_is_another()
+    {
+        var settings = _cluster!.Settings(0);
+        Assert.DoesNotContain(await ExamineAsync(settings with { DataCapture = new() { Bucket = settings.PayloadBucket } }), static finding => finding.Dependency.Contains("data capture", StringComparison.Ordinal));
+        var missing = Assert.Single(await ExamineAsync(settings with { DataCapture = new() { Bucket = "captures-nowhere" } }), static finding => finding.Dependency == "S3 bucket captures-nowhere of the data capture");
+        Assert.Equal(FindingState.Wrong, missing.State);
+        Assert.Contains("there is no such thing", missing.Detail, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_clock_that_is_minutes_off_is_named()
     {
         var began = Stopwatch.GetTimestamp();
@@ -235,6 +245,44 @@ public sealed class DoctorTests(Dynalite dynalite) : IAsyncLifetime
                 await Task.Delay(20, patience.Token);
             }
         }
+    }
+
+    [Fact]
+    public async Task A_server_whose_tables_could_be_used_and_cannot_when_its_silo_starts_waits_and_starts()
+    {
+        // What the examination asks for is about "doctor"; the rest is the silo's own.
+        dynalite.Proxy.Faults = static call => call.Operation.StartsWith("Describe", StringComparison.Ordinal) || call.Operation == "CreateTable" || call.Operation == "UpdateTimeToLive" || call.Body.ToJsonString().Contains("doctor", StringComparison.Ordinal)
+            ? null
+            : new("AccessDeniedException", "not yet");
+        var address = new Uri($"http://127.0.0.1:{FreePorts.Next()}");
+        var start = ServerHost.StartAsync(_cluster!.Settings(0) with { Urls = [address.AbsoluteUri] }, TestContext.Current.CancellationToken);
+        using var http = new HttpClient(new SocketsHttpHandler { UseProxy = false });
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
+        patience.CancelAfter(TimeSpan.FromMinutes(3));
+        while (true)
+        {
+            Assert.False(start.IsCompleted, "It has ended.");
+            try
+            {
+                using var response = await http.GetAsync(new Uri(address, "/readyz"), patience.Token);
+                if ((await response.Content.ReadAsStringAsync(patience.Token)).Contains("The server cannot start yet: it is not permitted: not yet", StringComparison.Ordinal))
+                {
+                    Assert.Equal(System.Net.HttpStatusCode.ServiceUnavailable, response.StatusCode);
+                    break;
+                }
+            }
+            catch (HttpRequestException)
+            {
+                // Nothing listens there while it is tried.
+            }
+
+            await Task.Delay(20, patience.Token);
+        }
+
+        dynalite.Proxy.Faults = null;
+        await using var server = await start;
+        using var ready = await http.GetAsync(new Uri(address, "/readyz"), patience.Token);
+        Assert.Equal("ready", await ready.Content.ReadAsStringAsync(patience.Token));
     }
 
     [Fact]
