@@ -4,6 +4,7 @@ using System.Text.RegularExpressions;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
+using OrleansInference.Configuration;
 using OrleansInference.FrontDoor;
 using OrleansInference.Hosting;
 
@@ -96,6 +97,11 @@ public sealed partial class ProcessTests(DeployFiles files)
         var inCompose = Patience(DeployFiles.Members(silo.GetProperty("environment")));
         Assert.InRange(Span(silo.GetProperty("stop_grace_period").GetString()!).TotalSeconds, inCompose.TotalSeconds + 10, 3600);
 
+        // ECS stops a task once the load balancer waits for nothing more of it.
+        var drained = files.Resource("router", "TargetGroup").GetProperty("Properties").GetProperty("TargetGroupAttributes").EnumerateArray()
+            .Single(static attribute => attribute.GetProperty("Key").GetString() == "deregistration_delay.timeout_seconds").GetProperty("Value").GetString()!;
+        Assert.InRange(int.Parse(drained, CultureInfo.InvariantCulture), new ServerSettings { DataFolder = "", Catalog = new() }.InlineWait.TotalSeconds + 10, 3600);
+
         // The process itself waits no longer than this.
         var field = typeof(ServeCommand).GetField("TerminationTimeout", System.Reflection.BindingFlags.NonPublic | System.Reflection.BindingFlags.Static);
         Assert.True(new[] { inTask, inPod, inCompose }.Max() < (TimeSpan)field!.GetValue(null)!);
@@ -112,6 +118,21 @@ public sealed partial class ProcessTests(DeployFiles files)
         Assert.Equal(100, service.GetProperty("MinimumHealthyPercent").GetInt32());
         Assert.True(service.GetProperty("MaximumPercent").GetInt32() > 100);
         Assert.All(["Enable", "Rollback"], name => Assert.True(service.GetProperty("DeploymentCircuitBreaker").GetProperty(name).GetBoolean()));
+    }
+
+    [Fact]
+    public void A_silo_that_waits_is_sent_no_requests_and_not_replaced_and_a_deployment_of_such_silos_is_rolled_back()
+    {
+        var service = files.Resource("router", "Service").GetProperty("Properties");
+        Assert.Equal("/readyz", files.Resource("router", "TargetGroup").GetProperty("Properties").GetProperty("HealthCheckPath").GetString());
+        Assert.Equal(int.MaxValue, service.GetProperty("HealthCheckGracePeriodSeconds").GetInt32());
+        var alarms = service.GetProperty("DeploymentConfiguration").GetProperty("Alarms");
+        Assert.All(["Enable", "Rollback"], name => Assert.True(alarms.GetProperty(name).GetBoolean()));
+        var alarm = files.Resource("router", Assert.Single(alarms.GetProperty("AlarmNames").EnumerateArray()).GetProperty("Ref").GetString()!).GetProperty("Properties");
+        Assert.Equal("UnHealthyHostCount", alarm.GetProperty("MetricName").GetString());
+        Assert.Equal(
+            ["LoadBalancer.LoadBalancerFullName", "TargetGroup.TargetGroupFullName"],
+            alarm.GetProperty("Dimensions").EnumerateArray().Select(static dimension => string.Join('.', dimension.GetProperty("Value").GetProperty("Fn::GetAtt").EnumerateArray().Select(static part => part.GetString()))));
     }
 
     [Fact]
