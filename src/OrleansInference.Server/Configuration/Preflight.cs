@@ -23,6 +23,7 @@ internal static class Preflight
             problems.Add($"Aws: {problem}");
         }
 
+        CheckPorts(settings, problems);
         if (settings.Cluster is null)
         {
             return;
@@ -77,6 +78,22 @@ internal static class Preflight
         if (problems.Count > 0)
         {
             throw new ConfigurationException(problems);
+        }
+    }
+
+    // Two listeners of one process at one port: each finds it free before either listens.
+    private static void CheckPorts(ServerSettings settings, ICollection<string> problems)
+    {
+        var ports = new List<(string Setting, int Port)> { (nameof(settings.SiloPort), settings.SiloPort), (nameof(settings.GatewayPort), settings.GatewayPort) };
+        if (settings.Aws is null)
+        {
+            ports.Add((nameof(settings.LocalAwsPort), settings.LocalAwsPort));
+        }
+
+        ports.AddRange(settings.Urls.Select(static url => ("Urls", TryParse(url, out _, out var port) ? port : 0)).Distinct());
+        foreach (var same in ports.Where(static listener => listener.Port > 0).GroupBy(static listener => listener.Port).Where(static same => same.Count() > 1))
+        {
+            problems.Add($"{string.Join(" and ", same.Select(static listener => listener.Setting))} are both port {same.Key}. Give each a port of its own.");
         }
     }
 

@@ -11,8 +11,9 @@ internal static class ServeCommand
     /// <summary>Exit code: the command line or the configuration cannot be used.</summary>
     public const int ConfigurationExitCode = 2;
 
-    // Requests under way end, leases go back and the audit log is written before the process does: default patience is two seconds.
-    private static readonly TimeSpan TerminationTimeout = TimeSpan.FromSeconds(60);
+    // Requests under way end, leases go back and the audit log is written before the process does: default patience is two seconds. How long that may take is for ShutdownTimeout to say,
+    // and for whoever kills what does not end.
+    private static readonly TimeSpan TerminationTimeout = TimeSpan.FromHours(1);
 
     /// <summary>Runs the command line and answers the exit code.</summary>
     public static async Task<int> RunAsync(string[] args)

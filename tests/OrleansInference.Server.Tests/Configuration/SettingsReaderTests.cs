@@ -419,6 +419,16 @@ public sealed class SettingsReaderTests : IDisposable
         Has(Problems(In("missing.json")), In("missing.json"), "cannot be read");
     }
 
+    [Fact]
+    public void Two_listeners_at_one_port_are_named()
+    {
+        var settings = new Dictionary<string, string?> { ["DataFolder"] = In("ports"), ["Urls"] = "http://127.0.0.1:28411;http://[::1]:28411;http://127.0.0.1:28412", ["SiloPort"] = "28413", ["GatewayPort"] = "28414" };
+        Assert.Equal(28413, SettingsReader.Read(null, settings, isToServe: false).SiloPort);
+        (settings["SiloPort"], settings["GatewayPort"], settings["LocalAwsPort"]) = ("28413", "28413", "28412");
+        var problems = Assert.Throws<ConfigurationException>(() => SettingsReader.Read(null, settings, isToServe: false)).Problems;
+        Assert.Equal(["LocalAwsPort and Urls are both port 28412. Give each a port of its own.", "SiloPort and GatewayPort are both port 28413. Give each a port of its own."], problems.Order(StringComparer.Ordinal));
+    }
+
     private static List<string> Problems(string config) => [.. Assert.Throws<ConfigurationException>(() => SettingsReader.Read(config, new Dictionary<string, string?> { ["SiloPort"] = "0", ["GatewayPort"] = "0" })).Problems];
 
     private static void Has(List<string> problems, params string[] words) =>
