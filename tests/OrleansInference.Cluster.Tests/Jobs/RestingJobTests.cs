@@ -31,7 +31,7 @@ public sealed class RestingJobTests
     {
         await using var world = await JobsWorld.StartAsync(notify: true, publish: false);
         world.StoreFault = static (_, key) => key.EndsWith("/answer", StringComparison.Ordinal) ? new NoSuchKeyException() : null;
-        Assert.NotNull((await world.SubmitAsync(Body, "chat-async-slow", deadlineSeconds: 400)).JobId);
+        Assert.NotNull((await world.SubmitAsync(Body, "chat-async-slow", deadlineSeconds: 200)).JobId);
         var management = world.Grains.GetGrain<IManagementGrain>(0);
         await JobsWorld.UntilAsync(
             async () =>
