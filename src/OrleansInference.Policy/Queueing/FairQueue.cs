@@ -72,7 +72,7 @@ public sealed class FairQueue<T>
     /// <param name="meanServiceMs">How long a call takes on average, in milliseconds, 0 or more.</param>
     /// <param name="moreSlots">Slots that are on their way, 0 or more.</param>
     /// <param name="moreInMs">In how many milliseconds they come, 0 or more.</param>
-    /// <param name="yields">Whether the headroom yields (<see cref="HeadroomAt"/>).</param>
+    /// <param name="yields">Whether the headroom yields (<see cref="HeadroomFor"/>).</param>
     /// <exception cref="ArgumentOutOfRangeException">An argument is out of its range.</exception>
     public void SetCapacity(int slots, int headroom, double meanServiceMs, int moreSlots = 0, long moreInMs = 0, bool yields = true)
     {
@@ -169,7 +169,7 @@ public sealed class FairQueue<T>
 
             var node = fair.Front;
             ref var ticket = ref _waiting[node].Ticket;
-            return slotsInUse < Math.Min(SlotsFor(ticket.Class, HeadroomAt(now)), ticket.Class == TrafficClass.High ? int.MaxValue : ticket.MostInUse) ? (fair, node) : (null, 0);
+            return slotsInUse < Math.Min(SlotsFor(ticket.Class, HeadroomFor(ticket, now)), ticket.Class == TrafficClass.High ? int.MaxValue : ticket.MostInUse) ? (fair, node) : (null, 0);
         }
 
         return (null, 0);
@@ -220,19 +220,20 @@ public sealed class FairQueue<T>
     public long WorkOf(TrafficClass trafficClass) => _classes[(int)trafficClass].Work;
 
     /// <summary>
-    /// The headroom that is kept from those who wait now: all of it, or less where <see cref="TrafficClass.Medium"/> would else be late. What waits of it is taken
-    /// to be due by its earliest deadline. A slot that is kept for a call that may come is of less use than one for a request that is there and can wait no longer.
+    /// The headroom that is kept from a ticket whose turn it is: all of it, or less if it is of <see cref="TrafficClass.Medium"/> and would else be late, were all that waits of its class due as
+    /// it is. A slot that is kept for a call that may come is of less use than one for a request that is there and can wait no longer; one that has time is not served before its time for
+    /// having such a one beside it.
     /// </summary>
+    /// <param name="front">The ticket; it waits.</param>
     /// <param name="now">Unix ms.</param>
-    public int HeadroomAt(long now)
+    public int HeadroomFor(in Ticket<T> front, long now)
     {
-        var medium = _classes[(int)TrafficClass.Medium];
-        if (!_yields || Headroom == 0 || medium.Count == 0)
+        if (!_yields || Headroom == 0 || front.Class != TrafficClass.Medium)
         {
             return Headroom;
         }
 
-        var needed = Math.Ceiling(medium.Work / Math.Max(medium.EarliestDeadline - now, Math.Max(1, MeanServiceMs)));
+        var needed = Math.Ceiling(WorkOf(TrafficClass.Medium) / Math.Max(front.Deadline - now, Math.Max(1, MeanServiceMs)));
         return (int)Math.Clamp(Slots - needed, 0, Headroom);
     }
 

@@ -10,6 +10,9 @@ namespace OrleansInference.Configuration;
 /// <summary>Checks, before anything is started, that what a server needs for itself can be had.</summary>
 internal static class Preflight
 {
+    // The process may take an hour to end.
+    private static readonly TimeSpan LongestShutdown = TimeSpan.FromMinutes(55);
+
     /// <summary>Adds a problem for settings that exclude or need each other.</summary>
     public static void CheckSettings(ServerSettings settings, ICollection<string> problems)
     {
@@ -24,6 +27,11 @@ internal static class Preflight
         }
 
         CheckPorts(settings, problems);
+        if (settings.ShutdownTimeout > LongestShutdown)
+        {
+            problems.Add($"ShutdownTimeout: {settings.ShutdownTimeout} is too long: at most {LongestShutdown.TotalMinutes:0} minutes.");
+        }
+
         if (settings.Cluster is null)
         {
             return;
@@ -55,7 +63,7 @@ internal static class Preflight
         }
 
         // The address that silos listen on.
-        var silo = settings.Cluster is null || (settings.Cluster.AdvertisedAddress is { } advertised && IPAddress.IsLoopback(advertised)) ? IPAddress.Loopback : IPAddress.Any;
+        var silo = SiloAddressOf(settings);
         CheckPort(silo, settings.SiloPort, nameof(settings.SiloPort), problems);
         CheckPort(silo, settings.GatewayPort, nameof(settings.GatewayPort), problems);
         CheckPort(IPAddress.Loopback, settings.LocalAwsPort, nameof(settings.LocalAwsPort), problems);
@@ -84,18 +92,38 @@ internal static class Preflight
     // Two listeners of one process at one port: each finds it free before either listens.
     private static void CheckPorts(ServerSettings settings, ICollection<string> problems)
     {
-        var ports = new List<(string Setting, int Port)> { (nameof(settings.SiloPort), settings.SiloPort), (nameof(settings.GatewayPort), settings.GatewayPort) };
+        var silo = SiloAddressOf(settings);
+        var listeners = new List<(string Setting, IPAddress Address, int Port)> { (nameof(settings.SiloPort), silo, settings.SiloPort), (nameof(settings.GatewayPort), silo, settings.GatewayPort) };
         if (settings.Aws is null)
         {
-            ports.Add((nameof(settings.LocalAwsPort), settings.LocalAwsPort));
+            listeners.Add((nameof(settings.LocalAwsPort), IPAddress.Loopback, settings.LocalAwsPort));
         }
 
-        ports.AddRange(settings.Urls.Select(static url => ("Urls", TryParse(url, out _, out var port) ? port : 0)).Distinct());
-        foreach (var same in ports.Where(static listener => listener.Port > 0).GroupBy(static listener => listener.Port).Where(static same => same.Count() > 1))
+        foreach (var url in settings.Urls)
         {
-            problems.Add($"{string.Join(" and ", same.Select(static listener => listener.Setting))} are both port {same.Key}. Give each a port of its own.");
+            if (TryParse(url, out var address, out var port))
+            {
+                listeners.Add(("Urls", address, port));
+            }
+        }
+
+        for (var i = 0; i < listeners.Count; i++)
+        {
+            for (var k = i + 1; k < listeners.Count; k++)
+            {
+                var (one, other) = (listeners[i], listeners[k]);
+                if (one.Port > 0 && one.Port == other.Port && one.Setting != other.Setting && (one.Address.Equals(other.Address) || IsAny(one.Address) || IsAny(other.Address)))
+                {
+                    problems.Add($"{one.Setting} and {other.Setting} are both port {one.Port}. Give each a port of its own.");
+                }
+            }
         }
     }
+
+    private static bool IsAny(IPAddress address) => address.Equals(IPAddress.Any) || address.Equals(IPAddress.IPv6Any);
+
+    private static IPAddress SiloAddressOf(ServerSettings settings) =>
+        settings.Cluster is null || (settings.Cluster.AdvertisedAddress is { } advertised && IPAddress.IsLoopback(advertised)) ? IPAddress.Loopback : IPAddress.Any;
 
     private static bool TryParse(string url, out IPAddress address, out int port)
     {

@@ -57,7 +57,7 @@ internal static class ClusterTables
 
     /// <summary>
     /// Rests after something of AWS kept the server from starting though its tables had been found usable, such as a table that is throttled under the load of others: a server that ended
-    /// would be started again at once. Meanwhile its front door says that it lives and what it waits for.
+    /// at once would be started again at once. Meanwhile its front door says that it lives and what is wrong.
     /// </summary>
     /// <param name="settings">The server's.</param>
     /// <param name="problem">What was wrong.</param>
@@ -96,7 +96,7 @@ internal static partial class ClusterTablesLog
     [LoggerMessage(20, LogLevel.Error, "DynamoDB table {Table}: {Problem}. {Remedy} Tried again in {Seconds} s.")]
     public static partial void TableUnusable(this ILogger logger, string table, string problem, string remedy, double seconds);
 
-    [LoggerMessage(21, LogLevel.Error, "The server could not start: {Problem}. {Remedy} Tried again in {Seconds} s.")]
+    [LoggerMessage(21, LogLevel.Error, "The silo could not start: {Problem}. {Remedy} The server ends in {Seconds} s, to be started again.")]
     public static partial void NotStarted(this ILogger logger, string problem, string remedy, double seconds);
 
     [LoggerMessage(22, LogLevel.Error, "The catalog could not be put in force, and until it is the server takes no requests. Tried again in {Seconds} s.")]

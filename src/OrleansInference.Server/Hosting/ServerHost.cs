@@ -28,6 +28,8 @@ public sealed class ServerHost : IAsyncDisposable
 
     private readonly ServerSettings _settings;
     private readonly DataFolder _folder;
+    private static readonly TimeSpan RestsBeforeItEnds = TimeSpan.FromSeconds(30);
+
     private readonly DurableClock _clock;
     private readonly LocalAwsServer? _localAws;
     private readonly SqliteAuditLog _audit;
@@ -298,29 +300,29 @@ public sealed class ServerHost : IAsyncDisposable
         }
     }
 
-    /// <summary>Builds and starts the silo with its front door; in a cluster as often as something of AWS keeps it from starting.</summary>
+    /// <summary>
+    /// Builds and starts the silo with its front door. In a cluster it rests before it ends if something of AWS keeps it from starting. It does not try again itself: parts of a silo that
+    /// failed to start cannot be stopped, and would listen beside the next one.
+    /// </summary>
     private static async Task<WebApplication> StartApplicationAsync(ServerSettings settings, Func<WebApplication> build, ILogger logger, CancellationToken cancellationToken)
     {
-        for (var pause = ClusterTables.Pause(null); ; pause = ClusterTables.Pause(pause))
+        var application = build();
+        try
         {
-            var application = build();
-            try
+            await application.StartAsync(cancellationToken);
+            return application;
+        }
+        catch (Exception exception)
+        {
+            // A silo that failed to start refuses to be stopped.
+            await application.DisposeAsync();
+            if (settings.Cluster is null || cancellationToken.IsCancellationRequested || AwsProblem.Of(exception, isOfAws: false) is not { } problem)
             {
-                await application.StartAsync(cancellationToken);
-                return application;
+                throw;
             }
-            catch (Exception exception)
-            {
-                // A silo that failed to start refuses to be stopped.
-                await application.DisposeAsync();
-                if (settings.Cluster is null || cancellationToken.IsCancellationRequested || AwsProblem.Of(exception, isOfAws: false) is not { } problem)
-                {
-                    throw;
-                }
 
-                await ClusterTables.RestAsync(settings, problem, pause, logger, TimeProvider.System, cancellationToken);
-                await ClusterTables.WaitForAsync(settings, logger, TimeProvider.System, cancellationToken);
-            }
+            await ClusterTables.RestAsync(settings, problem, RestsBeforeItEnds, logger, TimeProvider.System, cancellationToken);
+            throw new ConfigurationException([$"The silo could not start: {problem.Detail.TrimEnd('.')}. {problem.Remedy}"]);
         }
     }
 

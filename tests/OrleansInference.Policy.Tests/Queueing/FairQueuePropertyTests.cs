@@ -183,7 +183,7 @@ public sealed class FairQueuePropertyTests
     {
         Assert.Equal(slow.Waiting.Count, queue.Count);
         Assert.Equal(slow.Remembered, queue.Remembered);
-        Assert.Equal(slow.HeadroomAt(now), queue.HeadroomAt(now));
+        Assert.All(slow.Waiting, ticket => Assert.Equal(slow.HeadroomFor(ticket, now), queue.HeadroomFor(ticket, now)));
         Assert.Equal(slow.Waiting.Count == 0 ? long.MaxValue : slow.Waiting.Min(t => t.Deadline), queue.EarliestDeadline);
         foreach (var trafficClass in Enum.GetValues<TrafficClass>())
         {

@@ -42,14 +42,15 @@ public sealed class FairQueueTests
     {
         // Three tickets of 100 ms, due in 110 ms, need three of the four slots; the two that are left need two.
         var queue = Late(TrafficClass.Medium, yields: true);
-        Assert.Equal(1, queue.HeadroomAt(Now));
+        var late = New(A, TrafficClass.Medium, after: 110);
+        Assert.Equal(1, queue.HeadroomFor(late, Now));
         Assert.Null(Dequeue(queue, inUse: 3));
         Assert.Equal(TrafficClass.Medium, Dequeue(queue, inUse: 2)?.Class);
-        Assert.Equal(2, queue.HeadroomAt(Now));
+        Assert.Equal(2, queue.HeadroomFor(late, Now));
         Assert.Null(Dequeue(queue, inUse: 2));
 
         // Those that have time leave it alone, and so do those who can be put off and a queue that is told that it does not yield.
-        Assert.Equal(2, Late(TrafficClass.Medium, yields: true).HeadroomAt(Now - 10_000));
+        Assert.Equal(2, Late(TrafficClass.Medium, yields: true).HeadroomFor(late, Now - 10_000));
         Assert.Null(Dequeue(Late(TrafficClass.Low, yields: true), inUse: 2));
         Assert.Null(Dequeue(Late(TrafficClass.Medium, yields: false), inUse: 2));
 
@@ -64,6 +65,29 @@ public sealed class FairQueueTests
 
             return queue;
         }
+    }
+
+    [Fact]
+    public void The_headroom_does_not_yield_to_those_who_have_time_for_one_beside_them_that_has_none()
+    {
+        var queue = new FairQueue<int>();
+        queue.SetCapacity(4, 2, 100);
+        for (var i = 0; i < 20; i++)
+        {
+            Assert.Equal(EnqueueVerdict.Queued, queue.TryEnqueue(New(A, TrafficClass.Medium, after: 3_600_000), 0, Now).Verdict);
+        }
+
+        Assert.Equal(EnqueueVerdict.Queued, queue.TryEnqueue(New(B, TrafficClass.Medium, after: 150), 0, Now).Verdict);
+        var served = 0;
+        while (Dequeue(queue, inUse: 2) is { } next)
+        {
+            // Only the late one may be served above the two slots.
+            Assert.Equal(B, next.Tenant);
+            served++;
+        }
+
+        Assert.InRange(served, 0, 1);
+        Assert.NotNull(Dequeue(queue, inUse: 1));
     }
 
     [Fact]

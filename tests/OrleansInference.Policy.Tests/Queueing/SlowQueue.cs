@@ -66,7 +66,7 @@ internal sealed class SlowQueue(FairQueueOptions options)
                 continue;
             }
 
-            var bound = trafficClass == TrafficClass.High ? Slots : Math.Min(next.MostInUse, Math.Min(Slots, Math.Max(1, Slots - HeadroomAt(now))));
+            var bound = trafficClass == TrafficClass.High ? Slots : Math.Min(next.MostInUse, Math.Min(Slots, Math.Max(1, Slots - HeadroomFor(next, now))));
             if (inUse + 1 > bound)
             {
                 return null;
@@ -79,16 +79,16 @@ internal sealed class SlowQueue(FairQueueOptions options)
         return null;
     }
 
-    /// <summary>Slots that are not needed for Medium to be done by the earliest of its deadlines, as far as they are kept at all.</summary>
-    public int HeadroomAt(long now)
+    /// <summary>Slots that are not needed for what waits of Medium to be done by the deadline of one of it, as far as they are kept at all.</summary>
+    public int HeadroomFor(Ticket<int> front, long now)
     {
-        var medium = _waiting.Where(w => w.Ticket.Class == TrafficClass.Medium).Select(w => w.Ticket).ToList();
-        if (!Yields || medium.Count == 0)
+        if (!Yields || front.Class != TrafficClass.Medium)
         {
             return Headroom;
         }
 
-        var within = Math.Max(1, medium.Min(t => t.Deadline) - now);
+        var medium = _waiting.Where(w => w.Ticket.Class == TrafficClass.Medium).Select(w => w.Ticket).ToList();
+        var within = Math.Max(1, front.Deadline - now);
         var work = medium.Sum(t => (long)Math.Max(1, t.ServiceMs));
         var kept = Headroom;
         while (kept > 0 && (Slots - kept) * within < work)

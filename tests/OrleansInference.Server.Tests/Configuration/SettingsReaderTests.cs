@@ -424,9 +424,24 @@ public sealed class SettingsReaderTests : IDisposable
     {
         var settings = new Dictionary<string, string?> { ["DataFolder"] = In("ports"), ["Urls"] = "http://127.0.0.1:28411;http://[::1]:28411;http://127.0.0.1:28412", ["SiloPort"] = "28413", ["GatewayPort"] = "28414" };
         Assert.Equal(28413, SettingsReader.Read(null, settings, isToServe: false).SiloPort);
+
+        // Another address is another listener.
+        settings["LocalAwsPort"] = "28412";
+        settings["Urls"] = "http://192.0.2.1:28412";
+        Assert.Equal(28412, SettingsReader.Read(null, settings, isToServe: false).LocalAwsPort);
+        settings["Urls"] = "http://127.0.0.1:28411;http://[::1]:28411;http://127.0.0.1:28412";
         (settings["SiloPort"], settings["GatewayPort"], settings["LocalAwsPort"]) = ("28413", "28413", "28412");
         var problems = Assert.Throws<ConfigurationException>(() => SettingsReader.Read(null, settings, isToServe: false)).Problems;
         Assert.Equal(["LocalAwsPort and Urls are both port 28412. Give each a port of its own.", "SiloPort and GatewayPort are both port 28413. Give each a port of its own."], problems.Order(StringComparer.Ordinal));
+    }
+
+    [Fact]
+    public void A_shutdown_that_would_be_cut_is_refused()
+    {
+        var settings = new Dictionary<string, string?> { ["DataFolder"] = In("patience"), ["ShutdownTimeout"] = "55m" };
+        Assert.Equal(TimeSpan.FromMinutes(55), SettingsReader.Read(null, settings, isToServe: false).ShutdownTimeout);
+        settings["ShutdownTimeout"] = "1h";
+        Assert.Equal(["ShutdownTimeout: 01:00:00 is too long: at most 55 minutes."], Assert.Throws<ConfigurationException>(() => SettingsReader.Read(null, settings, isToServe: false)).Problems);
     }
 
     private static List<string> Problems(string config) => [.. Assert.Throws<ConfigurationException>(() => SettingsReader.Read(config, new Dictionary<string, string?> { ["SiloPort"] = "0", ["GatewayPort"] = "0" })).Problems];
