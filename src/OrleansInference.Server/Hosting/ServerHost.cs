@@ -96,9 +96,9 @@ public sealed class ServerHost : IAsyncDisposable
                 throw new ConfigurationException([$"{folder.AdminKeyFile}: an admin key has at least {Keys.AdminKey.MinLength} characters. Delete the file to have a new one made."]);
             }
 
-            var (router, records, key) = (clock.Clock, audit, masterKey);
             var logger = loggers.CreateLogger<ServerHost>();
-            var application = await StartApplicationAsync(settings, () => Build(settings, folder, router, localAws, records, key, adminKey), logger, cancellationToken);
+            var application = Build(settings, folder, clock.Clock, localAws, audit, masterKey, adminKey);
+            await StartApplicationAsync(application, settings, logger, cancellationToken);
             host = new(settings, folder, clock, localAws, audit, masterKey, adminKey, application) { _started = true };
             await host.PutCatalogInForceAsync(logger, cancellationToken);
             application.Services.GetRequiredService<Readiness>().Open();
@@ -301,16 +301,14 @@ public sealed class ServerHost : IAsyncDisposable
     }
 
     /// <summary>
-    /// Builds and starts the silo with its front door. In a cluster it rests before it ends if something of AWS keeps it from starting. It does not try again itself: parts of a silo that
+    /// Starts the silo with its front door. In a cluster it rests before it ends if something of AWS keeps it from starting. It does not try again itself: parts of a silo that
     /// failed to start cannot be stopped, and would listen beside the next one.
     /// </summary>
-    private static async Task<WebApplication> StartApplicationAsync(ServerSettings settings, Func<WebApplication> build, ILogger logger, CancellationToken cancellationToken)
+    private static async Task StartApplicationAsync(WebApplication application, ServerSettings settings, ILogger logger, CancellationToken cancellationToken)
     {
-        var application = build();
         try
         {
             await application.StartAsync(cancellationToken);
-            return application;
         }
         catch (Exception exception)
         {
