@@ -10,6 +10,7 @@ using OrleansInference.Capacity;
 using OrleansInference.Dispatch;
 using OrleansInference.Hosting;
 using OrleansInference.Invocation;
+using OrleansInference.Jobs;
 using OrleansInference.Leases;
 using OrleansInference.LocalAws;
 using OrleansInference.Sqlite;
@@ -77,6 +78,8 @@ internal sealed class RouterCluster : IAsyncDisposable
         await world.DeployAsync(silos);
         return world;
     }
+
+    public IJobs Jobs => ((InProcessSiloHandle)Cluster.Primary!).ServiceProvider.GetRequiredService<IJobs>();
 
     public IReadOnlyList<IDispatcher> Dispatchers() => [.. Cluster.Silos.Select(Dispatcher)];
 

@@ -97,6 +97,10 @@ internal sealed class SlotOwner : IEndpointGrain
 
     public Task<EndpointView?> GetView() => Task.FromResult<EndpointView?>(null);
 
+    public Task<bool> Defer(DeferredJob job) => Task.FromResult(false);
+
+    public Task DeferredEnded(string jobKey, bool hasFailed) => Task.CompletedTask;
+
     private SlotLedger Open(EscrowState? leases)
     {
         var ledger = new SlotLedger(EscrowOptions.Slots(60_000), _name += 1_000, leases);

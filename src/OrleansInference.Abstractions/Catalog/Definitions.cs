@@ -186,6 +186,12 @@ public sealed record EndpointDefinition
     /// <summary>Of a serverless endpoint: the most executions that are kept warm (SageMaker's provisioned concurrency), at least <see cref="MinInstances"/>, the fewest; 0: as many as those. 0 elsewhere.</summary>
     [Id(21)] public int MaxProvisioned { get; init; }
 
+    /// <summary>Of a real-time endpoint with instances of its own: whether jobs whose deadline is far enough away may wait for slots of it that are free anyway; null: yes.</summary>
+    [Id(22)] public bool? ServesDeferred { get; init; }
+
+    /// <summary>Whether jobs may wait for slots of it that are free anyway.</summary>
+    [JsonIgnore] public bool TakesDeferred => Lane == Lane.Realtime && Shared is null && LoadedModels == 0 && ServesDeferred != false;
+
     /// <summary>Of a serverless endpoint: whether any executions are kept warm.</summary>
     [JsonIgnore] public bool IsProvisioned => Lane == Lane.Serverless && Math.Max(MinInstances, MaxProvisioned) > 0;
 

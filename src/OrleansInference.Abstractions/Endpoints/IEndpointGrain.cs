@@ -73,6 +73,9 @@ public sealed record EndpointDemand
 
     /// <summary>The same by class; null from silos of an earlier version.</summary>
     [Id(14)] public ClassDemand? Classes { get; init; }
+
+    /// <summary>Calls of deferred jobs that ended; they are in none of the counts of demand.</summary>
+    [Id(15)] public int DeferredCompletions { get; init; }
 }
 
 /// <summary>Of an <see cref="EndpointDemand"/> what is of which class, and how long the requests that came can wait.</summary>
@@ -172,6 +175,9 @@ public sealed record SlotsView
 
     /// <summary>Silos whose circuit breaker keeps calls off the endpoint.</summary>
     [Id(9)] public ImmutableArray<string> OpenBreakers { get; init; } = [];
+
+    /// <summary>Jobs that wait for slots which are free anyway; of those that registered since the actor began.</summary>
+    [Id(10)] public int Deferred { get; init; }
 }
 
 /// <summary>An endpoint's instances, and what the router makes of them.</summary>
@@ -234,4 +240,22 @@ public interface IEndpointGrain : IGrainWithStringKey
 
     /// <summary>The endpoint as it stands; null if there is none of that name.</summary>
     [Alias("GetView")] Task<EndpointView?> GetView();
+
+    /// <summary>
+    /// Lets a job wait for a slot that is free anyway; its <see cref="IJobGrain.Begin"/> is called when its turn has come. Harmless when repeated. Nothing of it is stored:
+    /// a job registers again now and then. False if the endpoint serves none, or too many wait.
+    /// </summary>
+    [Alias("Defer")] Task<bool> Defer(DeferredJob job);
+
+    /// <summary>The call of a job whose turn had come has ended, or the job needs no turn any more.</summary>
+    /// <param name="jobKey">Key of the job grain.</param>
+    /// <param name="hasFailed">Whether AWS did not serve it: turns then come one at a time until one is served.</param>
+    [Alias("DeferredEnded")] Task DeferredEnded(string jobKey, bool hasFailed);
 }
+
+/// <summary>A job that waits for a slot of a real-time endpoint which is free anyway.</summary>
+/// <param name="JobKey">Key of the job grain.</param>
+/// <param name="LastBegin">The last moment at which its call should begin, Unix ms.</param>
+/// <param name="ServiceMs">Milliseconds that its call is expected to take.</param>
+[GenerateSerializer, Immutable, Alias("oi.DeferredJob")]
+public readonly record struct DeferredJob([property: Id(0)] string JobKey, [property: Id(1)] long LastBegin, [property: Id(2)] int ServiceMs);

@@ -81,6 +81,9 @@ public sealed record SlotQueueReport
 
     /// <summary>Calls of <see cref="TrafficClass.Medium"/> in flight.</summary>
     [Id(8)] public int MediumInFlight { get; init; }
+
+    /// <summary>Calls of deferred jobs in flight.</summary>
+    [Id(9)] public int DeferredInFlight { get; init; }
 }
 
 /// <summary>An endpoint's queue as a silo should know it, told with each slot grant.</summary>

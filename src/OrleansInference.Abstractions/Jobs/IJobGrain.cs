@@ -58,6 +58,9 @@ public sealed record JobSpecification
 
     /// <summary>Whether it may be accepted before the budget allows it, and wait for that.</summary>
     [Id(8)] public bool MayHold { get; init; }
+
+    /// <summary>Milliseconds that its call is expected to take; 0: as the endpoint's prior says.</summary>
+    [Id(9)] public double ServiceMs { get; init; }
 }
 
 /// <summary>The input of a job that is to be accepted.</summary>
@@ -215,6 +218,12 @@ public interface IJobGrain : IGrainWithStringKey
 
     /// <summary>The batch window's answer. Harmless when repeated. Answers what the job is charged, which is nothing if it had ended otherwise.</summary>
     [Alias("WindowEnded")] Task<Money> WindowEnded(WindowResult result);
+
+    /// <summary>As <see cref="Accept"/>, or with an input as <see cref="AcceptWithInput"/>, of a job that is deferred to a real-time endpoint: a silo of the release before, which would take it for an asynchronous one, does not know this call.</summary>
+    [Alias("AcceptDeferred")] Task<InferenceOutcome> AcceptDeferred(JobSpecification specification, JobInput? input);
+
+    /// <summary>The turn of a deferred job has come: it calls its endpoint now. Harmless when repeated. False if there is nothing to call, or it goes its own way already.</summary>
+    [Alias("Begin")] Task<bool> Begin();
 }
 
 /// <summary>A job that joins a batch window.</summary>

@@ -97,6 +97,9 @@ public sealed record EndpointStatus
 
     /// <summary>And calls of <see cref="TrafficClass.Medium"/>.</summary>
     [Id(12)] public double? MeanMedium { get; init; }
+
+    /// <summary>Slot-milliseconds of the jobs that wait for slots which are free anyway; null: none may wait so.</summary>
+    [Id(13)] public long? DeferredWorkMs { get; init; }
 }
 
 /// <summary>When a model of a shared endpoint was last used.</summary>

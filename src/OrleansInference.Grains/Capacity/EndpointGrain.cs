@@ -36,6 +36,9 @@ public sealed record EndpointGrainState
 
     /// <summary>How many of them lower classes leave free.</summary>
     public HeadroomState? Headroom { get; init; }
+
+    /// <summary>Slot-milliseconds of the jobs that waited for slots which are free anyway.</summary>
+    public long DeferredWorkMs { get; init; }
 }
 
 /// <summary>Owns an endpoint's slots, says whose turn it is when they are short, and keeps its instances.</summary>
@@ -69,6 +72,7 @@ internal sealed partial class EndpointGrain(
     public override Task OnActivateAsync(CancellationToken cancellationToken)
     {
         _heardAt = Clock.Now;
+        BeginTurns(Stored);
         if (Stored.Configuration is { } configuration)
         {
             _configuration = configuration;
@@ -130,6 +134,7 @@ internal sealed partial class EndpointGrain(
         SetCapacity();
         var grant = _slots.Report(report, demand, now);
         await SaveSlotsAsync(now);
+        GiveTurns();
         if (demand.Waiting > 0 && Slots == 0)
         {
             // Somebody waits for an endpoint at rest: no need to wait for the beat.
@@ -187,6 +192,7 @@ internal sealed partial class EndpointGrain(
         LastChange = _keeper?.LastChange ?? "",
         Limiter = _slots?.Demand.ToLimiterState(),
         Headroom = _slots?.Demand.ToHeadroomState(),
+        DeferredWorkMs = DeferredWorkMs(Clock.Now),
     };
 
     /// <summary>Whether there is a SageMaker endpoint with instances to keep.</summary>
@@ -306,6 +312,8 @@ internal sealed partial class EndpointGrain(
             }
 
             await TryAsync(() => SaveSlotsAsync(now));
+            RecallTurns(now);
+            GiveTurns(isPoll: true);
             await TryAsync(DecideAsync);
             await TryAsync(() => TellModelAsync(Clock.Now));
         }
@@ -342,10 +350,12 @@ internal sealed partial class EndpointGrain(
                 new()
                 {
                     Now = now,
-                    InFlight = InFlight,
+                    InFlight = InFlight - (int)_slots!.DeferredInFlight,
                     Waiting = waiting,
-                    WaitingWorkMs = _slots!.WaitingWorkMs,
+                    WaitingWorkMs = _slots.WaitingWorkMs,
                     Deferrable = Math.Min(waiting, _slots.Waiting[(int)TrafficClass.Low]),
+                    DeferredSlots = _turns.SlotsNeeded(now, DeferredMarginMs),
+                    DeferredIsDue = _turns.IsDue(now, DeferredMarginMs),
                 },
                 tellsApart: _configuration.Endpoint.Lane != Lane.Serverless),
             PersistAsync);
@@ -370,6 +380,7 @@ internal sealed partial class EndpointGrain(
             Waiting = Enum.GetValues<TrafficClass>().ToImmutableDictionary(static each => each, each => waiting[(int)each]),
             WaitingByTenant = [.. _slots.WaitingByTenant.OrderByDescending(static waiting => waiting.Total).Take(MostTenantsShown)],
             OpenBreakers = [.. _slots.OpenBreakers.Order(StringComparer.Ordinal)],
+            Deferred = _turns.Waiting,
         };
     }
 
@@ -388,6 +399,7 @@ internal sealed partial class EndpointGrain(
         MoreAt = _keeper.MoreAt,
         Version = _statusVersion,
         Loaded = LoadedModels(),
+        DeferredWorkMs = TakesDeferred ? DeferredWorkMs(now) : null,
     };
 
     private ImmutableArray<ModelUsed> LoadedModels()

@@ -257,10 +257,10 @@ internal sealed partial class Dispatcher(
             }
 
             var cap = routed.ChargeCap;
-            if (candidate.Lane is Lane.Async or Lane.Batch)
+            if (routed.IsJob)
             {
                 var route = plan.RouteOn(candidate, routed.Decision, cap, Money.Zero);
-                var submitted = await jobs.SubmitAsync(plan, route, routed.Decision.Held is not null, cancellationToken);
+                var submitted = await jobs.SubmitAsync(plan, route, routed, cancellationToken);
                 if (submitted.Problem is { Code: ProblemCode.BudgetExhausted } refusal && routed.Decision.HasRoute && ++refusals <= plan.Table.Candidates.Length)
                 {
                     // As below: the tenant's low-budget policy goes on from here. Under a key it has been said to become a job.
@@ -272,6 +272,19 @@ internal sealed partial class Dispatcher(
                     }
 
                     plan.Route = plan.Route with { Attempt = plan.Route.Attempt + 1 };
+                    continue;
+                }
+
+                if (submitted.Problem is { Code: ProblemCode.NoCandidate } && routed.Decision.IsDeferred && ++refusals <= plan.Table.Candidates.Length)
+                {
+                    // Silos of the release before take no such jobs.
+                    if (plan.Key is not null)
+                    {
+                        RequestPlanner.RequireJob(plan);
+                    }
+
+                    plan.Route = plan.Route with { Attempt = plan.Route.Attempt + 1, Excluded = plan.Route.Excluded | (1UL << candidate.Index) };
+                    last = submitted;
                     continue;
                 }
 

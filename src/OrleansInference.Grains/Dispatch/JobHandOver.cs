@@ -4,7 +4,7 @@ using OrleansInference.Leases;
 
 namespace OrleansInference.Dispatch;
 
-/// <summary>Hands requests that are decided for the async or the batch lane over to durable jobs.</summary>
+/// <summary>Hands requests that are decided for the async or the batch lane, or deferred, over to durable jobs.</summary>
 internal sealed class JobHandOver(JobsInLine jobsInLine, EndpointAccounts endpoints, RouteOutcomes outcomes, IServiceProvider services)
 {
     private static readonly TimeSpan ComeBack = TimeSpan.FromSeconds(1);
@@ -12,9 +12,9 @@ internal sealed class JobHandOver(JobsInLine jobsInLine, EndpointAccounts endpoi
     /// <summary>Hands a request over; answers its job, or what became of it if its caller waits in line.</summary>
     /// <param name="plan">The request.</param>
     /// <param name="route">Its route.</param>
-    /// <param name="mayHold">Whether the job may wait for its tenant's budget.</param>
+    /// <param name="routed">Its decision: if that holds it, the job may wait for its tenant's budget.</param>
     /// <param name="cancellationToken">The caller gives up.</param>
-    public async Task<InferenceOutcome> SubmitAsync(RequestPlan plan, RouteTaken route, bool mayHold, CancellationToken cancellationToken)
+    public async Task<InferenceOutcome> SubmitAsync(RequestPlan plan, RouteTaken route, Routed routed, CancellationToken cancellationToken)
     {
         // Resolved late: the job rooms in turn count their outcomes through the dispatcher's.
         if (services.GetService<IJobSubmitter>() is not { } submitter)
@@ -28,7 +28,7 @@ internal sealed class JobHandOver(JobsInLine jobsInLine, EndpointAccounts endpoi
         }
 
         outcomes.Sent(route.Lane);
-        var submitted = await HandOverAsync(plan, route, mayHold, submitter, cancellationToken);
+        var submitted = await HandOverAsync(plan, route, routed, submitter, cancellationToken);
         if (submitted.JobId is not { } jobId)
         {
             return submitted with { Route = submitted.Route ?? route };
@@ -38,7 +38,7 @@ internal sealed class JobHandOver(JobsInLine jobsInLine, EndpointAccounts endpoi
         return plan.Route.CanDefer || plan.Key is not null ? submitted : await jobsInLine.EndAsync(plan, submitted, jobId, cancellationToken);
     }
 
-    private async Task<InferenceOutcome> HandOverAsync(RequestPlan plan, RouteTaken route, bool mayHold, IJobSubmitter submitter, CancellationToken cancellationToken)
+    private async Task<InferenceOutcome> HandOverAsync(RequestPlan plan, RouteTaken route, Routed routed, IJobSubmitter submitter, CancellationToken cancellationToken)
     {
         // In a burst many more are decided while this one is being stored: it counts as ahead of them from now on.
         var account = route.Lane == Lane.Async ? endpoints.Get(route.Endpoint) : null;
@@ -54,13 +54,19 @@ internal sealed class JobHandOver(JobsInLine jobsInLine, EndpointAccounts endpoi
                     AcceptedAt = plan.ArrivedAt,
                     Deadline = plan.Deadline,
                     SizeClass = Latency.SizeClass.Of(plan.Table.Snapshot.Model.MaxOutputTokens, plan.Route.InputTokens, plan.Route.MaxOutputTokens),
-                    MayHold = mayHold,
+                    MayHold = routed.Decision.Held is not null,
+                    ServiceMs = routed.ServiceMs,
                 },
                 cancellationToken);
 
             // A repeated key gives the job that there is, by its own decision; it is in the backlog or has ended.
             // One that is held joins the backlog when it has its money.
             isNew = submitted is { JobId: not null, HeldUntil: null } && (submitted.Route is null || submitted.Route.DecisionId == route.DecisionId);
+            if (isNew && routed.Decision.IsDeferred)
+            {
+                endpoints.Get(route.Endpoint).Deferred(routed.ServiceMs);
+            }
+
             return submitted;
         }
         finally

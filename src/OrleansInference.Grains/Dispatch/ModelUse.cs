@@ -14,8 +14,8 @@ namespace OrleansInference.Dispatch;
 internal static class ModelUse
 {
     private const int BytesPerToken = 4;
-    private const string InputTokens = "input-tokens";
-    private const string OutputTokens = "output-tokens";
+    public const string InputTokens = "input-tokens";
+    public const string OutputTokens = "output-tokens";
 
     /// <summary>Tokens estimated from bytes.</summary>
     public static int Estimate(long bytes) => (int)Math.Min(int.MaxValue, (bytes + BytesPerToken - 1) / BytesPerToken);

@@ -123,4 +123,8 @@ internal sealed class RequestPlan
 /// <param name="ChargeCap">Its charge cap.</param>
 /// <param name="ServiceMs">Its expected service time in milliseconds.</param>
 /// <param name="Problem">Without a candidate: the refusal.</param>
-internal readonly record struct Routed(Decision Decision, Candidate? Candidate, Money ChargeCap, double ServiceMs, InferenceProblem? Problem);
+internal readonly record struct Routed(Decision Decision, Candidate? Candidate, Money ChargeCap, double ServiceMs, InferenceProblem? Problem)
+{
+    /// <summary>Whether the request becomes a job on the candidate.</summary>
+    public bool IsJob => Decision.IsDeferred || Candidate is { Lane: Lane.Async or Lane.Batch };
+}

@@ -29,7 +29,9 @@ internal sealed class RequestPlanner(
     IOptions<OrleansInferenceOptions> options,
     IWebhooks? webhooks = null)
 {
-    private const int JobLanes = (1 << (int)Lane.Async) | (1 << (int)Lane.Batch);
+    private const int OwnJobLanes = (1 << (int)Lane.Async) | (1 << (int)Lane.Batch);
+    private const int DeferringLane = 1 << (int)Lane.Realtime;
+    private const int JobLanes = OwnJobLanes | DeferringLane;
     private const int AllLanes = 0b1111;
 
     private static readonly TimeSpan LeastWait = TimeSpan.FromSeconds(1);
@@ -49,10 +51,6 @@ internal sealed class RequestPlanner(
         }
 
         var lanes = LanesFor(request, manner);
-        if (lanes == 0 && NeedsJob(request, manner))
-        {
-            return Refuse(request, Problem(ProblemCode.NoCandidate, "The request is to become a job (it was sent as one, or names its input by address), but its lanes exclude the lanes of jobs; allow Async or Batch."));
-        }
 
         if (await tenants.GetAsync(request.Tenant) is not { Definition: { } definition } tenant)
         {
@@ -71,6 +69,11 @@ internal sealed class RequestPlanner(
         }
 
         var table = routes.Table;
+        if ((lanes == 0 || (lanes == DeferringLane && !table.Candidates.Any(static candidate => candidate.Endpoint.TakesDeferred))) && NeedsJob(request, manner))
+        {
+            return Refuse(request, Problem(ProblemCode.NoCandidate, "The request is to become a job (it was sent as one, or names its input by address), but its lanes exclude the lanes of jobs; allow Async or Batch, or Realtime where the model has an endpoint that serves deferred work."));
+        }
+
         var byDefault = definition.DefaultClass;
         if (request is { Class: null, Deadline: null } && NeedsJob(request, manner) && byDefault == TrafficClass.High)
         {
@@ -106,6 +109,7 @@ internal sealed class RequestPlanner(
                 LaneMask = lanes,
                 Streaming = manner == Manner.Streamed,
                 CanDefer = canDefer,
+                AsJob = NeedsJob(request, manner),
                 InlineWaitMs = canDefer || manner == Manner.Streamed ? 0 : (long)options.Value.InlineWait.TotalMilliseconds,
                 Seed = seed,
             },
@@ -118,7 +122,7 @@ internal sealed class RequestPlanner(
         var lanes = plan.Route.LaneMask == 0 ? AllLanes : plan.Route.LaneMask;
 
         // No lane at all would mean any.
-        plan.Route = plan.Route with { LaneMask = (lanes & JobLanes) is > 0 and var jobs ? jobs : JobLanes };
+        plan.Route = plan.Route with { LaneMask = (lanes & OwnJobLanes) != 0 ? lanes & JobLanes : JobLanes, AsJob = true };
     }
 
     /// <summary>Takes the model's routes of this moment, if they have changed since the request was last decided.</summary>
@@ -192,7 +196,7 @@ internal sealed class RequestPlanner(
         if (decision.HasRoute)
         {
             // Jobs reserve in the ledger itself: money on this silo's lease is of no use to them.
-            plan.Refused = plan.Table.Candidates[decision.Chosen].Lane is Lane.Async or Lane.Batch ? decision.ChargeCap : null;
+            plan.Refused = decision.IsDeferred || plan.Table.Candidates[decision.Chosen].Lane is Lane.Async or Lane.Batch ? decision.ChargeCap : null;
             (decision, quotes, explanation) = DecideAndExplain(plan, await plan.Tenant.AskAffordableAsync(decision.ChargeCap, plan.Refused));
         }
 

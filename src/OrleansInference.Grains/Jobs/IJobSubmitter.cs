@@ -20,6 +20,9 @@ public sealed record JobSubmission
 
     /// <summary>Whether the job is to wait when the budget does not allow it now, as long as it can still be answered in time.</summary>
     public bool MayHold { get; init; }
+
+    /// <summary>Milliseconds that its call is expected to take; 0: as the endpoint's prior says.</summary>
+    public double ServiceMs { get; init; }
 }
 
 /// <summary>Makes requests into durable jobs.</summary>

@@ -77,10 +77,10 @@ internal sealed partial class JobGrain(
         return Task.CompletedTask;
     }
 
-    public override Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
+    public override async Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
     {
+        await LeaveServingAsync(cancellationToken);
         _ended.TrySetResult();
-        return Task.CompletedTask;
     }
 
     public Task<JobView?> Get()
@@ -109,6 +109,7 @@ internal sealed partial class JobGrain(
         if (_machine is { Record.Ending: null } machine)
         {
             machine.Cancel(Clock.Now);
+            _cancelCall?.Invoke();
             await SaveAsync();
             await AbandonAsync(machine.Record);
         }
@@ -185,9 +186,16 @@ internal sealed partial class JobGrain(
     {
         try
         {
-            for (var steps = 0; steps < MaxStepsInARow && _machine is { } machine && machine.Next() is var step && step.At <= Clock.Now; steps++)
+            await TakeServedAsync();
+            for (var steps = 0; steps < MaxStepsInARow && !IsServing && _machine is { } machine && machine.Next() is var step && step.At <= Clock.Now; steps++)
             {
                 await PerformAsync(step.Action);
+            }
+
+            if (IsServing)
+            {
+                // What comes of the call is what comes next.
+                return;
             }
 
             await RestAsync();
@@ -253,6 +261,9 @@ internal sealed partial class JobGrain(
             case JobAction.Hasten:
                 await HastenAsync(machine);
                 return;
+            case JobAction.Serve:
+                Serve(machine, isLate: true);
+                return;
             case JobAction.Reply:
                 await ReplyAsync(machine);
                 return;
@@ -302,7 +313,7 @@ internal sealed partial class JobGrain(
 
     private async Task SaveAsync()
     {
-        Stored = new() { Record = _machine!.Record };
+        Stored = StoredJob.Of(_machine!.Record);
         await WriteAsync();
         Publish();
     }

@@ -25,6 +25,8 @@ internal sealed partial class JobGrain
         return AcceptAsync(specification, input);
     }
 
+    public Task<InferenceOutcome> AcceptDeferred(JobSpecification specification, JobInput? input) => AcceptAsync(specification, input);
+
     private async Task<InferenceOutcome> AcceptAsync(JobSpecification specification, JobInput? input)
     {
         ArgumentNullException.ThrowIfNull(specification);

@@ -102,6 +102,7 @@ internal sealed partial class JobSubmitter(
             BodyLength = body.Length,
             SizeClass = submission.SizeClass,
             MayHold = submission.MayHold,
+            ServiceMs = submission.ServiceMs,
         };
         if (!hasBody || body.Length <= MostCarried)
         {
@@ -152,7 +153,8 @@ internal sealed partial class JobSubmitter(
         {
             try
             {
-                return input is null ? await _jobs[address.Key].Accept(specification)
+                return specification.Route.Lane == Lane.Realtime ? await _jobs[address.Key].AcceptDeferred(specification, input)
+                    : input is null ? await _jobs[address.Key].Accept(specification)
                     : tries < AcceptTries || !mayTakeNoInput ? await _jobs[address.Key].AcceptWithInput(specification, input)
                     : await AcceptStoredAsync(address, specification, input);
             }
@@ -167,14 +169,32 @@ internal sealed partial class JobSubmitter(
             }
             catch (Exception exception)
             {
-                // It may have been accepted, so its input must stay; the job's reminder takes it if not.
                 LogAcceptFailed(exception, address.Key, tries);
+                if (mayTakeNoInput && specification.Route.Lane == Lane.Realtime && await IsUnknownAsync(address))
+                {
+                    return InferenceOutcome.Refused(ProblemCode.NoCandidate, "The silo that the job was to live on runs a release that puts nothing off.", ComeBackIn, specification.Route);
+                }
+
+                // It may have been accepted, so its input must stay; the job's reminder takes it if not.
                 return InferenceOutcome.Refused(
                     ProblemCode.Unavailable,
                     $"Whether job '{address.JobId}' was accepted is not known: look it up in a moment, or ask again under the same idempotency key.",
                     ComeBackIn,
                     specification.Route);
             }
+        }
+    }
+
+    private async Task<bool> IsUnknownAsync(JobAddress address)
+    {
+        try
+        {
+            return await _jobs[address.Key].Get() is null;
+        }
+        catch (Exception exception)
+        {
+            LogAcceptFailed(exception, address.Key, AcceptTries);
+            return false;
         }
     }
 

@@ -16,6 +16,7 @@ internal sealed class JobWorld(
     IGrainFactory grains,
     AsyncLane asyncLane,
     BatchLane batchLane,
+    DeferredLane deferredLane,
     IObjectStore objects,
     IRouteOutcomes outcomes,
     JobReplies replies,
@@ -36,7 +37,15 @@ internal sealed class JobWorld(
 
     public ITenantGrain TenantOf(JobAddress address) => _tenants[address.Tenant.Value];
 
-    public IJobLane LaneOf(JobRecord record) => record.Specification.Route.Lane == Lane.Batch ? batchLane : asyncLane;
+    /// <summary>The lane of jobs that wait for a slot of a real-time endpoint.</summary>
+    public DeferredLane Deferred => deferredLane;
+
+    public IJobLane LaneOf(JobRecord record) => record.Specification.Route.Lane switch
+    {
+        Lane.Batch => batchLane,
+        Lane.Realtime => deferredLane,
+        _ => asyncLane,
+    };
 
     /// <summary>What a job keeps of the endpoint's configuration, at most seconds old; null if there is none of that name.</summary>
     public async Task<EndpointConfiguration?> FindEndpointAsync(EndpointName name)

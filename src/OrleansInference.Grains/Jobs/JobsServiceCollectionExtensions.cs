@@ -14,6 +14,7 @@ internal static class JobsServiceCollectionExtensions
         services.TryAddSingleton<IJobs, JobDirectory>();
         services.TryAddSingleton<AsyncLane>();
         services.TryAddSingleton<BatchLane>();
+        services.TryAddSingleton<DeferredLane>();
         services.TryAddSingleton<WindowFiles>();
         services.TryAddSingleton<WindowAudit>();
         services.TryAddSingleton<BatchFiles>();

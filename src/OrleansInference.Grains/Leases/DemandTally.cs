@@ -25,7 +25,9 @@ internal sealed class DemandTally
     // By class, the most urgent first.
     private const int SlackMs = 16;
 
-    private readonly StripedCounters _counters = new(19);
+    private const int OfDeferred = 19;
+
+    private readonly StripedCounters _counters = new(20);
 
     /// <summary>A request asks for a slot, or a job is on the lane.</summary>
     /// <param name="trafficClass">Its class.</param>
@@ -54,25 +56,14 @@ internal sealed class DemandTally
         }
 
         Add(UseCost, useCost.Nanos);
-        Add(Charged, charged.Nanos);
-        switch (end)
-        {
-            case CallEnd.Answered:
-                _counters.Increment(Predictions);
-                AddWhole(busyMs, expectedMs);
-                break;
-            case CallEnd.SeenOff:
-                AddWhole(busyMs, expectedMs);
-                break;
-            case CallEnd.Throttled:
-                _counters.Increment(Throttled);
-                break;
-            case CallEnd.Failed:
-                _counters.Increment(Failed);
-                break;
-            default:
-                break;
-        }
+        Count(end, busyMs, expectedMs, charged);
+    }
+
+    /// <summary>The call of a deferred job ended: what it used is told, but it is no demand.</summary>
+    public void DeferredEnded(CallEnd end, long busyMs, long expectedMs, Money charged)
+    {
+        _counters.Increment(OfDeferred);
+        Count(end, busyMs, expectedMs, charged);
     }
 
     /// <summary>Takes out what was counted.</summary>
@@ -90,6 +81,7 @@ internal sealed class DemandTally
         Waiting = waiting,
         UseCost = Money.FromNanos(_counters.Take(UseCost)),
         Charged = Money.FromNanos(_counters.Take(Charged)),
+        DeferredCompletions = (int)_counters.Take(OfDeferred),
         Classes = new()
         {
             UrgentArrivals = (int)_counters.Take(High),
@@ -117,6 +109,7 @@ internal sealed class DemandTally
         Add(Whole, demand.Whole);
         Add(UseCost, demand.UseCost.Nanos);
         Add(Charged, demand.Charged.Nanos);
+        Add(OfDeferred, demand.DeferredCompletions);
         if (demand.Classes is { } classes)
         {
             Add(High, classes.UrgentArrivals);
@@ -127,6 +120,29 @@ internal sealed class DemandTally
             Add(SlackMs + (int)TrafficClass.High, classes.UrgentSlackMilliseconds);
             Add(SlackMs + (int)TrafficClass.Medium, classes.MediumSlackMilliseconds);
             Add(SlackMs + (int)TrafficClass.Low, classes.LowSlackMilliseconds);
+        }
+    }
+
+    private void Count(CallEnd end, long busyMs, long expectedMs, Money charged)
+    {
+        Add(Charged, charged.Nanos);
+        switch (end)
+        {
+            case CallEnd.Answered:
+                _counters.Increment(Predictions);
+                AddWhole(busyMs, expectedMs);
+                break;
+            case CallEnd.SeenOff:
+                AddWhole(busyMs, expectedMs);
+                break;
+            case CallEnd.Throttled:
+                _counters.Increment(Throttled);
+                break;
+            case CallEnd.Failed:
+                _counters.Increment(Failed);
+                break;
+            default:
+                break;
         }
     }
 

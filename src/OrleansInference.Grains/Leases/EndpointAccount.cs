@@ -42,6 +42,7 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
     private readonly Lock _hearing = new();
     private readonly int[] _inFlightByClass = new int[Enum.GetValues<TrafficClass>().Length];
     private int _inFlight;
+    private int _deferredInFlight;
     private int _asked;
     private int _isAsking;
     private int _isWatching;
@@ -49,6 +50,7 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
     private volatile SlotQueueReply _queue = new();
     private volatile EnvironmentPool? _environments;
     private volatile JobFlow? _jobs;
+    private volatile RecentWork? _deferred;
 
     public EndpointName Endpoint { get; } = endpoint;
 
@@ -90,7 +92,11 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
     public async ValueTask<SlotResult> AcquireAsync(SlotAsk ask, CancellationToken cancellationToken)
     {
         var now = Clock.Now;
-        _demand.Arrived(ask.Class, ask.UsefulUntil - (ask.ServiceMs / 2) - now, ask.ServiceMs);
+        if (!ask.IsDeferred)
+        {
+            _demand.Arrived(ask.Class, ask.UsefulUntil - (ask.ServiceMs / 2) - now, ask.ServiceMs);
+        }
+
         if (TakeFree(ask.Class, now) is { } free)
         {
             return new(free);
@@ -176,6 +182,17 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
         Return(held, trafficClass);
     }
 
+    /// <summary>The call of a deferred job is sent on the slot that it has.</summary>
+    public void DeferredBegins() => Interlocked.Increment(ref _deferredInFlight);
+
+    /// <summary>As <see cref="Release"/>, of a call that <see cref="DeferredBegins"/>.</summary>
+    public void ReleaseDeferred(HeldLease held, TrafficClass trafficClass, CallEnd end, long busyMs, double expectedMs, Money charged)
+    {
+        Interlocked.Decrement(ref _deferredInFlight);
+        _demand.DeferredEnded(end, busyMs, (long)expectedMs, charged);
+        Return(held, trafficClass);
+    }
+
     /// <summary>Gives back a slot on which nothing was sent.</summary>
     public void Return(HeldLease held, TrafficClass trafficClass)
     {
@@ -190,6 +207,14 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
 
     /// <summary>The endpoint is no longer in the catalog: nobody need wait for it.</summary>
     public void TurnAway() => _waiters.TurnAway(SlotVerdict.Gone);
+
+    /// <summary>A job is put off to slots of it that are free anyway: it counts in quotes from here on.</summary>
+    /// <param name="serviceMs">Slot-milliseconds that it is expected to take.</param>
+    public void Deferred(double serviceMs) => (_deferred ?? Interlocked.CompareExchange(ref _deferred, new(), null) ?? _deferred!).Add((long)serviceMs, Clock.Now);
+
+    /// <summary>Slot-milliseconds that this silo put off since a moment.</summary>
+    /// <param name="since">Unix ms.</param>
+    public long DeferredSince(long since) => _deferred?.Since(since, Clock.Now) ?? 0;
 
     /// <summary>A job is decided for the async lane and is being handed over: it counts in quotes from here on.</summary>
     public void JobComing() => Jobs.Changed(1);
@@ -244,6 +269,7 @@ internal sealed class EndpointAccount(EndpointName endpoint, IEndpointGrain grai
                 HighInFlight = Volatile.Read(ref _inFlightByClass[(int)TrafficClass.High]),
                 HighArrivals = demand.Classes!.UrgentArrivals,
                 MediumInFlight = Volatile.Read(ref _inFlightByClass[(int)TrafficClass.Medium]),
+                DeferredInFlight = Volatile.Read(ref _deferredInFlight),
                 BreakerOpen = Breaker.Blocks(Clock.Now),
             },
         };

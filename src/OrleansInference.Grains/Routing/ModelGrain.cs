@@ -200,7 +200,7 @@ internal sealed partial class ModelGrain(
         }
         else
         {
-            _isStale |= (before.InFlight, before.Backlog, before.MoreAt) != (status.InFlight, status.Backlog, status.MoreAt) || !before.Loaded.SequenceEqual(status.Loaded);
+            _isStale |= (before.InFlight, before.Backlog, before.MoreAt, before.DeferredWorkMs) != (status.InFlight, status.Backlog, status.MoreAt, status.DeferredWorkMs) || !before.Loaded.SequenceEqual(status.Loaded);
         }
 
         return Task.CompletedTask;

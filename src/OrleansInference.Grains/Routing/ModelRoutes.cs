@@ -32,7 +32,13 @@ internal sealed class ModelRoutes
     {
         for (var i = 0; i < _accounts.Length; i++)
         {
-            loads[i] = _accounts[i].LoadFor(trafficClass, now, Table.Candidates[i].Status?.Version ?? 0, tenant, weight);
+            var (status, endpoint) = (Table.Candidates[i].Status, Table.Candidates[i].Endpoint);
+            var version = status?.Version ?? 0;
+            loads[i] = _accounts[i].LoadFor(trafficClass, now, version, tenant, weight);
+            if (endpoint is { TakesDeferred: true, Draining: false })
+            {
+                loads[i] = loads[i] with { DeferredWorkMs = (status?.DeferredWorkMs ?? 0) + _accounts[i].DeferredSince(version) };
+            }
         }
 
         if (_residents is not null)

@@ -64,7 +64,7 @@ public sealed class SlotDemand
             Now = now,
             Slots = slots,
             InFlight = (int)Math.Min(int.MaxValue, inFlight),
-            Completions = Math.Max(0, demand.Completions),
+            Completions = Math.Max(0, demand.Completions) + Math.Max(0, demand.DeferredCompletions),
             Throttled = demand.Throttled,
             Failed = demand.Failed,
             BusyMs = demand.Queue is null ? demand.BusyMilliseconds : demand.AnsweredMilliseconds,

@@ -27,6 +27,8 @@ internal sealed class SlotHolder(string name, long queue)
 
     public int MediumInFlight { get; private set; }
 
+    public int DeferredInFlight { get; private set; }
+
     public bool BreakerOpen { get; private set; }
 
     /// <summary>Whether it has told its tickets to this part of the queue: until then more urgent ones than those that are known may wait there.</summary>
@@ -70,6 +72,7 @@ internal sealed class SlotHolder(string name, long queue)
 
         HighRate = (HighRate * Math.Exp(-elapsed / SlotDemand.FadeMs)) + Math.Max(0, queue.HighArrivals);
         (HighInFlight, MediumInFlight, BreakerOpen) = (Math.Max(0, queue.HighInFlight), Math.Max(0, queue.MediumInFlight), queue.BreakerOpen);
+        DeferredInFlight = Math.Max(0, queue.DeferredInFlight);
         _toldQueue = queue.Queue;
         if (queue.Queue == Queue)
         {

@@ -76,6 +76,21 @@ public sealed partial class SlotLedger
         }
     }
 
+    /// <summary>Of <see cref="InFlight"/> calls of deferred jobs.</summary>
+    public long DeferredInFlight
+    {
+        get
+        {
+            var sum = 0L;
+            foreach (var holder in _holders.Values)
+            {
+                sum += holder.DeferredInFlight;
+            }
+
+            return Math.Min(sum, InFlight);
+        }
+    }
+
     /// <summary>Tickets that wait, by class.</summary>
     public ImmutableArray<int> Waiting => _tickets.ByClass;
 

@@ -37,8 +37,9 @@ public readonly record struct AnswerUse(long Bytes, long? InputTokens = null, lo
                 Count(usage, "output_tokens") ?? Count(usage, "completion_tokens"),
                 usage.TryGetProperty("service_ms", out var service) && service.ValueKind == JsonValueKind.Number && service.TryGetDouble(out var milliseconds) && milliseconds is > 0 and < 1e10 ? milliseconds : 0);
         }
-        catch (JsonException)
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException)
         {
+            // Not JSON, or JSON with a name or text that is none (half a surrogate pair).
             return new(body.Length);
         }
     }

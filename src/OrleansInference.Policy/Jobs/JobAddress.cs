@@ -23,7 +23,7 @@ public readonly record struct JobAddress(TenantId Tenant, string JobId)
     /// <summary>Key prefix of everything stored for the job.</summary>
     public string Prefix => $"{Root}/{Tenant}/{JobId}/";
 
-    /// <summary>Key of the result of the batch lane.</summary>
+    /// <summary>Key of the result of the batch lane, and of a deferred job.</summary>
     public string OutputKey => Prefix + "output";
 
     /// <summary>SageMaker's id of its inference: the key where that fits, so that a notification finds the grain; else a digest of it.</summary>

@@ -28,6 +28,9 @@ public sealed partial class JobMachine(JobRecord record, JobTimes times)
 
     private bool IsBatch => Record.Specification.Route.Lane == Lane.Batch;
 
+    // The batch window, or the endpoint whose slots it waits for, says when something happens.
+    private bool IsTold => IsBatch || IsDeferred;
+
     /// <summary>Whether the same submission was meant, and not another one under the same idempotency key.</summary>
     public static bool IsSame(JobSpecification one, JobSpecification other)
     {
@@ -53,12 +56,12 @@ public sealed partial class JobMachine(JobRecord record, JobTimes times)
             return record.NotBefore < deadline ? new(IsHeld ? JobAction.Reserve : JobAction.Dispatch, record.NotBefore) : new(JobAction.Expire, deadline);
         }
 
-        if (IsBatch && record.HastenAt > 0 && record.HastenAt <= NextCheck(record))
+        if (IsTold && record.HastenAt > 0 && record.HastenAt <= NextCheck(record))
         {
-            return new(JobAction.Hasten, record.HastenAt);
+            return new(IsDeferred ? JobAction.Serve : JobAction.Hasten, record.HastenAt);
         }
 
-        if (record.CheckedAt >= deadline || (IsBatch && NextCheck(record) >= deadline))
+        if (record.CheckedAt >= deadline || (IsTold && NextCheck(record) >= deadline))
         {
             return new(JobAction.Expire, deadline);
         }
@@ -341,7 +344,7 @@ public sealed partial class JobMachine(JobRecord record, JobTimes times)
     // Looks become rarer as the wait grows, so that finding an answer late costs a bounded share of the whole wait.
     private long NextCheck(JobRecord record)
     {
-        if (IsBatch)
+        if (IsTold)
         {
             // The window tells its members; what is looked for is a word that was lost.
             var looked = Math.Max(record.CheckedAt, record.DispatchedAt);

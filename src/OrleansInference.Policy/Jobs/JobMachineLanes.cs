@@ -47,10 +47,14 @@ public sealed partial class JobMachine
     }
 
     // From then on not even a window of its own would be in time. One that has less from the beginning looks halfway.
-    private long HastenFirst(long now)
+    private long HastenFirst(long now) => HastenFrom > now ? HastenFrom : now + Math.Max(1, (Record.Specification.Deadline - now) / 2);
+
+    private long HastenFrom
     {
-        var prior = Record.Endpoint.Endpoint.Prior;
-        var at = Record.Specification.Deadline - (long)(((1.25 * prior.ColdStartSeconds) + (3 * prior.ServiceP99Seconds)) * 1000);
-        return at > now ? at : now + Math.Max(1, (Record.Specification.Deadline - now) / 2);
+        get
+        {
+            var prior = Record.Endpoint.Endpoint.Prior;
+            return Record.Specification.Deadline - (long)(((1.25 * prior.ColdStartSeconds) + (3 * prior.ServiceP99Seconds)) * 1000);
+        }
     }
 }

@@ -82,7 +82,7 @@ public sealed record JobRecord
     /// <summary>Key of the batch window it joined.</summary>
     public string? Window { get; init; }
 
-    /// <summary>Unix ms when a member of a batch window that may come too late looks for a faster lane; 0: not.</summary>
+    /// <summary>Unix ms when a member of a batch window that may come too late looks for a faster lane, or a deferred job no longer waits for its turn; 0: not.</summary>
     public long HastenAt { get; init; }
 
     /// <summary>The faster lane whose money is being asked for; null: none.</summary>

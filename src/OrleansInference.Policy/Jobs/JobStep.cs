@@ -26,6 +26,9 @@ public enum JobAction
 
     /// <summary>Its deadline nears: move it to a faster lane if its batch window comes too late and the budget covers that.</summary>
     Hasten = 7,
+
+    /// <summary>Its deadline nears and its turn has not come: it calls its real-time endpoint as any other request.</summary>
+    Serve = 8,
 }
 
 /// <summary>An action and when it is due.</summary>

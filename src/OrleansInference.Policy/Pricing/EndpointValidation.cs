@@ -52,6 +52,7 @@ internal static class EndpointValidation
             problems.RequireRange(endpoint.WindowMaxSeconds, 0.001, MaxSeconds, $"{path}.windowMaxSeconds");
         }
 
+        problems.Require(endpoint.ServesDeferred != true || endpoint.Lane == Lane.Realtime, $"{path}.servesDeferred", $"lane {endpoint.Lane} has no slots that jobs could wait for; set it to false, or on a Realtime endpoint");
         ValidateModel(endpoint, path, problems);
     }
 

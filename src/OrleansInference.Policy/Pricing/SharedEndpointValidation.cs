@@ -16,6 +16,7 @@ internal static class SharedEndpointValidation
         problems.RequireRange(host.LoadedModels, 1, MaxLoadedModels, $"{path}.loadedModels");
         problems.Require(host.Shared is null, $"{path}.shared", $"a shared endpoint has instances of its own; remove it");
         problems.Require(host.TargetModel is null, $"{path}.targetModel", $"its models are named where they use it; remove it");
+        problems.Require(host.ServesDeferred != true, $"{path}.servesDeferred", $"jobs wait for endpoints with instances of their own; set it to false");
         problems.Require(host.Tariff is null, $"{path}.tariff", $"tenants pay for models; give the tariff where they use the endpoint, or leave it out for the price of the slot time");
     }
 
@@ -52,6 +53,7 @@ internal static class SharedEndpointValidation
 
         problems.Require(endpoint.Lane == Lane.Realtime, $"{path}.lane", $"shared endpoints are Realtime, this says {endpoint.Lane}; set it to Realtime");
         Inherited(string.IsNullOrEmpty(endpoint.InstanceType), "instanceType");
+        Inherited(endpoint.ServesDeferred is null, "servesDeferred");
         Inherited(endpoint.ConcurrencyPerInstance == Unset.ConcurrencyPerInstance, "concurrencyPerInstance");
         Inherited(endpoint.MinInstances == Unset.MinInstances, "minInstances");
         Inherited(endpoint.MaxInstances == Unset.MaxInstances, "maxInstances");

@@ -9,22 +9,17 @@ namespace OrleansInference.Queueing;
 public sealed class DeferredWork<T>
 {
     /// <summary>Deadlines are told apart to this, in milliseconds.</summary>
-    public const long GrainMs = 60_000;
-
-    // Three days. What is due later counts as due then.
-    private const int Grains = 3 * 24 * 60;
+    public const long GrainMs = DeadlineWork.GrainMs;
 
     private readonly PriorityQueue<(T Item, long Deadline, int ServiceMs), (long Deadline, long Sequence)> _order = new();
-    private readonly long[] _work = new long[Grains];
+    private readonly DeadlineWork _work = new();
     private long _sequence;
-    private long _firstGrain;
-    private long _lastGrain = -1;
 
     /// <summary>Requests that wait.</summary>
     public int Count => _order.Count;
 
     /// <summary>Slot-milliseconds that they are expected to take.</summary>
-    public long WorkMs { get; private set; }
+    public long WorkMs => _work.WorkMs;
 
     /// <summary>The earliest deadline, Unix ms; <see cref="long.MaxValue"/> if nothing waits.</summary>
     public long EarliestDeadline => _order.Count == 0 ? long.MaxValue : _order.Peek().Deadline;
@@ -36,20 +31,10 @@ public sealed class DeferredWork<T>
     /// <param name="now">Unix ms.</param>
     public void Add(T item, long deadline, int serviceMs, long now)
     {
-        ArgumentOutOfRangeException.ThrowIfNegative(deadline);
         serviceMs = Math.Max(1, serviceMs);
-        deadline = Math.Min(deadline, now + ((Grains - 2) * GrainMs));
-        if (_order.Count == 0)
-        {
-            _firstGrain = deadline / GrainMs;
-            _lastGrain = _firstGrain;
-        }
-
-        _firstGrain = Math.Min(_firstGrain, deadline / GrainMs);
-        _lastGrain = Math.Max(_lastGrain, deadline / GrainMs);
+        deadline = DeadlineWork.Counted(deadline, now);
         _order.Enqueue((item, deadline, serviceMs), (deadline, ++_sequence));
-        _work[deadline / GrainMs % Grains] += serviceMs;
-        WorkMs += serviceMs;
+        _work.Add(deadline, serviceMs);
     }
 
     /// <summary>Takes out the request with the earliest deadline; false if there is none.</summary>
@@ -64,30 +49,12 @@ public sealed class DeferredWork<T>
         }
 
         (item, deadline) = (taken.Item, taken.Deadline);
-        _work[taken.Deadline / GrainMs % Grains] -= taken.ServiceMs;
-        WorkMs -= taken.ServiceMs;
-        _firstGrain = taken.Deadline / GrainMs;
+        _work.Remove(taken.Deadline, taken.ServiceMs);
         return true;
     }
 
     /// <summary>Slots that have to serve nothing else from now on, on average, for everything to begin in time; 0 if nothing waits.</summary>
     /// <param name="now">Unix ms.</param>
     /// <param name="marginMs">How much sooner it is to be, in milliseconds.</param>
-    public double SlotsNeeded(long now, long marginMs)
-    {
-        if (_order.Count == 0)
-        {
-            return 0;
-        }
-
-        var needed = 0.0;
-        long due = 0;
-        for (var grain = _firstGrain; grain <= _lastGrain; grain++)
-        {
-            due += _work[grain % Grains];
-            needed = Math.Max(needed, due / (double)Math.Max(GrainMs, (grain * GrainMs) - now - marginMs));
-        }
-
-        return needed;
-    }
+    public double SlotsNeeded(long now, long marginMs) => _order.Count == 0 ? 0 : _work.SlotsNeeded(EarliestDeadline, now, marginMs);
 }

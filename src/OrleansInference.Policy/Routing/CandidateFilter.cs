@@ -3,7 +3,7 @@ namespace OrleansInference.Routing;
 /// <summary>The rules that need no prediction. The first that applies is the reason.</summary>
 internal static class CandidateFilter
 {
-    public static DropReason Apply(Candidate candidate, in RouteRequest request, in CandidateLoad load)
+    public static DropReason Apply(RoutingOptions options, Candidate candidate, in RouteRequest request, in CandidateLoad load)
     {
         var endpoint = candidate.Endpoint;
         if ((request.Excluded & (1UL << candidate.Index)) != 0)
@@ -22,6 +22,11 @@ internal static class CandidateFilter
         }
 
         if (request.LaneMask != 0 && (request.LaneMask & (1 << (int)candidate.Lane)) == 0)
+        {
+            return DropReason.Lane;
+        }
+
+        if (request.AsJob && candidate.Lane == Lane.Realtime && !Quoter.MayDefer(options, candidate, request, load))
         {
             return DropReason.Lane;
         }

@@ -141,6 +141,7 @@ public static class Explainer
         (DecisionOutcome.BestEffort, _) => "likeliest of those that may miss the deadline (best effort)",
         (_, LowBudgetStep.CheaperLane) => "least score that the budget covers, by a cheaper lane",
         (_, LowBudgetStep.SmallerVariant) => "least score that the budget covers, by a smaller variant",
+        _ when decision.IsDeferred => "least marginal cost + pacing × charge + congestion of those in time: it waits for a slot that is free anyway",
         _ => "least marginal cost + pacing × charge + congestion of those in time",
     };
 
@@ -152,6 +153,7 @@ public static class Explainer
             DropReason.Excluded => "was tried for this request before",
             DropReason.Draining => "is being drained",
             DropReason.Unhealthy => "has failed, or its breaker is open",
+            DropReason.Lane when request.AsJob && candidate.Lane == Lane.Realtime => Invariant($"serves a job only when it has a slot to spare: not with servesDeferred: false in the catalog, and with a deadline at least {table.Options.DeferStarts} starts of an instance away"),
             DropReason.Lane => $"lane {candidate.Lane} is not allowed by the request",
             DropReason.FixedRule => $"the fixed rule sends class {decision.Class} to another lane",
             DropReason.Quality => Invariant($"quality {candidate.Quality} is below the floor {request.MinQuality}"),

@@ -36,7 +36,7 @@ internal static class Quoter
         }
 
         var limit = toDeadline;
-        if (candidate.Lane is Lane.Async or Lane.Batch && !request.CanDefer)
+        if ((quote.IsDeferred || candidate.Lane is Lane.Async or Lane.Batch) && !request.CanDefer)
         {
             limit = Math.Min(limit, request.InlineWaitMs);
         }
@@ -91,7 +91,7 @@ internal static class Quoter
         var free = candidate.InService <= 0 ? 0 : Free(candidate, load, inFlight, waiting) - reserved;
         var share = candidate.Lane == Lane.Async ? quote.ServiceMs * candidate.SlotMsCost : 0;
         if (MayDefer(options, candidate, request, load)
-            && (free <= 0 || candidate.Congestion((double)(inFlight + waiting + 1) / candidate.Slots) > 1 - options.ValleyShare))
+            && (request.AsJob || free <= 0 || candidate.Congestion((double)(inFlight + waiting + 1) / candidate.Slots) > 1 - options.ValleyShare))
         {
             Defer(ref quote, options, candidate, load.DeferredWorkMs!.Value);
             return;
@@ -135,9 +135,10 @@ internal static class Quoter
         }
     }
 
-    private static bool MayDefer(RoutingOptions options, Candidate candidate, in RouteRequest request, in CandidateLoad load) =>
+    /// <summary>Whether a request may wait for a slot of the candidate that is free anyway.</summary>
+    public static bool MayDefer(RoutingOptions options, Candidate candidate, in RouteRequest request, in CandidateLoad load) =>
         load.DeferredWorkMs is not null
-        && request.CanDefer
+        && (request.CanDefer || request.AsJob)
         && request.Deadline - request.Now - candidate.Overall.Mean >= options.DeferStarts * candidate.ColdStart.Mean;
 
     /// <summary>Behind all that is deferred already, on the slots that the operator allows; it costs its share of a slot, as far as none is idle meanwhile.</summary>

@@ -36,6 +36,9 @@ public readonly record struct RouteRequest
     /// <summary>Whether the caller takes a job id instead of an answer; without it the async and batch lanes must answer within <see cref="InlineWaitMs"/>.</summary>
     public bool CanDefer { get; init; }
 
+    /// <summary>Whether the answer comes as a job in any case: real-time slots then serve it as deferred work only.</summary>
+    public bool AsJob { get; init; }
+
     /// <summary>The longest that a caller who takes no job may be kept waiting for an async or batch lane; 0: those lanes are closed to it.</summary>
     public long InlineWaitMs { get; init; }
 

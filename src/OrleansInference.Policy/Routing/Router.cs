@@ -43,7 +43,7 @@ public static class Router
             ref var quote = ref quotes[i];
             var load = loads.IsEmpty ? default : loads[i];
             quote = default;
-            quote.Dropped = CandidateFilter.Apply(candidates[i], request, load);
+            quote.Dropped = CandidateFilter.Apply(table.Options, candidates[i], request, load);
             if (quote.Dropped != DropReason.None)
             {
                 continue;

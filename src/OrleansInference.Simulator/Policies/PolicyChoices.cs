@@ -16,7 +16,7 @@ public static class PolicyChoices
         Ours("The router without deadline batching: deferred work is worked off within minutes.", new() { Name = "ours-no-batching", DeadlineBatching = false }),
         Ours("The router without forecast: the load is taken to stay as it is.", new() { Name = "ours-no-forecast", Plan = new() { Forecasts = false } }),
         Ours("The router without ski rental: instances are released as soon as they are not needed.", new() { Name = "ours-no-ski-rental", Plan = new() { KeepsIdle = false } }),
-        Ours("The router as a cluster of three silos does it today: nothing is deferred, and each silo knows its own calls.", RoutedOptions.Cluster(3)),
+        Ours("The router as a cluster of three silos does it: each silo knows its own calls, and each endpoint has its own deferred work.", RoutedOptions.Cluster(3)),
     ];
 
     private static PolicyChoice Ours(string about, RoutedOptions options) => new(options.Name, about, (_, _) => new RoutedPolicy(options));

@@ -57,6 +57,9 @@ internal sealed class RoutedEndpoint
 
     public int Waiting => Queue.Count + Deferred.Count;
 
+    /// <summary>Slot-milliseconds of the deferred work when it was last looked at.</summary>
+    public long DeferredWorkAtPoll { get; private set; }
+
     public int HeadroomSlots { get; private set; }
 
     /// <summary>How much dearer what finds no slot here is served elsewhere; 0 if nowhere.</summary>
@@ -143,6 +146,7 @@ internal sealed class RoutedEndpoint
     {
         _inUseAtPoll = Pool.InUse;
         _seen = Pool.InService;
+        DeferredWorkAtPoll = Deferred.WorkMs;
         if (_definition.Lane is not (Lane.Realtime or Lane.Async))
         {
             return;

@@ -240,7 +240,8 @@ internal sealed class RoutedModel
 
         foreach (var other in Endpoints)
         {
-            if (other.Deferred.Count == 0 || (other != endpoint && (endpoint.Deferred.Count > 0 || endpoint.Pool.Variant.Quality < other.Pool.Variant.Quality)))
+            // A cluster's actors each have their own jobs.
+            if (other.Deferred.Count == 0 || (other != endpoint && (endpoint.Silos is not null || endpoint.Deferred.Count > 0 || endpoint.Pool.Variant.Quality < other.Pool.Variant.Quality)))
             {
                 continue;
             }
@@ -276,7 +277,10 @@ internal sealed class RoutedModel
 
             if (endpoint.Silos is { } silos)
             {
-                _loads[i] = silos.Load(request, endpoint.Definition.Lane == Lane.Serverless, endpoint.Slots - pool.InUse, waiting, _world.NowMs);
+                _loads[i] = silos.Load(request, endpoint.Definition.Lane == Lane.Serverless, endpoint.Slots - pool.InUse, waiting, _world.NowMs) with
+                {
+                    DeferredWorkMs = _defers && endpoint.Definition.Lane == Lane.Realtime ? endpoint.DeferredWorkAtPoll : null,
+                };
                 continue;
             }
 

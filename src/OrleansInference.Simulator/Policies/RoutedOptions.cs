@@ -35,7 +35,7 @@ public sealed record RoutedOptions
     /// <summary>What the capacity plans use.</summary>
     public CapacityPlanOptions Plan { get; init; } = CapacityPlanOptions.Default;
 
-    /// <summary>What a cluster does: its grains put nothing off, and plan from what silos report to them.</summary>
+    /// <summary>What a cluster does whose real-time endpoints serve deferred work: its grains plan from what silos report to them, and each endpoint's has deferred work of its own.</summary>
     /// <param name="silos">How many silos it has.</param>
-    public static RoutedOptions Cluster(int silos) => new() { Name = "ours-cluster", ValleyFilling = false, WeighsSpill = false, Silos = silos };
+    public static RoutedOptions Cluster(int silos) => new() { Name = "ours-cluster", WeighsSpill = false, Silos = silos };
 }

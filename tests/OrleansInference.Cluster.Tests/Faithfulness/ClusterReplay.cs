@@ -14,10 +14,14 @@ internal sealed class ClusterReplay(RouterCluster cluster, Scenario scenario, Ca
     private readonly IReadOnlyList<IDispatcher> _silos = cluster.Dispatchers();
     private int _attained;
     private int _failed;
+    private int _putOff;
     private double _modelSeconds;
 
     /// <summary>Requests that were not answered.</summary>
     public int Failed => Volatile.Read(ref _failed);
+
+    /// <summary>Requests that became jobs, to be served on slots that are free anyway.</summary>
+    public int PutOff => Volatile.Read(ref _putOff);
 
     /// <summary>Seconds of the cluster's clock that a call took on average on its way to a model in real time and back, beside the model's own time.</summary>
     public double WaySeconds
@@ -65,20 +69,33 @@ internal sealed class ClusterReplay(RouterCluster cluster, Scenario scenario, Ca
         // Off the pacing loop, which has to be on time for the next one.
         await Task.Yield();
         var outcome = await silo.InvokeAsync(RequestOf(arrival, tenant, TimeSpan.FromMilliseconds(deadline - cluster.Clock.Now)), cancellationToken);
-        if (!outcome.IsAnswer)
+        var (isAnswer, answeredAt) = outcome.JobId is { } job ? await EndOfAsync(new(tenant.Tenant), job, cancellationToken) : (outcome.IsAnswer, cluster.Clock.Now);
+        if (!isAnswer)
         {
             Interlocked.Increment(ref _failed);
         }
-        else if (cluster.Clock.Now <= deadline)
+        else if (answeredAt <= deadline)
         {
             Interlocked.Increment(ref _attained);
         }
 
-        if (outcome is { IsAnswer: true, Route.Lane: Lane.Realtime })
+        if (isAnswer && outcome.Route is { Lane: Lane.Realtime })
         {
             lock (_silos)
             {
                 _modelSeconds += unloaded * arrival.Jitter;
+            }
+        }
+    }
+
+    private async Task<(bool IsAnswer, long At)> EndOfAsync(TenantId tenant, string job, CancellationToken cancellationToken)
+    {
+        Interlocked.Increment(ref _putOff);
+        while (true)
+        {
+            if (await cluster.Jobs.GetAsync(tenant, job, TimeSpan.FromMinutes(1), cancellationToken) is { EndedAt: { } at } end)
+            {
+                return (end.State == JobState.Succeeded, at.ToUnixTimeMilliseconds());
             }
         }
     }
@@ -88,6 +105,7 @@ internal sealed class ClusterReplay(RouterCluster cluster, Scenario scenario, Ca
         Tenant = new(tenant.Tenant),
         Model = new(tenant.Model),
         Class = tenant.Class,
+        Delivery = tenant.Class == TrafficClass.High ? Delivery.Inline : Delivery.Either,
         Deadline = deadline,
         InputTokens = arrival.InputTokens,
         MaxOutputTokens = Math.Max(1, arrival.OutputTokens),

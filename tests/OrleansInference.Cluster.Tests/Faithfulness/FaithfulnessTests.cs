@@ -66,8 +66,9 @@ public sealed class FaithfulnessTests
         await cluster.ApplyAsync(catalog);
         var replay = new ClusterReplay(cluster, scenario, catalog);
         var real = await replay.RunAsync(RisingAndFalling.ArrivalsOf(scenario), RisingAndFalling.Length, TestContext.Current.CancellationToken);
-        TestContext.Current.TestOutputHelper!.WriteLine($"in a cluster: {real}, {replay.Failed} not answered, {replay.WaySeconds:f3} s on the way");
+        TestContext.Current.TestOutputHelper!.WriteLine($"in a cluster: {real}, {replay.Failed} not answered, {replay.PutOff} put off, {replay.WaySeconds:f3} s on the way");
         Assert.Empty(cluster.Errors);
+        Assert.NotEqual(0, replay.PutOff);
         return (real, replay);
     }
 

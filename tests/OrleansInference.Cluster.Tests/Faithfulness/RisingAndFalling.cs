@@ -4,14 +4,20 @@ using OrleansInference.Simulator.Traces;
 
 namespace OrleansInference.Tests;
 
-/// <summary>Twenty-four minutes of eight models, in real time and serverless, whose traffic rises and falls twice: a scenario, and the same as a cluster's catalog.</summary>
+/// <summary>
+/// Eight models, in real time and serverless, whose traffic rises and falls twice, a part of it work that can wait for minutes: a scenario, and the same as a cluster's catalog.
+/// </summary>
 internal static class RisingAndFalling
 {
     // Enough of them that an instance sooner or later of one is little in the sum.
     private const int Pairs = 4;
 
-    private const int Minutes = 24;
+    private const int Minutes = 33;
+    private const int LastMinute = 22;
     private const int QuietMinutes = 2;
+
+    // Longer than the four starts of an instance from which on work is put off, and over before the end.
+    private const double LowSlackSeconds = 500;
     private const double PeriodMinutes = 10;
     private const long MaxPayloadBytes = 4 << 20;
     private const double MaxServiceSeconds = 60;
@@ -40,7 +46,7 @@ internal static class RisingAndFalling
                 InputTokens = new([(0, 200), (0.5, 600), (1, 2_500)]),
                 OutputTokens = new([(0, 100), (0.5, 200), (1, 300)]),
             },
-            Classes = [new(15, 0.99), new(300, 0.99), new(3_600, 0.99)],
+            Classes = [new(15, 0.99), new(300, 0.99), new(LowSlackSeconds, 0.99)],
             Models =
             [
                 .. Enumerable.Range(0, Pairs).Select(each => Model($"chat-{each}", "ml.g4dn.xlarge", 0.7364m, concurrency: 2, decode: 10 + each, waySeconds)),
@@ -48,8 +54,9 @@ internal static class RisingAndFalling
             ],
             Tenants =
             [
-                .. Enumerable.Range(0, Pairs).Select(static each => new ScenarioTenant { Tenant = $"desk-{each}", Model = $"chat-{each}", Class = TrafficClass.High, Share = 0.7 / Pairs }),
+                .. Enumerable.Range(0, Pairs).Select(static each => new ScenarioTenant { Tenant = $"desk-{each}", Model = $"chat-{each}", Class = TrafficClass.High, Share = 0.5 / Pairs }),
                 .. Enumerable.Range(0, Pairs).Select(static each => new ScenarioTenant { Tenant = $"scribe-{each}", Model = $"notes-{each}", Class = TrafficClass.High, Share = 0.3 / Pairs }),
+                .. Enumerable.Range(0, Pairs).Select(static each => new ScenarioTenant { Tenant = $"night-{each}", Model = $"chat-{each}", Class = TrafficClass.Low, Share = 0.2 / Pairs }),
             ],
         };
     }
@@ -82,7 +89,7 @@ internal static class RisingAndFalling
     }
 
     private static int RequestsIn(int minute) =>
-        minute < QuietMinutes || minute >= Minutes - QuietMinutes ? 0 : (int)Math.Round(Pairs * (30 - (20 * Math.Cos(2 * Math.PI * (minute - QuietMinutes) / PeriodMinutes))));
+        minute is < QuietMinutes or >= LastMinute ? 0 : (int)Math.Round(Pairs * (30 - (20 * Math.Cos(2 * Math.PI * (minute - QuietMinutes) / PeriodMinutes))));
 
     private static ScenarioModel Model(string name, string instanceType, decimal perHour, int concurrency, double decode, double waySeconds) => new()
     {

@@ -34,7 +34,7 @@ public sealed class BatchJobTests
         var storage = world.Services.GetRequiredKeyedService<IGrainStorage>(OrleansInferenceOptions.StorageName);
         var stored = new GrainState<StoredJob>();
         await storage.ReadStateAsync("job", lost.GetGrainId(), stored);
-        stored.State!.Form = 1;
+        stored.State!.Form = 2;
         await storage.WriteStateAsync("job", lost.GetGrainId(), stored);
 
         // A job that rests is in no memory, and is not taken up to leave it.

@@ -36,6 +36,18 @@ public sealed class FaultPointTests
     }
 
     [Fact]
+    public async Task A_deferred_job_ends_once_whatever_point_its_activation_crashes_at()
+    {
+        await using var world = await StartAsync();
+        await RunAsync(
+            world,
+            mostPoints: int.MaxValue,
+            key: KeyOf,
+            submit: async name => Assert.NotNull((await world.SubmitAsync(Good, "chat-realtime", key: name)).JobId),
+            requests: static name => [KeyOf(name)]);
+    }
+
+    [Fact]
     public async Task A_job_of_the_batch_lane_ends_once_whatever_point_its_activation_crashes_at()
     {
         await using var world = await StartAsync();
@@ -304,6 +316,16 @@ public sealed class FaultPointTests
 
     private static string KeyOf(string name) => new JobAddress(JobsWorld.Acme, JobAddress.IdOf(JobsWorld.Acme, name)).Key;
 
+    // What a call takes differs from call to call, and so would the charge.
+    private static EndpointDefinition Deferring(EndpointDefinition like) => like with
+    {
+        Name = new("chat-realtime"),
+        Lane = Lane.Realtime,
+        MinInstances = 1,
+        ServesDeferred = true,
+        Tariff = new() { PerRequest = Money.FromDollars(0.001m) },
+    };
+
     /// <param name="retention">How long jobs are kept.</param>
     /// <param name="windowSeconds">Age at which windows close; those that are to close by their size need it to be longer than their members take to join.</param>
     private static Task<JobsWorld> StartAsync(TimeSpan? retention = null, int windowSeconds = 60)
@@ -324,6 +346,7 @@ public sealed class FaultPointTests
                             Endpoints =
                             [
                                 variant.Endpoints.Single(static endpoint => endpoint.Name.Value == "chat-async"),
+                                Deferring(variant.Endpoints.Single(static endpoint => endpoint.Name.Value == "chat-async")),
                                 batch with { Name = new("late-batch"), WindowMaxRequests = 1_000, Prior = batch.Prior with { ColdStartSeconds = 800 } },
                             ],
                         },

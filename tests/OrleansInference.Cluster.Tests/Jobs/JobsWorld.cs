@@ -42,6 +42,9 @@ internal sealed class JobsWorld : IAsyncDisposable
     private readonly TimeSpan? _poll;
     private readonly short _silos;
     private int _deleted;
+    private int _calls;
+    private int _callsNow;
+    private int _mostCallsAtOnce;
     private int _heldDeletes;
     private int _received;
     private int _extended;
@@ -88,6 +91,15 @@ internal sealed class JobsWorld : IAsyncDisposable
 
     /// <summary>The tags of every transform job that was asked for.</summary>
     public ConcurrentQueue<IReadOnlyDictionary<string, string>> TransformTags { get; } = new();
+
+    /// <summary>What a call in real time waits for before it is made; null: nothing. It may throw.</summary>
+    public Func<ModelCall, Task>? BeforeCall { get; set; }
+
+    /// <summary>Calls in real time so far.</summary>
+    public int Calls => Volatile.Read(ref _calls);
+
+    /// <summary>The most of them that were in flight at once.</summary>
+    public int MostCallsAtOnce => Volatile.Read(ref _mostCallsAtOnce);
 
     /// <summary>What an operation of the object store on a key fails with; null: nothing. <see cref="NoSuchKeyException"/> makes an object one that is not there.</summary>
     public Func<string, string, Exception?>? StoreFault { get; set; }
@@ -201,7 +213,7 @@ internal sealed class JobsWorld : IAsyncDisposable
     public async Task<InferenceOutcome> SubmitAsync(string body, string endpoint, double deadlineSeconds = 7_200, string? key = null, Money? cap = null, string? location = null, string? webhook = null, string? replyQueue = null, bool mayHold = false)
     {
         var now = Clock.Now;
-        var lane = endpoint.Contains("batch", StringComparison.Ordinal) ? Lane.Batch : Lane.Async;
+        var lane = endpoint.Contains("batch", StringComparison.Ordinal) ? Lane.Batch : endpoint.Contains("realtime", StringComparison.Ordinal) ? Lane.Realtime : Lane.Async;
         return await Services.GetRequiredService<IJobSubmitter>().SubmitAsync(
             new()
             {
@@ -563,13 +575,34 @@ internal sealed class JobsWorld : IAsyncDisposable
 
     private sealed class GatedRuntime(JobsWorld world, IModelRuntime inner) : IModelRuntime
     {
-        public Task<ModelAnswer> InvokeAsync(ModelCall call, CancellationToken cancellationToken) => inner.InvokeAsync(call, cancellationToken);
+        public async Task<ModelAnswer> InvokeAsync(ModelCall call, CancellationToken cancellationToken)
+        {
+            Interlocked.Increment(ref world._calls);
+            InterlockedMax(ref world._mostCallsAtOnce, Interlocked.Increment(ref world._callsNow));
+            try
+            {
+                await (world.BeforeCall?.Invoke(call) ?? Task.CompletedTask).WaitAsync(cancellationToken);
+                return await inner.InvokeAsync(call, cancellationToken);
+            }
+            finally
+            {
+                Interlocked.Decrement(ref world._callsNow);
+            }
+        }
 
         public Task<IModelStream> InvokeStreamAsync(ModelCall call, CancellationToken cancellationToken) => inner.InvokeStreamAsync(call, cancellationToken);
 
         public Task<AsyncModelReceipt> InvokeAsynchronouslyAsync(AsyncModelCall call, CancellationToken cancellationToken) => world.IsRuntimeDown
             ? Task.FromException<AsyncModelReceipt>(new ModelCallException(ModelCallFailure.Unavailable, "the gate is shut") { NotSent = true })
             : inner.InvokeAsynchronouslyAsync(call, cancellationToken);
+
+        private static void InterlockedMax(ref int place, int value)
+        {
+            for (var known = Volatile.Read(ref place); value > known && Interlocked.CompareExchange(ref place, value, known) != known; known = Volatile.Read(ref place))
+            {
+                // Another one was quicker.
+            }
+        }
     }
 }
 

@@ -107,7 +107,7 @@ public sealed class LedgerStorageTests
         var grains = world.Grains;
         var key = new JobAddress(JobsWorld.Acme, JobAddress.IdOf(JobsWorld.Acme, "newer")).Key;
         await RequireRefusedAsync(grains.GetGrain<ITenantGrain>("umbrella-next"), "tenant", new TenantGrainState { Form = 1, Version = 7 }, static grain => grain.GetBudget());
-        await RequireRefusedAsync(grains.GetGrain<IJobGrain>(key), "job", new StoredJob { Form = 1 }, static grain => grain.Get());
+        await RequireRefusedAsync(grains.GetGrain<IJobGrain>(key), "job", new StoredJob { Form = 2 }, static grain => grain.Get());
         await RequireRefusedAsync(grains.GetGrain<IBatchGrain>(key), "batch", new StoredBatch { Form = 3 }, static grain => grain.Get());
         await RequireRefusedAsync(grains.GetGrain<IBatchWindowGrain>("chat-batch/99"), "batch-window", new WindowRecord { Form = 1 }, static grain => grain.GetView());
 

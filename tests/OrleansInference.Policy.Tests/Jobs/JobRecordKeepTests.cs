@@ -16,6 +16,7 @@ public sealed class JobRecordKeepTests
         nameof(EndpointDefinition.MemoryMb), nameof(EndpointDefinition.MaxPayloadBytes), nameof(EndpointDefinition.Streaming), nameof(EndpointDefinition.Simulation),
         nameof(EndpointDefinition.WindowMaxRequests), nameof(EndpointDefinition.WindowMaxSeconds), nameof(EndpointDefinition.Draining), nameof(EndpointDefinition.Shared),
         nameof(EndpointDefinition.TargetModel), nameof(EndpointDefinition.LoadedModels), nameof(EndpointDefinition.Scaling), nameof(EndpointDefinition.MaxProvisioned),
+        nameof(EndpointDefinition.ServesDeferred),
     ];
 
     [Fact]
@@ -134,6 +135,7 @@ public sealed class JobRecordKeepTests
             TargetModel = "m.tar.gz",
             LoadedModels = 2,
             Scaling = (ScalingMode)1,
+            ServesDeferred = true,
             MaxProvisioned = 3,
         },
     };

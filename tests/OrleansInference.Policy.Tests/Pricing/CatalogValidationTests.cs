@@ -94,6 +94,7 @@ public sealed class CatalogValidationTests
         [At(1, "maxProvisioned")] = Changed(1, e => e with { MaxProvisioned = 5 }),
         [At(1, "maxProvisioned above")] = Changed(1, e => e with { MaxProvisioned = 11 }) with { ServerlessProvisionedPerGigabyteSecond = Money.FromNanos(5_000) },
         [At(1, "minInstances unpriced")] = Changed(1, e => e with { MinInstances = 2 }),
+        [At(1, "servesDeferred")] = Changed(1, e => e with { ServesDeferred = true }),
         [At(0, "maxProvisioned")] = Changed(0, e => e with { MaxProvisioned = 1 }),
         ["serverlessProvisionedPerGigabyteSecond"] = Good with { ServerlessProvisionedPerGigabyteSecond = Money.FromNanos(-1) },
         [At(3, "windowMaxRequests")] = Changed(3, e => e with { WindowMaxRequests = 0 }),

@@ -283,6 +283,39 @@ public sealed class RouterTests
         Assert.Equal(expected, RefusedDemand.CandidateOf(table, request, decision.SizeClass, quotes));
     }
 
+    [Theory]
+    [InlineData(false, 0, 3_600, 0L, 0, false)] // A slot is free: at once.
+    [InlineData(false, 4, 3_600, 0L, 0, true)] // None is: put off.
+    [InlineData(false, 4, 3_600, null, 1, false)] // Where that is not done, to the async lane.
+    [InlineData(false, 4, 200, 0L, 0, false)] // Nor where a start of an instance and more would be too late: it waits in line.
+    [InlineData(true, 0, 3_600, 0L, 0, true)] // A job waits for its turn in any case,
+    [InlineData(true, 0, 200, 0L, 1, false)]
+    [InlineData(true, 0, 3_600, null, 1, false)]
+    [InlineData(true, 4, 3_600, 86_400_000L * 16, 1, false)] // unless so many wait that it would be too late.
+    public void A_request_that_can_wait_is_put_off_where_slots_take_deferred_work(bool asJob, int inFlight, int seconds, long? work, int expected, bool isDeferred)
+    {
+        var table = Table((1, Endpoint("r", Lane.Realtime)), (1, Endpoint("a", Lane.Async)));
+        var request = Request with { Class = TrafficClass.Low, AsJob = asJob, Deadline = Now + (seconds * 1_000L) };
+
+        var (decision, quotes) = Decide(table, request, Tenant, [new() { InFlight = inFlight, DeferredWorkMs = work }, default]);
+
+        Assert.Equal((expected, isDeferred), (decision.Chosen, decision.IsDeferred));
+        Assert.Equal(asJob && !isDeferred && expected == 1 && work != 86_400_000L * 16, quotes[0].Dropped == DropReason.Lane);
+    }
+
+    [Theory]
+    [InlineData(3_600_000, true)]
+    [InlineData(30_000, false)]
+    public void Who_waits_in_line_for_what_must_be_a_job_may_be_put_off_as_long_as_it_waits(long inlineWaitMs, bool isRouted)
+    {
+        var table = Table((1, Endpoint("r", Lane.Realtime)));
+        var request = Request with { Class = TrafficClass.Low, AsJob = true, CanDefer = false, InlineWaitMs = inlineWaitMs };
+
+        var (decision, _) = Decide(table, request, Tenant, [new() { DeferredWorkMs = 0 }]);
+
+        Assert.Equal((isRouted, isRouted), (decision.HasRoute, decision.IsDeferred));
+    }
+
     private static EndpointDefinition Endpoint(string name, Lane lane) => new()
     {
         Name = new(name),
