@@ -36,6 +36,9 @@ internal sealed class DynamoProxy : IAsyncDisposable
     /// <summary>What is to go wrong with a call; null: nothing.</summary>
     public Func<DynamoCall, DynamoFault?>? Faults { get; set; }
 
+    /// <summary>What a call waits for before it is done; null: nothing.</summary>
+    public Func<DynamoCall, Task?>? Holds { get; set; }
+
     /// <summary>All calls since the last time.</summary>
     public IReadOnlyList<DynamoCall> TakeCalls()
     {
@@ -80,17 +83,22 @@ internal sealed class DynamoProxy : IAsyncDisposable
             return;
         }
 
+        if (Holds?.Invoke(call) is { } held)
+        {
+            await held.WaitAsync(context.RequestAborted);
+        }
+
         await _one.WaitAsync();
         try
         {
-            var (status, answer) = call.Operation switch
+            var (status, answer) = fault is { Answer: { } instead } ? (200, instead) : call.Operation switch
             {
                 "TransactWriteItems" => await TransactAsync(context, body),
                 "UpdateTimeToLive" => SetTimeToLive(body),
                 "DescribeTimeToLive" => (200, Describe(body)),
                 _ => await ForwardAsync(context, call.Operation, body),
             };
-            await (fault is null ? AnswerAsync(context, status, answer) : AnswerAsync(context, 500, Error(fault.Error, fault.Message)));
+            await (fault is null or { Answer: not null } ? AnswerAsync(context, status, answer) : AnswerAsync(context, 500, Error(fault.Error, fault.Message)));
         }
         finally
         {
@@ -222,4 +230,11 @@ internal sealed class DynamoProxy : IAsyncDisposable
 internal sealed record DynamoCall(string Operation, JsonObject Body);
 
 /// <summary>An error that is answered: instead of doing the call, or after it was done.</summary>
-internal sealed record DynamoFault(string Error, string Message, bool BeforeItIsDone = true);
+internal sealed record DynamoFault(string Error, string Message, bool BeforeItIsDone = true)
+{
+    /// <summary>What is answered as done, without doing it; null: the error.</summary>
+    public JsonObject? Answer { get; init; }
+
+    /// <summary>Nothing is done, and that is answered.</summary>
+    public static DynamoFault Of(JsonObject answer) => new("", "", BeforeItIsDone: false) { Answer = answer };
+}

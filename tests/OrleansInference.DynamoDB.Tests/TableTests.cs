@@ -1,5 +1,7 @@
+using System.Text.Json.Nodes;
 using Amazon.DynamoDBv2;
 using Amazon.DynamoDBv2.Model;
+using Microsoft.Extensions.Time.Testing;
 
 namespace OrleansInference.DynamoDB.Tests;
 
@@ -14,7 +16,7 @@ public sealed class TableTests(Dynalite dynalite)
         var options = dynalite.Options(new DynamoDBReminderStorageOptions());
         await Task.WhenAll(Enumerable.Range(0, 5).Select(async _ =>
         {
-            using var table = new TableClient(options);
+            using var table = new TableClient(options, TablePatience.OnRequests, TimeProvider.System);
             await table.OpenAsync(ReminderSchema.Table, Cancelled);
         }));
         using var raw = dynalite.Client();
@@ -28,7 +30,7 @@ public sealed class TableTests(Dynalite dynalite)
     public async Task A_table_that_is_created_has_its_tags()
     {
         var options = dynalite.Options(new DynamoDBStorageOptions { Tags = new Dictionary<string, string> { ["CostCenter"] = "42", ["Application"] = "inference" } });
-        using var table = new TableClient(options);
+        using var table = new TableClient(options, TablePatience.OnRequests, TimeProvider.System);
         dynalite.Proxy.TakeCalls();
         Assert.Null(await table.OpenAsync(StateSchema.Table(false), Cancelled));
         var created = Assert.Single(dynalite.Proxy.TakeCalls(), static call => call.Operation == "CreateTable");
@@ -46,7 +48,7 @@ public sealed class TableTests(Dynalite dynalite)
     public async Task A_table_that_cannot_be_tagged_is_created_without_and_says_so(string error, string message)
     {
         var options = dynalite.Options(new DynamoDBStorageOptions { Tags = new Dictionary<string, string> { ["Application"] = "inference" } });
-        using var table = new TableClient(options);
+        using var table = new TableClient(options, TablePatience.OnRequests, TimeProvider.System);
         dynalite.Proxy.Faults = call => call.Operation == "CreateTable" && call.Body.ContainsKey("Tags") ? new(error, message) : null;
         try
         {
@@ -63,7 +65,7 @@ public sealed class TableTests(Dynalite dynalite)
     public async Task A_missing_table_that_is_not_to_be_created_is_named()
     {
         var options = dynalite.Options(new DynamoDBClusteringOptions { CreateIfNotExists = false });
-        using var table = new TableClient(options);
+        using var table = new TableClient(options, TablePatience.OnRequests, TimeProvider.System);
         var problem = await Assert.ThrowsAsync<TableException>(() => table.OpenAsync(MembershipSchema.Table, Cancelled));
         Assert.Contains($"no DynamoDB table '{options.TableName}' at {dynalite.Service}", problem.Message, StringComparison.Ordinal);
     }
@@ -72,12 +74,12 @@ public sealed class TableTests(Dynalite dynalite)
     public async Task A_table_of_another_layout_is_refused()
     {
         var options = dynalite.Options(new DynamoDBReminderStorageOptions());
-        using (var state = new TableClient(options))
+        using (var state = new TableClient(options, TablePatience.OnRequests, TimeProvider.System))
         {
             await state.OpenAsync(StateSchema.Table(false), Cancelled);
         }
 
-        using var table = new TableClient(options);
+        using var table = new TableClient(options, TablePatience.OnRequests, TimeProvider.System);
         var problem = await Assert.ThrowsAsync<TableException>(() => table.OpenAsync(ReminderSchema.Table, Cancelled));
         Assert.Contains("its keys are GrainReference and GrainType, not ReminderId and GrainHash; it has no index ServiceIdIndex", problem.Message, StringComparison.Ordinal);
     }
@@ -86,7 +88,7 @@ public sealed class TableTests(Dynalite dynalite)
     public async Task A_time_to_live_on_another_attribute_is_refused()
     {
         var options = dynalite.Options(new DynamoDBStorageOptions());
-        using var table = new TableClient(options);
+        using var table = new TableClient(options, TablePatience.OnRequests, TimeProvider.System);
         await table.OpenAsync(StateSchema.Table(true) with { TimeToLive = "Other" }, Cancelled);
         Assert.Contains("expires items by 'Other'", (await Assert.ThrowsAsync<TableException>(() => table.OpenAsync(StateSchema.Table(true), Cancelled))).Message, StringComparison.Ordinal);
     }
@@ -123,7 +125,7 @@ public sealed class TableTests(Dynalite dynalite)
     public async Task Many_items_are_deleted_in_batches_and_what_was_left_is_deleted_too()
     {
         var options = dynalite.Options(new DynamoDBStorageOptions());
-        using var table = new TableClient(options);
+        using var table = new TableClient(options, TablePatience.OnRequests, TimeProvider.System);
         await table.OpenAsync(StateSchema.Table(false), Cancelled);
         var keys = Enumerable.Range(0, 60).Select(static i => new Dictionary<string, AttributeValue> { ["GrainReference"] = Items.S("g"), ["GrainType"] = Items.S($"{i}") }).ToList();
         foreach (var key in keys)
@@ -142,7 +144,7 @@ public sealed class TableTests(Dynalite dynalite)
     public async Task A_query_reads_all_pages()
     {
         var options = dynalite.Options(new DynamoDBStorageOptions());
-        using var table = new TableClient(options);
+        using var table = new TableClient(options, TablePatience.OnRequests, TimeProvider.System);
         await table.OpenAsync(StateSchema.Table(false), Cancelled);
         for (var i = 0; i < 12; i++)
         {
@@ -160,4 +162,120 @@ public sealed class TableTests(Dynalite dynalite)
         Assert.Equal(Enumerable.Range(0, 12).Select(static i => $"{i:00}"), read);
         Assert.True(dynalite.Proxy.TakeCalls().Count > 1);
     }
+
+    [Fact]
+    public async Task A_throttled_call_that_a_request_waits_for_is_tried_three_times_and_says_why_it_failed()
+    {
+        await using var proxy = await DynamoProxy.StartAsync(new(dynalite.Service));
+        var options = dynalite.Options(new DynamoDBStorageOptions());
+        options.Service = proxy.Address;
+        using var table = new TableClient(options, TablePatience.OnRequests, TimeProvider.System);
+        proxy.Faults = static _ => new("ProvisionedThroughputExceededException", "too fast");
+        var refused = await Assert.ThrowsAsync<OrleansException>(() => table.GetAsync(Key, Cancelled));
+        Assert.Equal($"DynamoDB table '{options.TableName}' could not be used: too fast", refused.Message);
+        Assert.IsType<ProvisionedThroughputExceededException>(refused.InnerException);
+        Assert.Equal(3, proxy.TakeCalls().Count);
+    }
+
+    [Fact]
+    public async Task Membership_is_tried_as_often_as_ever_however_many_calls_are_throttled_beside_it()
+    {
+        await using var proxy = await DynamoProxy.StartAsync(new(dynalite.Service));
+        var options = dynalite.Options(new DynamoDBClusteringOptions());
+        options.Service = proxy.Address;
+        proxy.Faults = static _ => new("ProvisionedThroughputExceededException", "too fast");
+        using (var busy = new TableClient(options, TablePatience.OnRequests with { Retries = 1 }, TimeProvider.System))
+        {
+            // Until the retries that all of them share are used up.
+            await Task.WhenAll(Enumerable.Range(0, 150).Select(_ => Assert.ThrowsAsync<OrleansException>(() => busy.GetAsync(Key, Cancelled))));
+            proxy.TakeCalls();
+            await Assert.ThrowsAsync<OrleansException>(() => busy.GetAsync(Key, Cancelled));
+            Assert.Single(proxy.TakeCalls());
+        }
+
+        using var table = new TableClient(options, TablePatience.InBackground with { Retries = 2 }, TimeProvider.System);
+        await Assert.ThrowsAsync<OrleansException>(() => table.GetAsync(Key, Cancelled));
+        Assert.Equal(3, proxy.TakeCalls().Count);
+    }
+
+    [Fact]
+    public async Task A_call_that_is_not_answered_ends_with_the_time_that_it_may_take()
+    {
+        await using var proxy = await DynamoProxy.StartAsync(new(dynalite.Service));
+        var options = dynalite.Options(new DynamoDBStorageOptions());
+        options.Service = proxy.Address;
+        var time = new FakeTimeProvider();
+
+        // An attempt may take longer than the test, so that it is the time for the whole call that ends it.
+        using var table = new TableClient(options, TablePatience.OnRequests with { Attempt = TimeSpan.FromHours(1) }, time);
+        var asked = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var never = new TaskCompletionSource();
+        proxy.Holds = _ =>
+        {
+            asked.TrySetResult();
+            return never.Task;
+        };
+        var call = table.GetAsync(Key, Cancelled);
+        await asked.Task;
+        time.Advance(TablePatience.OnRequests.Call - TimeSpan.FromMilliseconds(1));
+        Assert.False(call.IsCompleted);
+        time.Advance(TimeSpan.FromMilliseconds(1));
+        var late = await Assert.ThrowsAsync<OrleansException>(() => call.WaitAsync(TimeSpan.FromMinutes(2), Cancelled));
+        Assert.Equal($"DynamoDB table '{options.TableName}' could not be used: no answer within 4 s", late.Message);
+        never.SetResult();
+    }
+
+    [Fact]
+    public async Task A_caller_who_gives_up_is_told_of_that_and_of_nothing_else()
+    {
+        await using var proxy = await DynamoProxy.StartAsync(new(dynalite.Service));
+        var options = dynalite.Options(new DynamoDBStorageOptions());
+        options.Service = proxy.Address;
+        using var table = new TableClient(options, TablePatience.OnRequests with { Attempt = TimeSpan.FromHours(1) }, new FakeTimeProvider());
+        using var given = new CancellationTokenSource();
+        var never = new TaskCompletionSource();
+        proxy.Holds = _ =>
+        {
+            given.Cancel();
+            return never.Task;
+        };
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => table.GetAsync(Key, given.Token).WaitAsync(TimeSpan.FromMinutes(2), Cancelled));
+        never.SetResult();
+    }
+
+    [Fact]
+    public async Task Deletions_that_are_left_unprocessed_again_and_again_are_an_error_and_those_that_come_on_are_not()
+    {
+        var options = dynalite.Options(new DynamoDBStorageOptions());
+        using var table = new TableClient(options, TablePatience.OnRequests, TimeProvider.System);
+        await table.OpenAsync(StateSchema.Table(false), Cancelled);
+        try
+        {
+            // One is done each time: 25 times, for 25 items.
+            dynalite.Proxy.Faults = static call => call.Operation == "BatchWriteItem" ? Unprocessed(call, done: 1) : null;
+            dynalite.Proxy.TakeCalls();
+            await table.DeleteAsync(Keys(25), Cancelled);
+            Assert.Equal(25, dynalite.Proxy.TakeCalls().Count);
+            dynalite.Proxy.Faults = static call => call.Operation == "BatchWriteItem" ? Unprocessed(call, done: 0) : null;
+            var left = await Assert.ThrowsAsync<OrleansException>(() => table.DeleteAsync(Keys(25), Cancelled).WaitAsync(TimeSpan.FromMinutes(2), Cancelled));
+            Assert.Contains("25 of 25 deletions were left unprocessed 8 times", left.Message, StringComparison.Ordinal);
+            Assert.Equal(8, dynalite.Proxy.TakeCalls().Count);
+        }
+        finally
+        {
+            dynalite.Proxy.Faults = null;
+        }
+
+        static DynamoFault Unprocessed(DynamoCall call, int done)
+        {
+            var (name, writes) = call.Body["RequestItems"]!.AsObject().Single();
+            var left = new JsonArray([.. writes!.AsArray().Skip(done).Select(static write => write!.DeepClone())]);
+            return DynamoFault.Of(new() { ["UnprocessedItems"] = left.Count == 0 ? [] : new JsonObject { [name] = left } });
+        }
+    }
+
+    private static Dictionary<string, AttributeValue> Key => Keys(1).Single();
+
+    private static IEnumerable<Dictionary<string, AttributeValue>> Keys(int count) =>
+        Enumerable.Range(0, count).Select(static i => new Dictionary<string, AttributeValue> { ["GrainReference"] = Items.S("g"), ["GrainType"] = Items.S($"{i}") });
 }

@@ -18,7 +18,7 @@ public sealed class DynamoDBGatewayListProvider : IGatewayListProvider, IDisposa
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(cluster);
         ArgumentNullException.ThrowIfNull(gateways);
-        _table = new(options.Value);
+        _table = new(options.Value, TablePatience.InBackground, TimeProvider.System);
         _cluster = cluster.Value.ClusterId;
         MaxStaleness = gateways.Value.GatewayListRefreshPeriod;
     }

@@ -27,7 +27,7 @@ public sealed partial class DynamoDBMembershipTable : IMembershipTable, IDisposa
     {
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(cluster);
-        _table = new(options.Value);
+        _table = new(options.Value, TablePatience.InBackground, TimeProvider.System);
         _cluster = cluster.Value.ClusterId;
         _logger = logger;
     }

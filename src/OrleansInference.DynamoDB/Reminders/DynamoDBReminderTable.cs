@@ -11,7 +11,8 @@ namespace OrleansInference.DynamoDB;
 /// <summary>
 /// Reminders in DynamoDB, in the layout of the official package. One reminder is read strongly consistently; those of a grain or a range of hashes are read from an index, which
 /// may lag by moments: what a silo has missed it finds when it reads its range again. Of a range only what comes within <see cref="ReminderOptions.ReminderLoadingWindow"/> is
-/// returned: the reminder service keeps no others in memory.
+/// returned: the reminder service keeps no others in memory. Jobs are accepted with a reminder, so a table that cannot be used is an <see cref="OrleansException"/> after four
+/// seconds at most.
 /// </summary>
 public sealed class DynamoDBReminderTable : IReminderTable, IDisposable
 {
@@ -21,6 +22,7 @@ public sealed class DynamoDBReminderTable : IReminderTable, IDisposable
     private static readonly TimeSpan Margin = TimeSpan.FromMinutes(1);
     private static readonly TimeSpan LongestWindow = TimeSpan.FromDays(36_500);
 
+    private readonly DynamoDBReminderStorageOptions _options;
     private readonly TableClient _table;
     private readonly string _service;
     private readonly TimeSpan _window;
@@ -38,7 +40,7 @@ public sealed class DynamoDBReminderTable : IReminderTable, IDisposable
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(cluster);
         ArgumentNullException.ThrowIfNull(reminders);
-        _table = new(options.Value);
+        (_options, _table) = (options.Value, new(options.Value, TablePatience.OnRequests, time));
         _service = cluster.Value.ServiceId;
         _window = TimeSpan.FromTicks(Math.Min(reminders.Value.ReminderLoadingWindow.Ticks, LongestWindow.Ticks));
         _time = time;
@@ -48,7 +50,8 @@ public sealed class DynamoDBReminderTable : IReminderTable, IDisposable
     /// <inheritdoc/>
     public async Task StartAsync(CancellationToken cancellationToken = default)
     {
-        if (await _table.OpenAsync(ReminderSchema.Table, cancellationToken) is { } untagged)
+        using var opening = new TableClient(_options, TablePatience.InBackground, _time);
+        if (await opening.OpenAsync(ReminderSchema.Table, cancellationToken) is { } untagged)
         {
             _logger.CreatedWithoutTags(_table.Name, untagged);
         }

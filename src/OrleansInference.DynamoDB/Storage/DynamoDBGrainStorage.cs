@@ -12,7 +12,8 @@ namespace OrleansInference.DynamoDB;
 
 /// <summary>
 /// Grain state in DynamoDB, in the layout of the official package: an item for each grain and state name, with an ETag that begins at 0 and counts up. Reads are strongly consistent.
-/// Writing or clearing with an ETag that is not the stored one throws <see cref="InconsistentStateException"/> and changes nothing.
+/// Writing or clearing with an ETag that is not the stored one throws <see cref="InconsistentStateException"/> and changes nothing. A table that cannot be used is an
+/// <see cref="OrleansException"/> after four seconds at most: requests wait for it.
 /// </summary>
 public sealed partial class DynamoDBGrainStorage : IGrainStorage, ILifecycleParticipant<ISiloLifecycle>, IDisposable
 {
@@ -43,7 +44,7 @@ public sealed partial class DynamoDBGrainStorage : IGrainStorage, ILifecyclePart
         _activators = activators;
         _time = time;
         _logger = logger;
-        _table = new(options);
+        _table = new(options, TablePatience.OnRequests, time);
     }
 
     /// <inheritdoc/>
@@ -119,7 +120,8 @@ public sealed partial class DynamoDBGrainStorage : IGrainStorage, ILifecyclePart
 
     internal async Task OpenAsync(CancellationToken cancellationToken)
     {
-        if (await _table.OpenAsync(StateSchema.Table(_options.TimeToLive is not null), cancellationToken) is { } untagged)
+        using var opening = new TableClient(_options, TablePatience.InBackground, _time);
+        if (await opening.OpenAsync(StateSchema.Table(_options.TimeToLive is not null), cancellationToken) is { } untagged)
         {
             _logger.CreatedWithoutTags(_table.Name, untagged);
         }

@@ -11,31 +11,39 @@ using Item = System.Collections.Generic.Dictionary<string, Amazon.DynamoDBv2.Mod
 namespace OrleansInference.DynamoDB;
 
 /// <summary>
-/// One table, through the official SDK. Throttled and failed calls are repeated by it with jitter (its standard mode); what of a transaction was cancelled by
-/// another one under way is repeated here. Reads of the table are strongly consistent, those of an index cannot be. Thread-safe.
+/// One table, through the official SDK. Throttled and failed calls are repeated by it with jitter (its standard mode), and no call takes longer than its
+/// <see cref="TablePatience"/>; what of a transaction was cancelled by another one under way, and what of a batch was not processed, is repeated here. Reads of the table are
+/// strongly consistent, those of an index cannot be. Thread-safe.
 /// </summary>
 internal sealed class TableClient : IDisposable
 {
-    private const int Retries = 5;
     private const int TransactionAttempts = 8;
     private const int DeleteBatch = 25;
+    private const int DeleteAttempts = 8;
     private const int FirstPauseMs = 20;
     private static readonly TimeSpan CreationPatience = TimeSpan.FromMinutes(3);
     private static readonly TimeSpan CreationPoll = TimeSpan.FromMilliseconds(250);
     private readonly AmazonDynamoDBClient _client;
+    private readonly TablePatience _patience;
+    private readonly TimeProvider _time;
     private readonly string _table;
     private readonly string _service;
     private readonly bool _create;
     private readonly IReadOnlyDictionary<string, string> _tags;
 
-    public TableClient(DynamoDBClientOptions options, int retries = Retries)
+    /// <param name="options">Where the table is.</param>
+    /// <param name="patience">How long it is waited for.</param>
+    /// <param name="time">What the wait for a whole call is measured by.</param>
+    public TableClient(DynamoDBClientOptions options, TablePatience patience, TimeProvider time)
     {
+        (_patience, _time) = (patience, time);
         (_table, _service, _create, _tags) = (options.TableName, options.Service, options.CreateIfNotExists, options.Tags);
         var config = new AmazonDynamoDBConfig
         {
             RetryMode = RequestRetryMode.Standard,
-            MaxErrorRetry = retries,
-            Timeout = TimeSpan.FromSeconds(10),
+            MaxErrorRetry = patience.Retries,
+            ThrottleRetries = patience.SharesRetries,
+            Timeout = patience.Attempt,
             ConnectTimeout = TimeSpan.FromSeconds(3),
         };
         if (IsUrl(options.Service, out var url))
@@ -96,7 +104,7 @@ internal sealed class TableClient : IDisposable
     /// <summary>An item; null if there is none.</summary>
     public async Task<Item?> GetAsync(Item key, CancellationToken cancellationToken)
     {
-        var response = await _client.GetItemAsync(new GetItemRequest { TableName = _table, Key = key, ConsistentRead = true }, cancellationToken);
+        var response = await ItemsAsync(cancel => _client.GetItemAsync(new GetItemRequest { TableName = _table, Key = key, ConsistentRead = true }, cancel), cancellationToken);
         return response.Item is { Count: > 0 } item ? item : null;
     }
 
@@ -119,7 +127,7 @@ internal sealed class TableClient : IDisposable
         };
         do
         {
-            var page = await _client.QueryAsync(request, cancellationToken);
+            var page = await ItemsAsync(cancel => _client.QueryAsync(request, cancel), cancellationToken);
             foreach (var item in page.Items ?? [])
             {
                 yield return item;
@@ -133,33 +141,41 @@ internal sealed class TableClient : IDisposable
     /// <summary>Writes a whole item.</summary>
     /// <exception cref="ConditionalCheckFailedException">The condition does not hold.</exception>
     public Task PutAsync(Item item, string? condition, Item? values, CancellationToken cancellationToken) =>
-        _client.PutItemAsync(new() { TableName = _table, Item = item, ConditionExpression = condition, ExpressionAttributeValues = values }, cancellationToken);
+        ItemsAsync(cancel => _client.PutItemAsync(new() { TableName = _table, Item = item, ConditionExpression = condition, ExpressionAttributeValues = values }, cancel), cancellationToken);
 
     /// <summary>Sets attributes of an item.</summary>
     /// <exception cref="ConditionalCheckFailedException">The condition does not hold.</exception>
     public Task UpdateAsync(Item key, string update, Item values, string? condition, CancellationToken cancellationToken) =>
-        _client.UpdateItemAsync(new() { TableName = _table, Key = key, UpdateExpression = update, ExpressionAttributeValues = values, ConditionExpression = condition }, cancellationToken);
+        ItemsAsync(cancel => _client.UpdateItemAsync(new() { TableName = _table, Key = key, UpdateExpression = update, ExpressionAttributeValues = values, ConditionExpression = condition }, cancel), cancellationToken);
 
     /// <summary>Deletes an item.</summary>
     /// <exception cref="ConditionalCheckFailedException">The condition does not hold.</exception>
     public Task DeleteAsync(Item key, string? condition, Item? values, CancellationToken cancellationToken) =>
-        _client.DeleteItemAsync(new() { TableName = _table, Key = key, ConditionExpression = condition, ExpressionAttributeValues = values }, cancellationToken);
+        ItemsAsync(cancel => _client.DeleteItemAsync(new() { TableName = _table, Key = key, ConditionExpression = condition, ExpressionAttributeValues = values }, cancel), cancellationToken);
 
     /// <summary>Deletes items, as many of them as are there.</summary>
+    /// <exception cref="OrleansException">DynamoDB left some of them unprocessed time after time; others are deleted.</exception>
     public async Task DeleteAsync(IEnumerable<Item> keys, CancellationToken cancellationToken)
     {
         foreach (var batch in keys.Chunk(DeleteBatch))
         {
             List<WriteRequest>? left = [.. batch.Select(static key => new WriteRequest(new DeleteRequest(key)))];
-            for (var attempt = 0; left is { Count: > 0 }; attempt++)
+            for (var (attempt, last) = (0, left.Count); left is { Count: > 0 };)
             {
-                if (attempt > 0)
+                var request = new BatchWriteItemRequest { RequestItems = new() { [_table] = left } };
+                var response = await ItemsAsync(cancel => _client.BatchWriteItemAsync(request, cancel), cancellationToken);
+                left = response.UnprocessedItems is { } unprocessed && unprocessed.TryGetValue(_table, out var rest) ? rest : null;
+                if (left is { Count: > 0 })
                 {
+                    // Where some are processed each time, it comes to an end.
+                    (attempt, last) = (left.Count < last ? 1 : attempt + 1, left.Count);
+                    if (attempt >= DeleteAttempts)
+                    {
+                        throw Unusable(new ProvisionedThroughputExceededException($"{left.Count} of {batch.Length} deletions were left unprocessed {DeleteAttempts} times."));
+                    }
+
                     await PauseAsync(attempt, cancellationToken);
                 }
-
-                var response = await _client.BatchWriteItemAsync(new BatchWriteItemRequest { RequestItems = new() { [_table] = left } }, cancellationToken);
-                left = response.UnprocessedItems is { } unprocessed && unprocessed.TryGetValue(_table, out var rest) ? rest : null;
             }
         }
     }
@@ -172,7 +188,7 @@ internal sealed class TableClient : IDisposable
             try
             {
                 puts.ForEach(put => put.TableName = _table);
-                await _client.TransactWriteItemsAsync(new() { TransactItems = [.. puts.Select(static put => new TransactWriteItem { Put = put })] }, cancellationToken);
+                await CallAsync(cancel => _client.TransactWriteItemsAsync(new() { TransactItems = [.. puts.Select(static put => new TransactWriteItem { Put = put })] }, cancel), cancellationToken);
                 return true;
             }
             catch (TransactionCanceledException exception) when (Has(exception, "ConditionalCheckFailed"))
@@ -191,7 +207,7 @@ internal sealed class TableClient : IDisposable
     {
         try
         {
-            return (await _client.DescribeTableAsync(new DescribeTableRequest { TableName = _table }, cancellationToken)).Table;
+            return (await CallAsync(cancel => _client.DescribeTableAsync(new DescribeTableRequest { TableName = _table }, cancel), cancellationToken)).Table;
         }
         catch (ResourceNotFoundException)
         {
@@ -201,11 +217,50 @@ internal sealed class TableClient : IDisposable
 
     public void Dispose() => _client.Dispose();
 
+    /// <summary>A call that reads or writes items. What keeps it from being done, conditions aside, is an <see cref="OrleansException"/>, as which callers of grains know that they may come back.</summary>
+    private async Task<T> ItemsAsync<T>(Func<CancellationToken, Task<T>> call, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await CallAsync(call, cancellationToken);
+        }
+        catch (Exception exception) when (exception is not (ConditionalCheckFailedException or OperationCanceledException))
+        {
+            throw Unusable(exception);
+        }
+    }
+
+    private OrleansException Unusable(Exception exception) => new($"DynamoDB table '{_table}' could not be used: {exception.Message}", exception);
+
+    private async Task<T> CallAsync<T>(Func<CancellationToken, Task<T>> call, CancellationToken cancellationToken)
+    {
+        using var limit = new CancellationTokenSource(_patience.Call, _time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
+        try
+        {
+            return await call(either.Token);
+        }
+        catch (AmazonServiceException exception)
+        {
+            RefusalData.Note(exception);
+            throw;
+        }
+        catch (Exception exception) when (exception is HttpRequestException or IOException)
+        {
+            throw new AmazonClientException(exception.Message, exception);
+        }
+        catch (OperationCanceledException exception) when (!cancellationToken.IsCancellationRequested)
+        {
+            var text = $"no answer within {_patience.Call.TotalSeconds:0} s";
+            throw new AmazonClientException(text, new TimeoutException(text, exception));
+        }
+    }
+
     private async Task<string?> CreateAsync(TableDefinition definition, CancellationToken cancellationToken)
     {
         try
         {
-            await _client.CreateTableAsync(definition.ToRequest(_table, _tags), cancellationToken);
+            await CallAsync(cancel => _client.CreateTableAsync(definition.ToRequest(_table, _tags), cancel), cancellationToken);
             return null;
         }
         catch (ResourceInUseException)
@@ -218,7 +273,7 @@ internal sealed class TableClient : IDisposable
             // Tags take a right of their own (dynamodb:TagResource), and not every emulator knows them. If it is not the tags, this fails alike.
             try
             {
-                await _client.CreateTableAsync(definition.ToRequest(_table, ImmutableDictionary<string, string>.Empty), cancellationToken);
+                await CallAsync(cancel => _client.CreateTableAsync(definition.ToRequest(_table, ImmutableDictionary<string, string>.Empty), cancel), cancellationToken);
                 return exception.Message;
             }
             catch (ResourceInUseException)
@@ -255,7 +310,7 @@ internal sealed class TableClient : IDisposable
 
     private async Task SetTimeToLiveAsync(string attribute, bool change, CancellationToken cancellationToken)
     {
-        var found = (await _client.DescribeTimeToLiveAsync(new DescribeTimeToLiveRequest { TableName = _table }, cancellationToken)).TimeToLiveDescription;
+        var found = (await CallAsync(cancel => _client.DescribeTimeToLiveAsync(new DescribeTimeToLiveRequest { TableName = _table }, cancel), cancellationToken)).TimeToLiveDescription;
         if (found?.TimeToLiveStatus is { } status && (status == TimeToLiveStatus.ENABLED || status == TimeToLiveStatus.ENABLING))
         {
             if (found.AttributeName != attribute)
@@ -273,8 +328,8 @@ internal sealed class TableClient : IDisposable
 
         try
         {
-            await _client.UpdateTimeToLiveAsync(
-                new() { TableName = _table, TimeToLiveSpecification = new() { AttributeName = attribute, Enabled = true } },
+            await CallAsync(
+                cancel => _client.UpdateTimeToLiveAsync(new() { TableName = _table, TimeToLiveSpecification = new() { AttributeName = attribute, Enabled = true } }, cancel),
                 cancellationToken);
         }
         catch (AmazonDynamoDBException exception) when (exception.ErrorCode is "ValidationException" && exception.Message.Contains("already enabled", StringComparison.OrdinalIgnoreCase))

@@ -30,10 +30,11 @@ public sealed class TableExamination
     /// <summary>Tries it, and changes nothing.</summary>
     /// <returns>Whether it is there; it is not, but is created by who opens it, where the options say so.</returns>
     /// <exception cref="TableException">There is no such table, or it is laid out otherwise.</exception>
-    /// <exception cref="Amazon.Runtime.AmazonServiceException">DynamoDB refuses, or cannot be reached.</exception>
+    /// <exception cref="Amazon.Runtime.AmazonClientException">DynamoDB refuses, or cannot be reached, while it describes the table.</exception>
+    /// <exception cref="OrleansException">So while items are read or written; the inner exception is the client's.</exception>
     public async Task<bool> ExamineAsync(CancellationToken cancellationToken)
     {
-        using var table = new TableClient(_options, retries: 1);
+        using var table = new TableClient(_options, TablePatience.OfExamination, TimeProvider.System);
         if (_options.CreateIfNotExists && await table.DescribeAsync(cancellationToken) is null)
         {
             return false;
@@ -47,10 +48,11 @@ public sealed class TableExamination
     /// <summary>Creates it if it is missing and the options say so, then tries it.</summary>
     /// <returns>Why it was created without the tags that it should have; null if it was not.</returns>
     /// <exception cref="TableException">There is no such table, or it is laid out otherwise.</exception>
-    /// <exception cref="Amazon.Runtime.AmazonServiceException">DynamoDB refuses, or cannot be reached.</exception>
+    /// <exception cref="Amazon.Runtime.AmazonClientException">DynamoDB refuses, or cannot be reached, while it describes the table.</exception>
+    /// <exception cref="OrleansException">So while items are read or written; the inner exception is the client's.</exception>
     public async Task<string?> OpenAsync(CancellationToken cancellationToken)
     {
-        using var table = new TableClient(_options, retries: 1);
+        using var table = new TableClient(_options, TablePatience.OfExamination, TimeProvider.System);
         var untagged = await table.OpenAsync(_definition, cancellationToken);
         await TryAsync(table, cancellationToken);
         return untagged;

@@ -27,8 +27,8 @@ internal readonly record struct AwsProblem(string Detail, string Remedy, bool Pa
             switch (cause)
             {
                 case AmazonServiceException service:
-                    // One that came from another silo has its type and its message alone.
-                    return OfCode(service.ErrorCode ?? service.GetType().Name, service.StatusCode, service.Message);
+                    // One that came from another silo has its type, its message and what was noted; one that a silo of an earlier release sent has nothing noted.
+                    return OfCode(RefusalData.CodeOf(service) ?? service.GetType().Name, (HttpStatusCode)RefusalData.StatusOf(service), service.Message);
                 case SageMakerException { Status: { } status } refused:
                     return OfCode(refused.ErrorType, (HttpStatusCode)status, refused.Message);
                 case ModelCallException { Failure: ModelCallFailure.Configuration, ErrorType: "ValidationError" or "ValidationException" } missing:

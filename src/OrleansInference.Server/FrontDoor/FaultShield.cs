@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using OrleansInference.Diagnosis;
 
 namespace OrleansInference.FrontDoor;
 
@@ -81,6 +82,7 @@ internal sealed class FaultShield(RequestDelegate next, ILogger<FaultShield> log
             BadHttpRequestException { StatusCode: StatusCodes.Status415UnsupportedMediaType } => Refusal.Invalid("The body must be JSON: send Content-Type: application/json."),
             BadHttpRequestException bad => Refusal.Invalid(Plain(bad)),
             TimeoutException or Orleans.Runtime.OrleansException => Refusal.Of(ProblemCode.Unavailable, "The router could not reach the part that holds this; try again.", TimeSpan.FromSeconds(1)),
+            _ when AwsProblem.Of(exception, isOfAws: false) is not null => Refusal.Of(ProblemCode.Unavailable, "Something of AWS that this needs cannot be used now; try again.", TimeSpan.FromSeconds(1)),
             _ => Refusal.Of(ProblemCode.Internal, $"The router failed and charged nothing for it. Quote {context.TraceIdentifier} when you report this."),
         };
         if (exception is not (RefusedException or BadHttpRequestException))
