@@ -23,6 +23,7 @@ public sealed partial class SlotLedger
     private bool _keepsHeadroom;
     private bool _isDraining;
     private long _lastMessage;
+    private long? _beganAt;
 
     // One for all silos and for good: a silo that was forgotten and comes back takes no answer for one that it has heard.
     private long _lastAnswer;
@@ -274,6 +275,7 @@ public sealed partial class SlotLedger
 
     private void Expire(long now)
     {
+        _beganAt ??= now;
         Escrow.Expire(now);
         foreach (var holder in _holders.Values)
         {

@@ -51,9 +51,15 @@ public sealed partial class SlotLedger
 
     private void Prepare(long now) => _tickets.SetCapacity(Limit, Headroom, _demand.ServiceMs, yields: HaveAllTold(now));
 
-    // After a restart silos tell their tickets one after the other: until all have, the headroom is all that is left to the urgent ones not yet told.
+    // After a restart silos tell their tickets one after the other: until all have, the headroom is all that is left to the urgent ones not yet told. Whose leases ran out while
+    // nobody heard them are not known any more; like all that live, they report within the time of a lease.
     private bool HaveAllTold(long now)
     {
+        if (now - _beganAt <= Escrow.Options.LeaseMs)
+        {
+            return false;
+        }
+
         foreach (var lease in Escrow.Leases)
         {
             // Whose lease has run out serves nobody.

@@ -10,6 +10,7 @@ public sealed class SlotLedgerTests
     private SlotLedger _ledger = new(EscrowOptions.Slots(60_000), 1);
     private readonly Dictionary<string, long> _queues = [];
     private long _ticket;
+    private (EscrowState Leases, HeadroomState Headroom) _stored;
 
     [Fact]
     public void A_ticket_is_answered_with_the_slot_that_the_grant_holds_for_it()
@@ -136,28 +137,71 @@ public sealed class SlotLedgerTests
     [Fact]
     public void After_a_restart_the_headroom_yields_only_when_all_silos_have_told_their_tickets()
     {
-        // Three of four slots are in use, and one is kept for High, of which a call is in flight on silo a.
-        _ledger.SetCapacity(4, keepsHeadroom: true, 100);
-        var a = Ask("a", Start, [Ticket(TrafficClass.High)]).Queue!.Sequence;
-        var b = Ask("b", Start, [Ticket(TrafficClass.Medium), Ticket(TrafficClass.Medium)]).Queue!.Sequence;
-        Ask("a", Start + 10, [], heard: a, pending: 1, high: 1);
-        Ask("b", Start + 10, [], heard: b, pending: 2);
-        Assert.Equal((3, 1), (_ledger.Escrow.Outstanding, _ledger.Headroom));
-        var (leases, headroom) = (_ledger.Escrow.ToState(), _ledger.Demand.ToHeadroomState());
-        var late = new SlotTicket(++_ticket, new("t"), 1, TrafficClass.Medium, Start + 130, 400);
-        Assert.Equal(SlotVerdict.Called, Assert.Single(Ask("b", Start + 20, [late], heard: b, pending: 2).Queue!.Answers).Verdict);
-
-        _ledger = new(_ledger.Escrow.Options, 100, leases, headroom: headroom);
-        _ledger.SetCapacity(4, keepsHeadroom: true, 100);
-        Ask("b", Start + 20, [], pending: 2);
-        Assert.Empty(Ask("b", Start + 21, [late], pending: 2).Queue!.Answers);
+        // All that live have had the time to report, and the lease of silo a, which has not, might still be in use.
+        var now = InUseButOne();
+        Restart(now);
+        now += _ledger.Escrow.Options.LeaseMs + 1;
+        Ask("b", now, [], pending: 2);
+        Assert.Empty(Ask("b", now + 1, [LateMedium(now)], pending: 2).Queue!.Answers);
 
         // That silo a has been heard is not enough: its tickets come when it has heard that there is another queue.
-        Assert.Empty(Ask("a", Start + 22, [], pending: 1, high: 1).Queue!.Answers);
-        Assert.Empty(Ask("b", Start + 23, [], pending: 2).Queue!.Answers);
-        Assert.Equal(SlotVerdict.Called, Assert.Single(Ask("a", Start + 24, [Ticket(TrafficClass.High)], pending: 1, high: 1).Queue!.Answers).Verdict);
-        Assert.Empty(Ask("b", Start + 25, [], pending: 2).Queue!.Answers);
+        Assert.Empty(Ask("a", now + 2, [], pending: 1, high: 1).Queue!.Answers);
+        Assert.Empty(Ask("b", now + 3, [], pending: 2).Queue!.Answers);
+        Assert.Equal(SlotVerdict.Called, Assert.Single(Ask("a", now + 4, [Ticket(TrafficClass.High)], pending: 1, high: 1).Queue!.Answers).Verdict);
+        Assert.Empty(Ask("b", now + 5, [], pending: 2).Queue!.Answers);
     }
+
+    [Fact]
+    public void After_a_restart_the_headroom_yields_once_all_silos_have_told_that_no_ticket_waits()
+    {
+        var now = InUseButOne();
+        Restart(now);
+        now += _ledger.Escrow.Options.LeaseMs + 1;
+        Ask("b", now, [], pending: 2);
+        Ask("a", now, [], pending: 1, high: 1);
+        Ask("a", now + 1, [], pending: 1, high: 1);
+        Assert.Equal(SlotVerdict.Called, Assert.Single(Ask("b", now + 1, [LateMedium(now)], pending: 2).Queue!.Answers).Verdict);
+    }
+
+    [Fact]
+    public void After_an_absence_longer_than_a_lease_the_headroom_yields_only_when_silos_that_are_not_known_any_more_have_had_the_time_to_report()
+    {
+        // Their leases have run out, while the calls on them may still run.
+        var now = InUseButOne() + 15_000;
+        Restart(now);
+        Ask("b", now, [], leaseId: 2);
+        Assert.Empty(Ask("b", now + 1, [LateMedium(now)], leaseId: 2).Queue!.Answers);
+
+        // The slot is there for silo a, which has one of High that waits.
+        Ask("a", now + 2, [], leaseId: 2, high: 1);
+        Assert.Equal(SlotVerdict.Called, Assert.Single(Ask("a", now + 3, [Ticket(TrafficClass.High)], leaseId: 2, high: 1).Queue!.Answers).Verdict);
+    }
+
+    /// <summary>Three of four slots are in use, and one is kept for High, of which a call is in flight on silo a. If there was no restart it would be given to a late Medium.</summary>
+    private long InUseButOne()
+    {
+        _ledger.SetCapacity(4, keepsHeadroom: true, 100);
+        var now = Start + _ledger.Escrow.Options.LeaseMs + 1;
+        _ledger.Tick(Start);
+        var a = Ask("a", now, [Ticket(TrafficClass.High)]).Queue!.Sequence;
+        var b = Ask("b", now, [Ticket(TrafficClass.Medium), Ticket(TrafficClass.Medium)]).Queue!.Sequence;
+        Ask("a", now + 10, [], heard: a, pending: 1, high: 1);
+        Ask("b", now + 10, [], heard: b, pending: 2);
+        Assert.Equal((3, 1), (_ledger.Escrow.Outstanding, _ledger.Headroom));
+        _stored = (_ledger.Escrow.ToState(), _ledger.Demand.ToHeadroomState());
+        Assert.Equal(SlotVerdict.Called, Assert.Single(Ask("b", now + 20, [LateMedium(now + 20)], heard: b, pending: 2).Queue!.Answers).Verdict);
+        return now + 20;
+    }
+
+    private void Restart(long now)
+    {
+        _ledger = new(_ledger.Escrow.Options, 100, _stored.Leases, headroom: _stored.Headroom);
+        _ledger.SetCapacity(4, keepsHeadroom: true, 100);
+        _ledger.Tick(now);
+        Assert.Equal((3, 1), (_ledger.Escrow.Outstanding, _ledger.Headroom));
+    }
+
+    private SlotTicket LateMedium(long now) => new(++_ticket, new("t"), 1, TrafficClass.Medium, now + 110, 400);
 
     [Fact]
     public void While_every_call_is_cut_off_the_limit_does_not_grow()
