@@ -67,6 +67,18 @@ public sealed partial class PermissionTests(DeployFiles files)
     }
 
     [Fact]
+    public void Captures_may_be_put_below_their_prefix_of_another_bucket_and_no_more()
+    {
+        var resource = files.Resource("router", "CapturePolicy");
+        Assert.Equal("HasCaptureBucket", resource.GetProperty("Condition").GetString());
+        var policy = resource.GetProperty("Properties");
+        Assert.Equal("SiloRole", Assert.Single(policy.GetProperty("Roles").EnumerateArray()).GetProperty("Ref").GetString());
+        var statement = Assert.Single(policy.GetProperty("PolicyDocument").GetProperty("Statement").EnumerateArray());
+        Assert.Equal(("Allow", "s3:PutObject"), (statement.GetProperty("Effect").GetString(), statement.GetProperty("Action").GetString()));
+        Assert.Equal("arn:${AWS::Partition}:s3:::${CaptureBucket}/${CapturePrefix}/*", statement.GetProperty("Resource").GetProperty("Fn::Sub").GetString());
+    }
+
+    [Fact]
     public void The_role_that_starts_a_task_reads_the_two_secrets()
     {
         var policy = Assert.Single(files.Resource("router", "ExecutionRole").GetProperty("Properties").GetProperty("Policies").EnumerateArray());

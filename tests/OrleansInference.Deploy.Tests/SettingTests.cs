@@ -37,6 +37,22 @@ public sealed partial class SettingTests(DeployFiles files)
     }
 
     [Fact]
+    public void Calls_are_captured_where_that_is_asked_for_and_nowhere_else()
+    {
+        var defaults = new Aws.DataCaptureOptions();
+        var parameters = files.Document("cloudformation/router.yaml").GetProperty("Parameters");
+        Assert.Equal(0, parameters.GetProperty("CapturePercent").GetProperty("Default").GetInt32());
+        Assert.Equal(defaults.Prefix, parameters.GetProperty("CapturePrefix").GetProperty("Default").GetString());
+        var capture = Prefix + "DataCapture__";
+        var silo = DeployFiles.Environment(files.Container("silo")).Keys.Where(name => name.StartsWith(capture, StringComparison.Ordinal));
+        Assert.Equal(SettingsReader.Known.Where(static name => name.StartsWith("DataCapture:", StringComparison.Ordinal)).Select(static name => Prefix + name.Replace(":", "__", StringComparison.Ordinal)).Order(StringComparer.Ordinal), silo.Order(StringComparer.Ordinal));
+        var map = DeployFiles.Members(files.Document("kubernetes/configmap.yaml").GetProperty("data"));
+        Assert.Equal(("0", defaults.Prefix, ""), (map[capture + "Percent"], map[capture + "Prefix"], map[capture + "Redact"]));
+        var compose = DeployFiles.Members(files.Document("compose.yaml").GetProperty("x-silo").GetProperty("environment"));
+        Assert.Equal(("${CAPTURE_PERCENT:-0}", "${CAPTURE_REDACT:-}"), (compose[capture + "Percent"], compose[capture + "Redact"]));
+    }
+
+    [Fact]
     public void Secrets_are_in_no_file()
     {
         Assert.All(files.Document("kubernetes/secret.example.yaml").GetProperty("stringData").EnumerateObject(), static secret => Assert.StartsWith("replace-with-", secret.Value.GetString(), StringComparison.Ordinal));

@@ -86,7 +86,7 @@ public sealed class TableTests(DeployFiles files)
         var rules = files.Resource("state", "PayloadBucket").GetProperty("Properties").GetProperty("LifecycleConfiguration").GetProperty("Rules").EnumerateArray().ToList();
         var prefixes = rules.Where(static rule => rule.TryGetProperty("ExpirationInDays", out _)).Select(static rule => rule.GetProperty("Prefix").GetString()!).ToHashSet();
         Assert.Contains(prefixes, prefix => new Jobs.JobAddress(new("acme"), "job").Prefix.StartsWith(prefix, StringComparison.Ordinal));
-        Assert.Superset(new HashSet<string> { "jobs/", "batches/", "windows/", "async/", "tenants/" }, prefixes);
+        Assert.Superset(new HashSet<string> { "jobs/", "batches/", "windows/", "async/", "tenants/", new Aws.DataCaptureOptions().Prefix + "/" }, prefixes);
         Assert.DoesNotContain(prefixes, static prefix => "config/catalog.json".StartsWith(prefix, StringComparison.Ordinal));
         Assert.Contains(rules, static rule => rule.TryGetProperty("AbortIncompleteMultipartUpload", out _));
     }
@@ -107,6 +107,23 @@ public sealed class TableTests(DeployFiles files)
     {
         var without = files.Resources().Where(static resource => resource.Type == "AWS::SQS::Queue" && !resource.Properties.TryGetProperty("RedrivePolicy", out _)).Select(static resource => resource.Name);
         Assert.Equal(["AnswerDeadLetterQueue", "NotificationDeadLetterQueue", "RefusedQueue", "RequestQueue"], without.Order(StringComparer.Ordinal));
+    }
+
+    [Fact]
+    public void A_queue_that_the_router_is_to_empty_tells_when_it_does_not_and_one_that_is_to_stay_empty_when_it_is_not()
+    {
+        var alarms = files.Resources()
+            .Where(static resource => resource.Type == "AWS::CloudWatch::Alarm" && resource.Properties.TryGetProperty("Namespace", out var space) && space.GetString() == "AWS/SQS")
+            .Select(static alarm => $"{alarm.Properties.GetProperty("MetricName").GetString()} of {alarm.Properties.GetProperty("Dimensions")[0].GetProperty("Value").GetProperty("Fn::ImportValue").GetProperty("Fn::Sub").GetString()}");
+        Assert.Equal(
+            [
+                "ApproximateAgeOfOldestMessage of ${StateStack}-NotificationQueue",
+                "ApproximateAgeOfOldestMessage of ${StateStack}-RequestQueue",
+                "ApproximateNumberOfMessagesVisible of ${StateStack}-AnswerDeadLetterQueue",
+                "ApproximateNumberOfMessagesVisible of ${StateStack}-NotificationDeadLetterQueue",
+                "ApproximateNumberOfMessagesVisible of ${StateStack}-RefusedQueue",
+            ],
+            alarms.Order(StringComparer.Ordinal));
     }
 
     [Fact]
