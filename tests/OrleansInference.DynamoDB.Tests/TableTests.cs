@@ -226,6 +226,33 @@ public sealed class TableTests(Dynalite dynalite)
     }
 
     [Fact]
+    public async Task A_table_whose_last_call_failed_is_in_trouble_until_one_succeeds_and_a_condition_that_does_not_hold_is_no_failure()
+    {
+        await using var proxy = await DynamoProxy.StartAsync(new(dynalite.Service));
+        var options = dynalite.Options(new DynamoDBStorageOptions());
+        options.Service = proxy.Address;
+        List<string> failed = [];
+        var time = new FakeTimeProvider();
+        var health = new TableHealth(failed.Add, time);
+        using var table = new TableClient(options, TablePatience.OnRequests, TimeProvider.System, health);
+        await table.OpenAsync(StateSchema.Table(false), Cancelled);
+        await table.PutAsync(Key, "attribute_not_exists(GrainReference)", null, Cancelled);
+        await Assert.ThrowsAsync<ConditionalCheckFailedException>(() => table.PutAsync(Key, "attribute_not_exists(GrainReference)", null, Cancelled));
+        Assert.Empty(health.Troubles);
+        proxy.Faults = static _ => new("AccessDeniedException", "not now");
+        var since = time.GetUtcNow();
+        await Assert.ThrowsAsync<OrleansException>(() => table.GetAsync(Key, Cancelled));
+        time.Advance(TimeSpan.FromMinutes(1));
+        await Assert.ThrowsAsync<OrleansException>(() => table.DeleteAsync(Keys(2), Cancelled));
+        var trouble = Assert.Single(health.Troubles);
+        Assert.Equal((options.TableName, since, time.GetUtcNow(), "not now"), (trouble.Table, trouble.Since, trouble.At, trouble.Problem.Message));
+        Assert.Equal([options.TableName, options.TableName], failed);
+        proxy.Faults = null;
+        await table.GetAsync(Key, Cancelled);
+        Assert.Empty(health.Troubles);
+    }
+
+    [Fact]
     public async Task A_caller_who_gives_up_is_told_of_that_and_of_nothing_else()
     {
         await using var proxy = await DynamoProxy.StartAsync(new(dynalite.Service));

@@ -22,6 +22,7 @@ public static class DynamoDBHostingExtensions
             services.Configure(configureOptions);
             services.AddTransient<IConfigurationValidator>(static provider => new DynamoDBOptionsValidator(Of<DynamoDBClusteringOptions>(provider), "DynamoDB clustering"));
             services.ConfigureFormatter<DynamoDBClusteringOptions>();
+            services.AddTableHealth();
             services.AddSingleton<IMembershipTable, DynamoDBMembershipTable>();
         });
     }
@@ -55,6 +56,7 @@ public static class DynamoDBHostingExtensions
             services.AddTransient<IConfigurationValidator>(provider => new DynamoDBOptionsValidator(Options(provider), $"DynamoDB grain storage '{name}'"));
             services.ConfigureNamedOptionForLogging<DynamoDBStorageOptions>(name);
             services.TryAddSingleton(TimeProvider.System);
+            services.AddTableHealth();
 
             // Why a grain could not be read or written is told to the silo that called it; what Orleans does not know how to send would arrive there as a fault of the serializer.
             services.Configure<ExceptionSerializationOptions>(static options => options.SupportedNamespacePrefixes.UnionWith(["Amazon", "OrleansInference.DynamoDB"]));
@@ -75,9 +77,12 @@ public static class DynamoDBHostingExtensions
             services.AddTransient<IConfigurationValidator>(static provider => new DynamoDBOptionsValidator(Of<DynamoDBReminderStorageOptions>(provider), "DynamoDB reminders"));
             services.ConfigureFormatter<DynamoDBReminderStorageOptions>();
             services.TryAddSingleton(TimeProvider.System);
+            services.AddTableHealth();
             services.AddSingleton<IReminderTable, DynamoDBReminderTable>();
         });
     }
+
+    private static void AddTableHealth(this IServiceCollection services) => services.TryAddSingleton<TableHealth>(static _ => new());
 
     private static T Of<T>(IServiceProvider provider)
         where T : class => provider.GetRequiredService<IOptions<T>>().Value;

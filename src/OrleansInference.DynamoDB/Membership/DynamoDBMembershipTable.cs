@@ -23,11 +23,11 @@ public sealed partial class DynamoDBMembershipTable : IMembershipTable, IDisposa
     private readonly ILogger<DynamoDBMembershipTable> _logger;
 
     /// <summary>Creates it; the table is opened when the silo starts.</summary>
-    public DynamoDBMembershipTable(IOptions<DynamoDBClusteringOptions> options, IOptions<ClusterOptions> cluster, ILogger<DynamoDBMembershipTable> logger)
+    public DynamoDBMembershipTable(IOptions<DynamoDBClusteringOptions> options, IOptions<ClusterOptions> cluster, ILogger<DynamoDBMembershipTable> logger, TableHealth? health = null)
     {
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(cluster);
-        _table = new(options.Value, TablePatience.InBackground, TimeProvider.System);
+        _table = new(options.Value, TablePatience.InBackground, TimeProvider.System, health);
         _cluster = cluster.Value.ClusterId;
         _logger = logger;
     }

@@ -35,12 +35,13 @@ public sealed class DynamoDBReminderTable : IReminderTable, IDisposable
         IOptions<ClusterOptions> cluster,
         IOptions<ReminderOptions> reminders,
         TimeProvider time,
-        ILogger<DynamoDBReminderTable> logger)
+        ILogger<DynamoDBReminderTable> logger,
+        TableHealth? health = null)
     {
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(cluster);
         ArgumentNullException.ThrowIfNull(reminders);
-        (_options, _table) = (options.Value, new(options.Value, TablePatience.OnRequests, time));
+        (_options, _table) = (options.Value, new(options.Value, TablePatience.OnRequests, time, health));
         _service = cluster.Value.ServiceId;
         _window = TimeSpan.FromTicks(Math.Min(reminders.Value.ReminderLoadingWindow.Ticks, LongestWindow.Ticks));
         _time = time;

@@ -34,7 +34,8 @@ public sealed partial class DynamoDBGrainStorage : IGrainStorage, ILifecyclePart
         IOptions<ClusterOptions> cluster,
         IActivatorProvider activators,
         TimeProvider time,
-        ILogger<DynamoDBGrainStorage> logger)
+        ILogger<DynamoDBGrainStorage> logger,
+        TableHealth? health = null)
     {
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(cluster);
@@ -44,7 +45,7 @@ public sealed partial class DynamoDBGrainStorage : IGrainStorage, ILifecyclePart
         _activators = activators;
         _time = time;
         _logger = logger;
-        _table = new(options, TablePatience.OnRequests, time);
+        _table = new(options, TablePatience.OnRequests, time, health);
     }
 
     /// <inheritdoc/>

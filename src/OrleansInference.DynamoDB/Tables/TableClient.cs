@@ -26,6 +26,7 @@ internal sealed class TableClient : IDisposable
     private readonly AmazonDynamoDBClient _client;
     private readonly TablePatience _patience;
     private readonly TimeProvider _time;
+    private readonly TableHealth? _health;
     private readonly string _table;
     private readonly string _service;
     private readonly bool _create;
@@ -34,9 +35,10 @@ internal sealed class TableClient : IDisposable
     /// <param name="options">Where the table is.</param>
     /// <param name="patience">How long it is waited for.</param>
     /// <param name="time">What the wait for a whole call is measured by.</param>
-    public TableClient(DynamoDBClientOptions options, TablePatience patience, TimeProvider time)
+    /// <param name="health">Is told how calls that read or write items end; null: nobody is.</param>
+    public TableClient(DynamoDBClientOptions options, TablePatience patience, TimeProvider time, TableHealth? health = null)
     {
-        (_patience, _time) = (patience, time);
+        (_patience, _time, _health) = (patience, time, health);
         (_table, _service, _create, _tags) = (options.TableName, options.Service, options.CreateIfNotExists, options.Tags);
         var config = new AmazonDynamoDBConfig
         {
@@ -222,10 +224,13 @@ internal sealed class TableClient : IDisposable
     {
         try
         {
-            return await CallAsync(call, cancellationToken);
+            var result = await CallAsync(call, cancellationToken);
+            _health?.Succeeded(_table);
+            return result;
         }
         catch (Exception exception) when (exception is not (ConditionalCheckFailedException or OperationCanceledException))
         {
+            _health?.Failed(_table, exception);
             throw Unusable(exception);
         }
     }

@@ -46,6 +46,8 @@ public static class RouterTelemetry
 
     private static readonly Counter<long> CapturedCalls = Meter.CreateCounter<long>("orleans_inference.captured_calls", "{call}", "Calls chosen for data capture, by what became of them.");
 
+    private static readonly Counter<long> TableFailures = Meter.CreateCounter<long>("orleans_inference.table_failures", "{call}", "Calls of tables that failed after their repetitions, by table.");
+
     // Indexed by value: an enum's own text is looked up anew each time.
     private static readonly string[] Lanes = Enum.GetNames<Lane>();
     private static readonly string[] Classes = Enum.GetNames<TrafficClass>();
@@ -74,6 +76,10 @@ public static class RouterTelemetry
             WebhookSeconds.Record(took, new TagList { { "outcome", outcome } });
         }
     }
+
+    /// <summary>Counts a call of a table that failed after its repetitions.</summary>
+    /// <param name="table">The table.</param>
+    public static void TableFailed(string table) => TableFailures.Add(1, new TagList { { "table", table } });
 
     internal static void ReplyGivenUp() => RepliesGivenUp.Add(1);
 

@@ -1,7 +1,15 @@
+using System.Globalization;
+using System.Text;
+using OrleansInference.Diagnosis;
+using OrleansInference.DynamoDB;
+
 namespace OrleansInference.FrontDoor;
 
-/// <summary>Whether the process lives, and whether requests should be sent to it.</summary>
-internal sealed class Readiness(IGrainFactory grains, IHostApplicationLifetime lifetime)
+/// <summary>
+/// Whether the process lives, and whether requests should be sent to it. Tables that cannot be used are told but make it no less ready: all servers share them, so that another would
+/// serve no more, and what needs no table just now is served.
+/// </summary>
+internal sealed class Readiness(IGrainFactory grains, IHostApplicationLifetime lifetime, TableHealth? tables = null)
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(2);
     private volatile bool _open;
@@ -13,7 +21,7 @@ internal sealed class Readiness(IGrainFactory grains, IHostApplicationLifetime l
     {
         routes.MapGet("/healthz", static () => Results.Text("ok")).WithTags("Health").WithName("Health").WithSummary("200 while the process lives.").Produces<string>(StatusCodes.Status200OK, "text/plain");
         routes.MapGet("/readyz", static (HttpContext context, Readiness readiness) => readiness.AnswerAsync(context))
-            .WithTags("Health").WithName("Readiness").WithSummary("200 while requests are welcome: started, not stopping, and the catalog can be reached.").Produces<string>(StatusCodes.Status200OK, "text/plain");
+            .WithTags("Health").WithName("Readiness").WithSummary("200 while requests are welcome: started, not stopping, and the catalog can be reached. Tables that cannot be used are named.").Produces<string>(StatusCodes.Status200OK, "text/plain");
     }
 
     private async Task AnswerAsync(HttpContext context)
@@ -34,10 +42,32 @@ internal sealed class Readiness(IGrainFactory grains, IHostApplicationLifetime l
         }
         catch (Exception exception) when (exception is TimeoutException or OrleansException)
         {
-            throw NotReady("The catalog cannot be reached.");
+            // Without its table the catalog is out of reach for all servers alike.
+            if (AwsProblem.Of(exception, isOfAws: false) is null && tables is not { Troubles.Count: > 0 })
+            {
+                throw NotReady("The catalog cannot be reached.");
+            }
         }
 
-        await context.Response.WriteAsync("ready", context.RequestAborted);
+        await context.Response.WriteAsync(Ready(), context.RequestAborted);
+    }
+
+    // Who asks needs no key, so that what AWS said in full, with accounts and roles, is for the log.
+    private string Ready()
+    {
+        if (tables is not { Troubles: { Count: > 0 } troubles })
+        {
+            return "ready";
+        }
+
+        var text = new StringBuilder("ready, but what needs a table is refused with 503 (the log says more):");
+        foreach (var trouble in troubles)
+        {
+            var detail = AwsProblem.Of(trouble.Problem)?.Detail ?? "it cannot be used";
+            text.Append(CultureInfo.InvariantCulture, $"\nDynamoDB table {trouble.Table} since {trouble.Since:yyyy-MM-dd'T'HH:mm:ss'Z'}, last tried at {trouble.At:HH:mm:ss'Z'}: {detail.Split(':')[0]}");
+        }
+
+        return text.ToString();
     }
 
     private static RefusedException NotReady(string why) => new(Refusal.Of(ProblemCode.Unavailable, why, TimeSpan.FromSeconds(1)));

@@ -205,6 +205,7 @@ public sealed class ServerHost : IAsyncDisposable
         builder.Services.AddSingleton(TimeProvider.System);
         builder.Services.AddKeyedSingleton<TimeProvider>(TimeProviderNames.Membership, (_, _) => new MembershipClock());
         builder.Services.AddSingleton(clock);
+        builder.Services.AddSingleton(new TableHealth(RouterTelemetry.TableFailed));
         builder.Services.AddSingleton(audit);
         builder.Services.AddSingleton<IAuditLog>(audit);
         builder.Services.AddSingleton<IKeyStore, GrainKeyStore>();

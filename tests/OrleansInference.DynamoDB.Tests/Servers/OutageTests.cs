@@ -42,6 +42,17 @@ public sealed class OutageTests(Dynalite dynalite) : IAsyncLifetime
             }
         }
 
+        // No server is taken out for what would befall every other, and whoever tried a table says what is wrong.
+        var named = $"DynamoDB table {cluster.Settings(0).Cluster!.GrainTable} since ";
+        for (var ready = ""; !ready.Contains(named, StringComparison.Ordinal);)
+        {
+            using var response = await cluster.GetAsync("/readyz");
+            ready = await response.Content.ReadAsStringAsync(patience.Token);
+            Assert.True(response.StatusCode == HttpStatusCode.OK, ready);
+            Assert.DoesNotContain("not now", ready, StringComparison.Ordinal);
+            Assert.True(ready == "ready" || (ready.StartsWith("ready, but ", StringComparison.Ordinal) && ready.EndsWith(": it is not permitted", StringComparison.Ordinal)), ready);
+        }
+
         dynalite.Proxy.Faults = null;
         await ServedAsync(cluster, patience.Token);
         await ServedAsync(cluster, patience.Token);
