@@ -121,6 +121,25 @@ public sealed class TableTests(Dynalite dynalite)
     public void Regions_and_addresses_are_taken(string service) =>
         new DynamoDBOptionsValidator(new DynamoDBClusteringOptions { Service = service }, "x").ValidateConfiguration();
 
+    [Theory]
+    [InlineData("eu-central-1", false, "dynamodb.eu-central-1.amazonaws.com")]
+    [InlineData("us-east-1", true, "dynamodb-fips.us-east-1.amazonaws.com")]
+    [InlineData("cn-north-1", false, "dynamodb.cn-north-1.amazonaws.com.cn")]
+    public void A_table_is_called_at_the_address_of_its_region(string region, bool fips, string host)
+    {
+        var options = new DynamoDBStorageOptions { Service = region, UseFips = fips, AccessKey = "a", SecretKey = "b" };
+        new DynamoDBOptionsValidator(options, "x").ValidateConfiguration();
+        using var table = new TableClient(options, TablePatience.OnRequests, TimeProvider.System);
+        Assert.Equal(host, table.Address.Host);
+    }
+
+    [Fact]
+    public void A_FIPS_address_and_one_of_ones_own_exclude_each_other()
+    {
+        var options = new DynamoDBStorageOptions { Service = dynalite.Service, UseFips = true };
+        Assert.Contains("UseFips and a URL as Service exclude each other", Assert.Throws<Orleans.Runtime.OrleansConfigurationException>(new DynamoDBOptionsValidator(options, "x").ValidateConfiguration).Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task Many_items_are_deleted_in_batches_and_what_was_left_is_deleted_too()
     {

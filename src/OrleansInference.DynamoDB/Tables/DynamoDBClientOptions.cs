@@ -8,6 +8,9 @@ public abstract class DynamoDBClientOptions
     /// <summary>A region, such as <c>eu-central-1</c>, or the URL of an emulator or of a VPC endpoint.</summary>
     public string Service { get; set; } = "";
 
+    /// <summary>Whether to use the region's FIPS 140 address. Excludes a URL as <see cref="Service"/>.</summary>
+    public bool UseFips { get; set; }
+
     /// <summary>Access key id; null takes credentials from <see cref="ProfileName"/> or the SDK's chain (environment, profile, container, instance).</summary>
     [Redact]
     public string? AccessKey { get; set; }

@@ -18,6 +18,11 @@ internal sealed partial class DynamoDBOptionsValidator(DynamoDBClientOptions opt
             throw Problem(nameof(options.Service), $"is '{options.Service}'; it must be a region such as eu-central-1, or an http or https URL");
         }
 
+        if (options.UseFips && TableClient.IsUrl(options.Service, out _))
+        {
+            throw Problem(nameof(options.UseFips), $"and a URL as {nameof(options.Service)} exclude each other: name the FIPS address itself, or a region");
+        }
+
         if (string.IsNullOrEmpty(options.AccessKey) != string.IsNullOrEmpty(options.SecretKey))
         {
             throw Problem(nameof(options.SecretKey), $"and {nameof(options.AccessKey)} must be given together, or neither");

@@ -56,6 +56,7 @@ internal sealed class TableClient : IDisposable
         else
         {
             config.RegionEndpoint = RegionEndpoint.GetBySystemName(options.Service);
+            config.UseFIPSEndpoint = options.UseFips;
         }
 
         _client = Credentials(options, url) is { } credentials ? new(credentials, config) : new(config);
@@ -63,6 +64,9 @@ internal sealed class TableClient : IDisposable
 
     /// <summary>The table's name.</summary>
     public string Name => _table;
+
+    /// <summary>Where its calls go.</summary>
+    internal Uri Address => new(_client.DetermineServiceOperationEndpoint(new DescribeTableRequest { TableName = _table }).URL);
 
     /// <summary>Whether a service is given by its address, and not by a region.</summary>
     public static bool IsUrl(string service, [NotNullWhen(true)] out Uri? url) =>

@@ -37,6 +37,11 @@ internal static class Preflight
             return;
         }
 
+        if (settings is { Aws.UseFips: true, Cluster.Endpoint: not null })
+        {
+            problems.Add("Aws:DynamoDBEndpoint: it and Aws:UseFips exclude each other; set the FIPS address itself, or none.");
+        }
+
         if (settings.Aws is null)
         {
             problems.Add("Aws:State: it is DynamoDB with the embedded AWS, of which each server would have one of its own. Set Aws:Mode to Amazon (and Aws:Endpoint to the address of a local-aws that they share), or Aws:State to Local.");

@@ -19,7 +19,7 @@ public static class SettingsReader
         [
             "Urls", "DataFolder", "Catalog", "Speed", "AdminKey", "MasterKey", "MaxBodyBytes", "MaxBatchBytes", "MaxBatchRecords", "PayloadBucket", "CostTags", "MaxInFlight", "MaxAttempts", "HedgeQuantile", "MaxHedgeShare", "MaxHeldJobs", "LimitChangeSeconds", "JobRetention", "WebhookRetryFor", "WebhookAllow", "InlineWait", "AuditRetentionDays", "AuditMaxBytes",
             "KeyCacheLifetime", "SiloPort", "GatewayPort", "LocalAwsPort", "Seed", "OtlpEndpoint", "ShutdownTimeout", "LogLevel", "NotificationQueue", QueueSettingsReader.Key,
-            "Aws:Mode", "Aws:Region", "Aws:Endpoint", "Aws:RuntimeEndpoint", "Aws:ControlPlaneEndpoint", "Aws:S3Endpoint", "Aws:SqsEndpoint",
+            "Aws:Mode", "Aws:Region", "Aws:UseFips", "Aws:Endpoint", "Aws:RuntimeEndpoint", "Aws:ControlPlaneEndpoint", "Aws:S3Endpoint", "Aws:SqsEndpoint",
             "Aws:AccessKeyId", "Aws:SecretAccessKey", "Aws:SessionToken",
             "Aws:State", "Aws:DynamoDBEndpoint", "Aws:MembershipTable", "Aws:GrainTable", "Aws:ReminderTable", "Aws:CreateTables", "ClusterId", "ServiceId", "AdvertisedAddress", "DataCapture:Percent", "DataCapture:Bucket", "DataCapture:Prefix", "DataCapture:Redact",
         ],
@@ -118,6 +118,7 @@ public static class SettingsReader
         return mode != "Amazon" ? null : new()
         {
             Region = region,
+            UseFips = values.Flag("Aws:UseFips"),
             Endpoint = values.Address("Aws:Endpoint"),
             RuntimeEndpoint = values.Address("Aws:RuntimeEndpoint"),
             ControlPlaneEndpoint = values.Address("Aws:ControlPlaneEndpoint"),
@@ -158,7 +159,7 @@ public static class SettingsReader
             MembershipTable = Table("Aws:MembershipTable") ?? defaults.MembershipTable,
             GrainTable = Table("Aws:GrainTable") ?? defaults.GrainTable,
             ReminderTable = Table("Aws:ReminderTable") ?? defaults.ReminderTable,
-            CreateTables = values.Text("Aws:CreateTables", static text => bool.TryParse(text, out _), "use true or false") is { } create && bool.Parse(create),
+            CreateTables = values.Flag("Aws:CreateTables"),
         };
         return values.Text("Aws:State", static text => text is "Local" or "DynamoDB", "use Local for the data folder of this server alone, or DynamoDB for a cluster") == "DynamoDB" ? settings : null;
 
@@ -226,6 +227,9 @@ internal sealed class SettingValues(SettingsLayers layers, List<string> problems
         problems.Add($"{found.Source}: the value is not usable; {rule}.");
         return null;
     }
+
+    /// <summary>Whether it is true; false if it is not given.</summary>
+    public bool Flag(string key) => Text(key, static text => bool.TryParse(text, out _), "use true or false") is { } text && bool.Parse(text);
 
     public string? Path(string key) => Find(key) is { } found ? System.IO.Path.GetFullPath(found.Text, found.Folder) : null;
 

@@ -46,7 +46,7 @@ internal static class StateHosting
         where T : DynamoDBClientOptions
     {
         (options.TableName, options.CreateIfNotExists, options.Tags) = (table, cluster.CreateTables, settings.CostTags);
-        options.Service = cluster.Endpoint?.OriginalString ?? settings.Region;
+        (options.Service, options.UseFips) = (cluster.Endpoint?.OriginalString ?? settings.Region, settings.Aws?.UseFips ?? false);
         (options.AccessKey, options.SecretKey, options.Token) = (settings.Aws?.AccessKeyId, settings.Aws?.SecretAccessKey, settings.Aws?.SessionToken);
         return options;
     }

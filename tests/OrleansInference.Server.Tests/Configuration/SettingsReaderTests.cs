@@ -119,6 +119,29 @@ public sealed class SettingsReaderTests : IDisposable
     }
 
     [Fact]
+    public void FIPS_addresses_are_those_of_all_services_and_exclude_addresses_of_ones_own()
+    {
+        var values = new Dictionary<string, string?>
+        {
+            ["Urls"] = "http://127.0.0.1:0",
+            ["DataFolder"] = In("fips"),
+            ["Aws:Mode"] = "Amazon",
+            ["Aws:State"] = "DynamoDB",
+            ["Aws:UseFips"] = "true",
+            ["AdminKey"] = new string('a', 20),
+            ["MasterKey"] = Convert.ToBase64String(new byte[32]),
+        };
+        var settings = SettingsReader.Read(null, values, isToServe: false);
+        Assert.True(settings.Aws!.UseFips);
+        var table = StateHosting.Fill(new DynamoDB.DynamoDBStorageOptions(), settings, settings.Cluster!, "states");
+        Assert.Equal(("us-east-1", true), (table.Service, table.UseFips));
+        values["Aws:DynamoDBEndpoint"] = "https://dynamodb.us-east-1.amazonaws.com";
+        Assert.StartsWith("Aws:DynamoDBEndpoint: ", Assert.Single(Assert.Throws<ConfigurationException>(() => SettingsReader.Read(null, values, isToServe: false)).Problems), StringComparison.Ordinal);
+        values["Aws:UseFips"] = "perhaps";
+        Assert.Contains("use true or false", Assert.Single(Assert.Throws<ConfigurationException>(() => SettingsReader.Read(null, values, isToServe: false)).Problems), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Data_capture_goes_to_the_payload_bucket_unless_another_is_named()
     {
         var values = new Dictionary<string, string?> { ["Urls"] = "http://127.0.0.1:0", ["DataFolder"] = In("capture"), ["PayloadBucket"] = "payloads", ["DataCapture:Redact"] = "$.user.email; $..ssn" };
