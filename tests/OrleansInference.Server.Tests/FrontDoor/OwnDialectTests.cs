@@ -189,6 +189,17 @@ public sealed class OwnDialectTests
         Assert.Equal(2.5, problem.GetProperty("retryAfterSeconds").GetDouble());
     }
 
+    [Fact]
+    public async Task What_AWS_refuses_the_front_door_is_no_fault_of_the_router_and_says_when_to_come_back()
+    {
+        await using var host = await FrontDoorHost.StartAsync();
+        host.Dispatcher.Answer = static _ => throw new Amazon.Runtime.AmazonServiceException("User: arn:aws:sts::1:silo is not authorized", null, Amazon.Runtime.ErrorType.Sender, "AccessDenied", "1", HttpStatusCode.Forbidden);
+        using var response = await host.PostAsync(Invoke, await host.IssueAsync(), Body);
+        var problem = await ProblemAsync(response, HttpStatusCode.ServiceUnavailable, nameof(ProblemCode.Unavailable));
+        Assert.Equal("1", response.Headers.GetValues("Retry-After").Single());
+        Assert.DoesNotContain("arn:", problem.GetRawText(), StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("/v1/models/chat/invocations")]
     [InlineData("/endpoints/chat/invocations")]
