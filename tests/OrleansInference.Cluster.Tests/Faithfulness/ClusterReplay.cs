@@ -93,7 +93,9 @@ internal sealed class ClusterReplay(RouterCluster cluster, Scenario scenario, Ca
         Interlocked.Increment(ref _putOff);
         while (true)
         {
-            if (await cluster.Jobs.GetAsync(tenant, job, TimeSpan.FromMinutes(1), cancellationToken) is { EndedAt: { } at } end)
+            var end = await cluster.Jobs.GetAsync(tenant, job, TimeSpan.FromMinutes(1), cancellationToken);
+            Assert.NotNull(end);
+            if (end.EndedAt is { } at)
             {
                 return (end.State == JobState.Succeeded, at.ToUnixTimeMilliseconds());
             }

@@ -11,12 +11,17 @@ public sealed class DeferredJobTests
 {
     private const string Valley = "chat-realtime";
     private const int Slots = 4;
+
+    // A call may take a minute of the router's clock. Where calls are held up for the test's sake, or a busy machine holds them up, that is to be many seconds of the wall.
+    private const double Slow = 4;
+    private const double Medium = 10;
+    private const double Fast = 20;
     private const string Body = """{"inputs":"hello","input_tokens":30,"output_tokens":5}""";
 
     [Fact]
     public async Task A_deferred_job_is_answered_on_a_free_slot_and_charged_by_the_tariff_there()
     {
-        await using var world = await StartAsync();
+        await using var world = await StartAsync(Medium);
         var id = await world.AcceptAsync(Body, Valley);
         var end = await world.EndOfAsync(id);
         Assert.True(end.State == JobState.Succeeded, end.Problem?.Message);
@@ -36,7 +41,7 @@ public sealed class DeferredJobTests
     public async Task Many_jobs_take_no_more_slots_than_there_are_and_end_once_each()
     {
         const int Jobs = 40;
-        await using var world = await StartAsync();
+        await using var world = await StartAsync(Medium);
         await Parallel.ForEachAsync(Enumerable.Range(0, Jobs), async (_, _) => await world.AcceptAsync(Body, Valley));
         await JobsWorld.UntilAsync(() => Task.FromResult(world.Audit.Records.Count == Jobs), "all jobs have ended");
         Assert.InRange(world.MostCallsAtOnce, 2, Slots);
@@ -49,7 +54,7 @@ public sealed class DeferredJobTests
     [Fact]
     public async Task While_others_have_the_slots_jobs_wait_out_of_memory_and_begin_when_those_are_free()
     {
-        await using var world = await StartAsync();
+        await using var world = await StartAsync(Slow);
         var gate = new TaskCompletionSource();
         world.BeforeCall = _ => gate.Task;
         var others = Enumerable.Range(0, Slots).Select(_ => InvokeAsync(world, TrafficClass.High)).ToArray();
@@ -71,7 +76,7 @@ public sealed class DeferredJobTests
     [Fact]
     public async Task A_request_that_finds_no_slot_and_can_wait_is_put_off_and_one_sent_as_a_job_too()
     {
-        await using var world = await StartAsync();
+        await using var world = await StartAsync(Slow);
         var gate = new TaskCompletionSource();
         world.BeforeCall = _ => gate.Task;
         var others = Enumerable.Range(0, Slots).Select(_ => InvokeAsync(world, TrafficClass.High)).ToArray();
@@ -97,7 +102,7 @@ public sealed class DeferredJobTests
     [Fact]
     public async Task Where_the_catalog_does_not_say_so_nothing_is_put_off()
     {
-        await using var world = await StartAsync(servesDeferred: false);
+        await using var world = await StartAsync(Medium, servesDeferred: false);
         var dispatcher = world.Services.GetRequiredService<IDispatcher>();
         var sent = await dispatcher.SubmitAsync(RequestOf(TrafficClass.Low), TestContext.Current.CancellationToken);
         Assert.True(sent is { JobId: not null, Route.Lane: Lane.Async }, sent.Problem?.Message);
@@ -109,9 +114,11 @@ public sealed class DeferredJobTests
     [Fact]
     public async Task A_job_whose_turn_does_not_come_goes_into_line_in_time()
     {
-        await using var world = await StartAsync();
+        // Expecting a long start, it goes into line many seconds of the wall before its deadline.
+        await using var world = await StartAsync(Fast, coldStartSeconds: 600);
         world.CallFault = static method => method == nameof(IJobGrain.Begin) ? new IOException("the word is lost") : null;
-        var id = await world.AcceptAsync(Body, Valley, deadlineSeconds: 400);
+        var id = await world.AcceptAsync(Body, Valley, deadlineSeconds: 1_600);
+        await JobsWorld.UntilAsync(() => Task.FromResult(world.Audit.Records.Count > 0), "the job has ended");
         var end = await world.EndOfAsync(id);
         Assert.True(end.State == JobState.Succeeded, end.Problem?.Message);
         Assert.True(end.EndedAt <= end.Deadline);
@@ -121,7 +128,7 @@ public sealed class DeferredJobTests
     [Fact]
     public async Task A_job_is_cancelled_while_it_waits_and_while_it_is_served()
     {
-        await using var world = await StartAsync();
+        await using var world = await StartAsync(Slow);
         var gate = new TaskCompletionSource();
         world.BeforeCall = _ => gate.Task;
         var ids = new List<string>();
@@ -147,7 +154,7 @@ public sealed class DeferredJobTests
     [Fact]
     public async Task What_passes_is_tried_again_and_what_the_model_refuses_fails_for_its_use()
     {
-        await using var world = await StartAsync();
+        await using var world = await StartAsync(Medium);
         var faults = 3;
         world.BeforeCall = _ => Interlocked.Decrement(ref faults) >= 0 ? Task.FromException(new ModelCallException(ModelCallFailure.Throttled, "not now") { NotSent = true }) : Task.CompletedTask;
         var id = await world.AcceptAsync(Body, Valley);
@@ -162,7 +169,7 @@ public sealed class DeferredJobTests
     [Fact]
     public async Task An_answer_that_cannot_be_stored_is_kept_and_not_asked_for_again()
     {
-        await using var world = await StartAsync();
+        await using var world = await StartAsync(Medium);
         var faults = 5;
         world.StoreFault = (operation, key) => operation == "Put" && key.EndsWith("/output", StringComparison.Ordinal) && Interlocked.Decrement(ref faults) >= 0 ? new IOException("no room") : null;
         var end = await world.EndOfAsync(await world.AcceptAsync(Body, Valley));
@@ -174,7 +181,7 @@ public sealed class DeferredJobTests
     [Fact]
     public async Task Where_a_silo_of_the_release_before_would_have_the_job_another_lane_takes_it()
     {
-        await using var world = await StartAsync();
+        await using var world = await StartAsync(Medium);
         world.CallFault = static method => method == nameof(IJobGrain.AcceptDeferred) ? new NotSupportedException("no such method") : null;
         var sent = await world.Services.GetRequiredService<IDispatcher>().SubmitAsync(RequestOf(TrafficClass.Low), TestContext.Current.CancellationToken);
         Assert.True(sent is { JobId: not null, Route.Lane: Lane.Async }, sent.Problem?.Message);
@@ -185,34 +192,30 @@ public sealed class DeferredJobTests
     [Fact]
     public async Task When_an_endpoint_serves_deferred_work_no_longer_those_that_wait_go_into_line()
     {
-        await using var world = await StartAsync();
-        var gate = new TaskCompletionSource();
-        world.BeforeCall = _ => gate.Task;
-        var others = Enumerable.Range(0, Slots).Select(_ => InvokeAsync(world, TrafficClass.High)).ToArray();
-        await JobsWorld.UntilAsync(async () => (await world.EndpointAsync(Valley))!.Slots!.InUse == Slots, "others have all slots");
-        var id = await world.AcceptAsync(Body, Valley, deadlineSeconds: 3_600);
+        await using var world = await StartAsync(Fast);
+        world.CallFault = static method => method == nameof(IJobGrain.Begin) ? new IOException("the word is lost") : null;
+        var id = await world.AcceptAsync(Body, Valley, deadlineSeconds: 1_800);
         var reply = await world.Grains.GetGrain<ICatalogGrain>(ICatalogGrain.Key).Apply(CatalogWith(servesDeferred: false));
         Assert.Empty(reply.Problems);
-        gate.SetResult();
-        await Task.WhenAll(others);
+        await JobsWorld.UntilAsync(() => Task.FromResult(world.Audit.Records.Count > 0), "the job has ended");
         var end = await world.EndOfAsync(id);
         Assert.True(end.State == JobState.Succeeded, end.Problem?.Message);
-        Assert.True(end.EndedAt < end.Deadline - TimeSpan.FromMinutes(10));
+        Assert.True(end.EndedAt < end.Deadline - TimeSpan.FromMinutes(5));
     }
 
     [Fact]
     public async Task Jobs_of_killed_silos_end_once_whether_they_wait_or_are_served()
     {
         const int Jobs = 12;
-        await using var world = await StartAsync();
+        await using var world = await StartAsync(8);
         var gate = new TaskCompletionSource();
         world.BeforeCall = _ => gate.Task;
         for (var i = 0; i < Jobs; i++)
         {
-            await world.AcceptAsync(Body, Valley);
+            await world.AcceptAsync(Body, Valley, deadlineSeconds: 2_400);
         }
 
-        await JobsWorld.UntilAsync(() => Task.FromResult(world.Calls == Slots), "some are served");
+        await JobsWorld.UntilAsync(() => Task.FromResult(world.Calls >= Slots), "some are served");
         foreach (var silo in world.Cluster.SecondarySilos.ToList())
         {
             await world.Cluster.KillSiloAsync(silo);
@@ -228,29 +231,29 @@ public sealed class DeferredJobTests
     public async Task Jobs_are_there_after_a_restart_of_the_whole_cluster()
     {
         const int Jobs = 12;
-        await using var world = await StartAsync();
+        await using var world = await StartAsync(8);
         world.BeforeCall = static _ => new TaskCompletionSource().Task;
         for (var i = 0; i < Jobs; i++)
         {
-            await world.AcceptAsync(Body, Valley);
+            await world.AcceptAsync(Body, Valley, deadlineSeconds: 2_400);
         }
 
-        await JobsWorld.UntilAsync(() => Task.FromResult(world.Calls == Slots), "some are served");
+        await JobsWorld.UntilAsync(() => Task.FromResult(world.Calls >= Slots), "some are served");
         await world.RestartClusterAsync(() => world.BeforeCall = null);
         await JobsWorld.UntilAsync(() => Task.FromResult(world.Audit.Records.DistinctBy(static record => record.Request).Count() == Jobs), "all jobs have ended");
         await world.RequireLedgerAndAuditAgreeAsync(Jobs);
         Assert.All(world.Audit.Records, static record => Assert.Equal(AuditKind.Settle, record.Kind));
     }
 
-    private static Task<JobsWorld> StartAsync(bool servesDeferred = true) => JobsWorld.StartAsync(catalog: CatalogWith(servesDeferred));
+    private static Task<JobsWorld> StartAsync(double speed, bool servesDeferred = true, double coldStartSeconds = 10) => JobsWorld.StartAsync(catalog: CatalogWith(servesDeferred, coldStartSeconds), speed: speed);
 
-    private static CatalogDefinition CatalogWith(bool servesDeferred)
+    private static CatalogDefinition CatalogWith(bool servesDeferred, double coldStartSeconds = 10)
     {
         var model = JobsWorld.Catalog.Models[0];
         var like = model.Variants[0].Endpoints.Single(static endpoint => endpoint.Name.Value == "chat-async");
         return JobsWorld.Catalog with
         {
-            Models = [model with { Variants = [model.Variants[0] with { Endpoints = [like, like with { Name = new(Valley), Lane = Lane.Realtime, MinInstances = 1, ServesDeferred = servesDeferred }] }] }],
+            Models = [model with { Variants = [model.Variants[0] with { Endpoints = [like, like with { Name = new(Valley), Lane = Lane.Realtime, MinInstances = 1, ServesDeferred = servesDeferred, Prior = like.Prior with { ColdStartSeconds = coldStartSeconds } }] }] }],
         };
     }
 

@@ -20,7 +20,7 @@ namespace OrleansInference.Tests.Jobs;
 /// </summary>
 internal sealed class FaultPoints
 {
-    private static readonly string[] Looks = ["Get", "GetAsync", "ResolveAsync", "ListAsync", "DescribeAsync", "ExistsAsync", "GetView", "GetReminder"];
+    private static readonly string[] Looks = ["Get", "GetAsync", "ResolveAsync", "ListAsync", "DescribeAsync", "ExistsAsync", "GetView", "GetReminder", "Defer"];
 
     private readonly ConcurrentDictionary<string, string> _plans = new();
     private readonly ConcurrentDictionary<ActivationId, bool> _crashed = new();
