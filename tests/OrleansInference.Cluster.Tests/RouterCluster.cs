@@ -53,6 +53,9 @@ internal sealed class RouterCluster : IAsyncDisposable
     /// <summary>What becomes of a message about slots between the silos; null: it arrives.</summary>
     public Func<IOutgoingGrainCallContext, Task>? SlotNetwork { get; set; }
 
+    /// <summary>Whether a call of a grain is lost, as it is when the grain's silo has just died.</summary>
+    public Func<IOutgoingGrainCallContext, bool> Loses { get; set; } = static _ => false;
+
     /// <summary>What becomes of the control plane's answers; null: they are the embedded one's.</summary>
     public Func<IEndpointControl, IEndpointControl>? ControlPlane { get; set; }
 
@@ -224,6 +227,7 @@ internal sealed class RouterCluster : IAsyncDisposable
             siloBuilder.AddOutgoingGrainCallFilter(context =>
                 world.LosesSnapshots && context.MethodName == nameof(IRoutingObserver.OnSnapshot)
                     ? Task.CompletedTask
+                    : world.Loses(context) ? Task.FromException(new SiloUnavailableException("The silo has just died."))
                     : world.SlotNetwork is { } network && context.InterfaceName.Contains(nameof(IEndpointGrain), StringComparison.Ordinal) | context.InterfaceName.Contains(nameof(ISlotObserver), StringComparison.Ordinal) ? network(context)
                     : context.MethodName == nameof(IEndpointGrain.Refill) ? world.HoldAsync(context)
                     : context.Invoke());

@@ -104,13 +104,13 @@ public sealed class TenantLimitsTests
             }
 
             tries++;
-            medium += (await limits.EnterAsync(TrafficClass.Medium, CancellationToken.None)).Refusal is null ? 1 : 0;
+            medium += (await limits.EnterAsync(TrafficClass.Medium, long.MaxValue, CancellationToken.None)).Refusal is null ? 1 : 0;
         }
 
         Assert.True(medium > 0.9 * tries, $"{medium} of {tries}");
     }
 
-    private static async Task<DoorPass> EnterAsync(TenantLimits limits) => await limits.EnterAsync(TrafficClass.High, CancellationToken.None);
+    private static async Task<DoorPass> EnterAsync(TenantLimits limits) => await limits.EnterAsync(TrafficClass.High, long.MaxValue, CancellationToken.None);
 
     /// <summary>Waits for the reports that are made on the side.</summary>
     private static async Task SettleAsync(Owner owner)

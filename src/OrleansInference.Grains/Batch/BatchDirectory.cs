@@ -72,7 +72,8 @@ internal sealed partial class BatchDirectory(
                     IdempotencyKey = null,
                     MaxCharge = null,
                 },
-                Manner.Job);
+                Manner.Job,
+                cancellationToken);
             if (plan is null)
             {
                 return new() { Problem = problem };
@@ -83,7 +84,7 @@ internal sealed partial class BatchDirectory(
                 return Count(plan, await UploadAsync(request, plan, lines, cancellationToken));
             }
 
-            var pass = await limits.EnterAsync(plan.Class, cancellationToken);
+            var pass = await limits.EnterAsync(plan.Class, plan.Deadline, cancellationToken);
             if (pass.Refusal is { } refusal)
             {
                 return Count(plan, new() { Problem = refusal, Limits = limits.Quotas(plan.Class) });

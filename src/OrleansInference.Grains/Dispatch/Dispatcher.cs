@@ -21,6 +21,7 @@ internal sealed partial class Dispatcher(
     JobHandOver jobs,
     RouteOutcomes outcomes,
     DecisionLog log,
+    RouterClock clock,
     IOptions<OrleansInferenceOptions> options,
     ILogger<Dispatcher> logger) : IDispatcher
 {
@@ -63,7 +64,7 @@ internal sealed partial class Dispatcher(
         ArgumentNullException.ThrowIfNull(request);
         try
         {
-            var (plan, problem) = await planner.PlanAsync(request, Manner.Plain);
+            var (plan, problem) = await planner.PlanAsync(request, Manner.Plain, cancellationToken);
             if (plan is null)
             {
                 return new() { Problem = problem };
@@ -165,7 +166,7 @@ internal sealed partial class Dispatcher(
 
         try
         {
-            var (plan, problem) = await planner.PlanAsync(arrival.Request, arrival.Manner);
+            var (plan, problem) = await planner.PlanAsync(arrival.Request, arrival.Manner, cancellationToken);
             if (plan is null)
             {
                 return new() { Problem = problem };
@@ -192,7 +193,7 @@ internal sealed partial class Dispatcher(
 
     private async ValueTask<InferenceOutcome> EnterAsync(RequestPlan plan, TenantLimits limits, CancellationToken cancellationToken)
     {
-        var pass = await limits.EnterAsync(plan.Class, cancellationToken);
+        var pass = await limits.EnterAsync(plan.Class, plan.Deadline, cancellationToken);
         if (pass.Refusal is { } refusal)
         {
             outcomes.Arrived(plan.Class);
@@ -242,89 +243,105 @@ internal sealed partial class Dispatcher(
     {
         InferenceOutcome? last = null;
         var refusals = 0;
+        var isSent = false;
+        var lost = new LostCalls(clock, plan.Deadline);
         for (var attempt = 0; attempt < options.Value.MaxAttempts;)
         {
-            if (attempt > 0)
+            try
             {
-                await planner.RenewAsync(plan);
-            }
-
-            var routed = await planner.DecideAsync(plan);
-            if (routed.Candidate is not { } candidate)
-            {
-                // What went wrong with the candidate that was tried says more than that none is left.
-                return last ?? new() { Problem = routed.Problem };
-            }
-
-            var cap = routed.ChargeCap;
-            if (routed.IsJob)
-            {
-                var route = plan.RouteOn(candidate, routed.Decision, cap, Money.Zero);
-                var submitted = await jobs.SubmitAsync(plan, route, routed, cancellationToken);
-                if (submitted.Problem is { Code: ProblemCode.BudgetExhausted } refusal && routed.Decision.HasRoute && ++refusals <= plan.Table.Candidates.Length)
+                if (attempt > 0)
                 {
-                    // As below: the tenant's low-budget policy goes on from here. Under a key it has been said to become a job.
-                    await plan.Tenant.LearnShortAsync(cap, (long)(refusal.RetryAfter?.TotalMilliseconds ?? 0));
-                    RefusedByLedger(plan, cap);
-                    if (plan.Key is not null)
+                    await planner.RenewAsync(plan);
+                }
+
+                var routed = await planner.DecideAsync(plan);
+                if (routed.Candidate is not { } candidate)
+                {
+                    // What went wrong with the candidate that was tried says more than that none is left.
+                    return last ?? new() { Problem = routed.Problem };
+                }
+
+                var cap = routed.ChargeCap;
+                if (routed.IsJob)
+                {
+                    var route = plan.RouteOn(candidate, routed.Decision, cap, Money.Zero);
+                    isSent = plan.Key is null;
+                    var submitted = await jobs.SubmitAsync(plan, route, routed, cancellationToken);
+                    isSent = false;
+                    if (submitted.Problem is { Code: ProblemCode.BudgetExhausted } refusal && routed.Decision.HasRoute && ++refusals <= plan.Table.Candidates.Length)
                     {
-                        RequestPlanner.RequireJob(plan);
+                        // As below: the tenant's low-budget policy goes on from here. Under a key it has been said to become a job.
+                        await plan.Tenant.LearnShortAsync(cap, (long)(refusal.RetryAfter?.TotalMilliseconds ?? 0));
+                        RefusedByLedger(plan, cap);
+                        if (plan.Key is not null)
+                        {
+                            RequestPlanner.RequireJob(plan);
+                        }
+
+                        plan.Route = plan.Route with { Attempt = plan.Route.Attempt + 1 };
+                        continue;
                     }
 
-                    plan.Route = plan.Route with { Attempt = plan.Route.Attempt + 1 };
-                    continue;
-                }
-
-                if (submitted.Problem is { Code: ProblemCode.NoCandidate } && routed.Decision.IsDeferred && ++refusals <= plan.Table.Candidates.Length)
-                {
-                    // Silos of the release before take no such jobs.
-                    if (plan.Key is not null)
+                    if (submitted.Problem is { Code: ProblemCode.NoCandidate } && routed.Decision.IsDeferred && ++refusals <= plan.Table.Candidates.Length)
                     {
-                        RequestPlanner.RequireJob(plan);
+                        // Silos of the release before take no such jobs.
+                        if (plan.Key is not null)
+                        {
+                            RequestPlanner.RequireJob(plan);
+                        }
+
+                        plan.Route = plan.Route with { Attempt = plan.Route.Attempt + 1, Excluded = plan.Route.Excluded | (1UL << candidate.Index) };
+                        last = submitted;
+                        continue;
                     }
 
-                    plan.Route = plan.Route with { Attempt = plan.Route.Attempt + 1, Excluded = plan.Route.Excluded | (1UL << candidate.Index) };
-                    last = submitted;
-                    continue;
+                    return submitted;
                 }
 
-                return submitted;
-            }
-
-            var money = plan.Key is { } key
-                ? await key.ReserveAsync(plan, plan.RouteOn(candidate, routed.Decision, cap, Money.Zero))
-                : await plan.Tenant.ReserveAsync(cap, plan.Deadline, cancellationToken);
-            if (money.Reservation is not { } reservation)
-            {
-                if (plan.Key is not null)
+                var money = plan.Key is { } key
+                    ? await key.ReserveAsync(plan, plan.RouteOn(candidate, routed.Decision, cap, Money.Zero))
+                    : await plan.Tenant.ReserveAsync(cap, plan.Deadline, cancellationToken);
+                if (money.Reservation is not { } reservation)
                 {
-                    RefusedByLedger(plan, cap);
+                    if (plan.Key is not null)
+                    {
+                        RefusedByLedger(plan, cap);
+                    }
+
+                    if (plan.Route.Attempt < options.Value.MaxAttempts)
+                    {
+                        // Now that it is known how much there is, the tenant's low-budget policy has its say.
+                        plan.Route = plan.Route with { Attempt = plan.Route.Attempt + 1 };
+                        continue;
+                    }
+
+                    return InferenceOutcome.Refused(
+                        ProblemCode.BudgetExhausted,
+                        $"Tenant '{plan.Request.Tenant}': {money.Reason ?? $"the budget does not allow {cap} $ more now; wait until it frees or raise it"}.",
+                        money.RetryAfterMs > 0 ? TimeSpan.FromMilliseconds(money.RetryAfterMs) : null,
+                        plan.RouteOn(candidate, routed.Decision, cap, Money.Zero));
                 }
 
-                if (plan.Route.Attempt < options.Value.MaxAttempts)
+                isSent = true;
+                var result = await TryAsync(plan, routed, candidate, reservation, cancellationToken);
+                isSent = false;
+                if (!result.MayTryAnother)
                 {
-                    // Now that it is known how much there is, the tenant's low-budget policy has its say.
-                    plan.Route = plan.Route with { Attempt = plan.Route.Attempt + 1 };
-                    continue;
+                    plan.Stream = result.Stream;
+                    return result.Outcome;
                 }
 
-                return InferenceOutcome.Refused(
-                    ProblemCode.BudgetExhausted,
-                    $"Tenant '{plan.Request.Tenant}': {money.Reason ?? $"the budget does not allow {cap} $ more now; wait until it frees or raise it"}.",
-                    money.RetryAfterMs > 0 ? TimeSpan.FromMilliseconds(money.RetryAfterMs) : null,
-                    plan.RouteOn(candidate, routed.Decision, cap, Money.Zero));
+                last = result.Outcome;
+                attempt += result.Tries;
+                plan.Route = plan.Route with { Attempt = attempt, Excluded = plan.Route.Excluded | (1UL << candidate.Index) };
+                continue;
             }
-
-            var result = await TryAsync(plan, routed, candidate, reservation, cancellationToken);
-            if (!result.MayTryAnother)
+            catch (Exception exception) when (!isSent && lost.MayRepeat(exception))
             {
-                plan.Stream = result.Stream;
-                return result.Outcome;
+                // The ledger, or the key's grain, comes up on another silo. Nothing was sent, and what is reserved under a key is reserved anew.
             }
 
-            last = result.Outcome;
-            attempt += result.Tries;
-            plan.Route = plan.Route with { Attempt = attempt, Excluded = plan.Route.Excluded | (1UL << candidate.Index) };
+            await lost.PauseAsync(cancellationToken);
         }
 
         return last ?? InferenceOutcome.Refused(ProblemCode.BudgetExhausted, $"The budget of tenant '{plan.Request.Tenant}' does not allow the request now.", ComeBack);

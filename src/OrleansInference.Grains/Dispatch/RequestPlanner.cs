@@ -35,9 +35,11 @@ internal sealed class RequestPlanner(
     private const int AllLanes = 0b1111;
 
     private static readonly TimeSpan LeastWait = TimeSpan.FromSeconds(1);
+    private static readonly ClassDeadlines DefaultDeadlines = new();
 
     /// <summary>The plan, or the problem that there is none.</summary>
-    public async ValueTask<(RequestPlan? Plan, InferenceProblem? Problem)> PlanAsync(InferenceRequest request, Manner manner)
+    /// <exception cref="OperationCanceledException">The caller gave up.</exception>
+    public async ValueTask<(RequestPlan? Plan, InferenceProblem? Problem)> PlanAsync(InferenceRequest request, Manner manner, CancellationToken cancellationToken = default)
     {
         var now = clock.Now;
         if (RequestValidation.Check(request, options.Value) is { } invalid)
@@ -52,13 +54,47 @@ internal sealed class RequestPlanner(
 
         var lanes = LanesFor(request, manner);
 
-        if (await tenants.GetAsync(request.Tenant) is not { Definition: { } definition } tenant)
+        TenantAccount? tenant;
+        var lost = new LostCalls(clock, now + DeadlineOf(request, request.Class ?? TrafficClass.High));
+        while (true)
+        {
+            try
+            {
+                tenant = await tenants.GetAsync(request.Tenant);
+                break;
+            }
+            catch (Exception exception) when (lost.MayRepeat(exception))
+            {
+                // Its ledger comes up on another silo.
+            }
+
+            await lost.PauseAsync(cancellationToken);
+        }
+
+        if (tenant is not { Definition: { } definition })
         {
             return Refuse(request, Problem(ProblemCode.UnknownTenant, $"There is no tenant '{request.Tenant}'."));
         }
 
         var isAllowed = definition.Models.IsDefaultOrEmpty || definition.Models.Contains(request.Model);
-        if (!isAllowed || await directory.GetAsync(request.Model, now) is not { } routes)
+        ModelRoutes? routes = null;
+        lost = new(clock, now + DeadlineOf(request, (TrafficClass)Math.Max((int)(request.Class ?? definition.DefaultClass), (int)definition.ClassCeiling)));
+        while (isAllowed)
+        {
+            try
+            {
+                routes = await directory.GetAsync(request.Model, now);
+                break;
+            }
+            catch (Exception exception) when (lost.MayRepeat(exception))
+            {
+                // As above.
+            }
+
+            await lost.PauseAsync(cancellationToken);
+        }
+
+        if (routes is null)
         {
             return Refuse(request, Problem(ProblemCode.UnknownModel, $"There is no model '{request.Model}' for tenant '{request.Tenant}'."));
         }
@@ -128,9 +164,16 @@ internal sealed class RequestPlanner(
     /// <summary>Takes the model's routes of this moment, if they have changed since the request was last decided.</summary>
     public async ValueTask RenewAsync(RequestPlan plan)
     {
-        if (await directory.GetAsync(plan.Request.Model, clock.Now) is { } routes && routes != plan.Routes)
+        try
         {
-            plan.Renew(routes);
+            if (await directory.GetAsync(plan.Request.Model, clock.Now) is { } routes && routes != plan.Routes)
+            {
+                plan.Renew(routes);
+            }
+        }
+        catch (Exception exception) when (LostCalls.IsOne(exception))
+        {
+            // Those in hand serve on.
         }
     }
 
@@ -253,6 +296,10 @@ internal sealed class RequestPlanner(
 
         return lanes;
     }
+
+    // Until its model's routes are known, the catalog's own defaults are not.
+    private static long DeadlineOf(InferenceRequest request, TrafficClass trafficClass) =>
+        request.Deadline is { } own ? (long)Math.Ceiling(own.TotalMilliseconds) : DefaultDeadlines.MillisecondsOf(trafficClass);
 
     private static bool NeedsJob(InferenceRequest request, Manner manner) =>
         manner == Manner.Job || request.InputLocation is not null;

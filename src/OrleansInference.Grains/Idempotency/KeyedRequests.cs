@@ -35,13 +35,29 @@ internal sealed partial class KeyedRequests(
             Holder = silo.SiloAddress.ToParsableString(),
             Until = plan.Deadline + GraceMs,
         };
+        var lost = new LostCalls(clock, plan.Deadline);
         while (true)
         {
-            var reply = await grain.Begin(presented);
+            KeyReply reply;
+            while (true)
+            {
+                try
+                {
+                    reply = await grain.Begin(presented);
+                    break;
+                }
+                catch (Exception exception) when (lost.MayRepeat(exception))
+                {
+                    // If the lost call did begin it and only its answer was lost, this one waits as any repetition does.
+                }
+
+                await lost.PauseAsync(cancellationToken);
+            }
+
             switch (reply.State)
             {
                 case KeyState.Begun:
-                    return (new(this, grain, address, reply), null);
+                    return (new(this, grain, address, reply, plan.Deadline), null);
                 case KeyState.Conflict:
                     return (null, InferenceOutcome.Refused(ProblemCode.IdempotencyConflict, "The idempotency key was used with another request before; use a new key for a new request."));
                 case KeyState.Ended:
@@ -56,7 +72,14 @@ internal sealed partial class KeyedRequests(
                 return (null, InferenceOutcome.Refused(ProblemCode.RequestInProgress, "A request with this idempotency key is under way; ask again for its outcome.", ComeBackIn));
             }
 
-            await grain.Wait(reply.Claim, TimeSpan.FromMilliseconds(Math.Min(left, clock.FromWall(LongestWait).TotalMilliseconds))).WaitAsync(cancellationToken);
+            try
+            {
+                await grain.Wait(reply.Claim, TimeSpan.FromMilliseconds(Math.Min(left, clock.FromWall(LongestWait).TotalMilliseconds))).WaitAsync(cancellationToken);
+            }
+            catch (Exception exception) when (LostCalls.IsOne(exception))
+            {
+                // The key is asked for again, which bears with its silo.
+            }
         }
     }
 
@@ -76,6 +99,7 @@ internal sealed partial class KeyedRequests(
     /// <summary>States an outcome; answers the problem if it does not count.</summary>
     private async Task<InferenceProblem?> CompleteAsync(KeyedRequest keyed, InferenceOutcome outcome, double serviceMs)
     {
+        var lost = new LostCalls(clock, keyed.Deadline);
         for (var tries = 1; ; tries++)
         {
             try
@@ -83,6 +107,11 @@ internal sealed partial class KeyedRequests(
                 var answerKey = await answers.PutAsync(keyed.Address, keyed.Claim, outcome);
                 var counts = await keyed.Grain.Complete(keyed.Claim, answerKey is null ? outcome : outcome with { Body = default }, answerKey, serviceMs);
                 return counts ? null : RequestPlanner.Problem(ProblemCode.Unavailable, "The request took so long that a repetition under its idempotency key took over; ask again for the outcome.", ComeBackIn);
+            }
+            catch (Exception exception) when (lost.MayRepeat(exception))
+            {
+                tries--;
+                await lost.PauseAsync(CancellationToken.None);
             }
             catch (Exception exception) when (tries < Tries)
             {
@@ -105,7 +134,7 @@ internal sealed partial class KeyedRequests(
     private partial void LogNotAbandoned(Exception exception, string key);
 
     /// <summary>A request that this silo runs under its key: its money comes from the ledger, under the key's protection.</summary>
-    internal sealed class KeyedRequest(KeyedRequests rooms, IIdempotencyGrain grain, JobAddress address, KeyReply reply)
+    internal sealed class KeyedRequest(KeyedRequests rooms, IIdempotencyGrain grain, JobAddress address, KeyReply reply, long deadline)
     {
         // As for jobs: long enough for a settlement that was interrupted.
         private const long ReservationGraceMs = 3_600_000;
@@ -113,6 +142,9 @@ internal sealed partial class KeyedRequests(
         public JobAddress Address => address;
 
         public string Claim => reply.Claim;
+
+        /// <summary>When its outcome is of no use any more, Unix ms.</summary>
+        public long Deadline => deadline;
 
         public IIdempotencyGrain Grain => grain;
 

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using OrleansInference.Dispatch;
 using OrleansInference.Hosting;
 using OrleansInference.Leases;
 
@@ -68,9 +69,13 @@ internal sealed class TenantLimits(TenantId tenant, ITenantLimitsGrain grain, Le
     }
 
     /// <summary>Lets a request in, or says why not and when to come back.</summary>
+    /// <param name="trafficClass">Its class.</param>
+    /// <param name="deadline">Its deadline, Unix ms: as long as an owner is moving to another silo, it is asked again until then.</param>
+    /// <param name="cancellationToken">The caller gives up.</param>
     /// <exception cref="OperationCanceledException">The caller gave up.</exception>
-    public async ValueTask<DoorPass> EnterAsync(TrafficClass trafficClass, CancellationToken cancellationToken)
+    public async ValueTask<DoorPass> EnterAsync(TrafficClass trafficClass, long deadline, CancellationToken cancellationToken)
     {
+        var lost = new LostCalls(clock, deadline);
         HeldLease? first = null, second = null;
         InferenceProblem? refusal = null;
         try
@@ -84,7 +89,23 @@ internal sealed class TenantLimits(TenantId tenant, ITenantLimitsGrain grain, Le
                     continue;
                 }
 
-                var (isAdmitted, held) = await limit.EnterAsync(cancellationToken);
+                bool isAdmitted;
+                HeldLease? held;
+                while (true)
+                {
+                    try
+                    {
+                        (isAdmitted, held) = await limit.EnterAsync(cancellationToken);
+                        break;
+                    }
+                    catch (Exception exception) when (lost.MayRepeat(exception))
+                    {
+                        // What it granted meanwhile is told with the next report.
+                    }
+
+                    await lost.PauseAsync(cancellationToken);
+                }
+
                 (first, second) = held is null ? (first, second) : first is null ? (held, second) : (first, held);
                 if (!isAdmitted)
                 {
@@ -95,7 +116,28 @@ internal sealed class TenantLimits(TenantId tenant, ITenantLimitsGrain grain, Le
             // Those of one class first: what they refuse must not use up what is for all.
             foreach (var limit in limits)
             {
-                if (limit.AppliesTo(trafficClass) && !await limit.TakeAsync(cancellationToken))
+                if (!limit.AppliesTo(trafficClass))
+                {
+                    continue;
+                }
+
+                bool isTaken;
+                while (true)
+                {
+                    try
+                    {
+                        isTaken = await limit.TakeAsync(cancellationToken);
+                        break;
+                    }
+                    catch (Exception exception) when (lost.MayRepeat(exception))
+                    {
+                        // Should the lost call have taken one, that one is gone: rather too few than too many.
+                    }
+
+                    await lost.PauseAsync(cancellationToken);
+                }
+
+                if (!isTaken)
                 {
                     return new(refusal = Refuse($"requests of {Of(limit)} come faster than {limit.Definition.RequestsPerSecond} a second, with {DoorLimit.BurstOf(limit.Definition)} at once; slow down", TimeSpan.FromMilliseconds(limit.RetryAfterMs())), null, null);
                 }
