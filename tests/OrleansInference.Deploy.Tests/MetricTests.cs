@@ -79,6 +79,13 @@ public sealed partial class MetricTests(DeployFiles files)
         Assert.All(files.Resources().Where(static resource => resource is { Type: "AWS::CloudWatch::Alarm", Name: not "NotReady" }), static alarm => Assert.Equal("AlarmTopic", alarm.Properties.GetProperty("AlarmActions")[0].GetProperty("Ref").GetString()));
 
     [Fact]
+    public void Answers_of_the_silos_with_5xx_have_an_alarm_as_the_load_balancers_own_have()
+    {
+        var metrics = files.Resources().Where(static resource => resource.Type == "AWS::CloudWatch::Alarm").Select(static alarm => alarm.Properties.TryGetProperty("MetricName", out var name) ? name.GetString() : null).ToHashSet();
+        Assert.Superset(new HashSet<string?> { "HTTPCode_Target_5XX_Count", "HTTPCode_ELB_5XX_Count" }, metrics);
+    }
+
+    [Fact]
     public void The_dashboard_covers_every_metric_but_durations()
     {
         var shown = Widgets().Select(static metric => metric.Name).ToHashSet();

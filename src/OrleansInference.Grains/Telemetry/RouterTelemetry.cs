@@ -24,6 +24,8 @@ public static class RouterTelemetry
 
     private static readonly Counter<long> Errors = Meter.CreateCounter<long>("orleans_inference.errors", "{error}", "Refusals and failures by class and code.");
 
+    private static readonly Counter<long> Refusals = Meter.CreateCounter<long>("orleans_inference.refusals", "{request}", "Requests that the front door refused or failed to answer, by status and code, whether or not they got as far as a route.");
+
     private static readonly Counter<double> Charges = Meter.CreateCounter<double>("orleans_inference.charges", "{USD}", "What tenants were charged, by lane and class.");
 
     private static readonly Counter<double> Costs = Meter.CreateCounter<double>("orleans_inference.use_cost", "{USD}", "What AWS bills for serverless use, by lane. Instances are booked by their endpoints.");
@@ -54,6 +56,11 @@ public static class RouterTelemetry
 
     /// <summary>Traces of requests.</summary>
     internal static ActivitySource Activities { get; } = new(ActivitySourceName);
+
+    /// <summary>Counts a request that the front door refused or failed to answer.</summary>
+    /// <param name="status">The status that it was answered with.</param>
+    /// <param name="code">The refusal's code.</param>
+    public static void Refused(int status, string code) => Refusals.Add(1, new TagList { { "status", status }, { "code", code } });
 
     /// <summary>Counts a message of a queue.</summary>
     /// <param name="queue">The queue as it is configured.</param>

@@ -11,16 +11,21 @@ namespace OrleansInference.FrontDoor;
 /// </summary>
 internal sealed class Readiness(IGrainFactory grains, IHostApplicationLifetime lifetime, TableHealth? tables = null)
 {
+    private const string HealthPath = "/healthz";
+    private const string ReadyPath = "/readyz";
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(2);
     private volatile bool _open;
 
     /// <summary>The catalog is in force: requests are welcome from now on.</summary>
     public void Open() => _open = true;
 
+    /// <summary>Whether a request asks after the server itself: its answer is an answer, whatever its status.</summary>
+    public static bool IsProbe(HttpRequest request) => request.Path == ReadyPath || request.Path == HealthPath;
+
     public static void Map(IEndpointRouteBuilder routes)
     {
-        routes.MapGet("/healthz", static () => Results.Text("ok")).WithTags("Health").WithName("Health").WithSummary("200 while the process lives.").Produces<string>(StatusCodes.Status200OK, "text/plain");
-        routes.MapGet("/readyz", static (HttpContext context, Readiness readiness) => readiness.AnswerAsync(context))
+        routes.MapGet(HealthPath, static () => Results.Text("ok")).WithTags("Health").WithName("Health").WithSummary("200 while the process lives.").Produces<string>(StatusCodes.Status200OK, "text/plain");
+        routes.MapGet(ReadyPath, static (HttpContext context, Readiness readiness) => readiness.AnswerAsync(context))
             .WithTags("Health").WithName("Readiness").WithSummary("200 while requests are welcome: started, not stopping, and the catalog can be reached. Tables that cannot be used are named.").Produces<string>(StatusCodes.Status200OK, "text/plain");
     }
 

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 using OrleansInference.Hosting;
+using OrleansInference.Telemetry;
 
 namespace OrleansInference.FrontDoor;
 
@@ -14,6 +15,11 @@ internal static class RefusalWriter
         var response = context.Response;
         var sageMaker = SpeaksSageMaker(context.Request);
         response.StatusCode = sageMaker ? refusal.Kind.SageMakerStatus : refusal.Kind.Status;
+        if (!Readiness.IsProbe(context.Request))
+        {
+            RouterTelemetry.Refused(response.StatusCode, refusal.Code);
+        }
+
         var retryAfter = OnTheWall(context, refusal.RetryAfter);
         if (retryAfter is { } wait)
         {

@@ -107,6 +107,9 @@ internal sealed class MemoryKeyStore : IKeyStore
 {
     private readonly ConcurrentDictionary<string, KeyRecord> _records = new();
 
+    /// <summary>Why it cannot be reached; null if it can.</summary>
+    public Exception? Failure { get; set; }
+
     public int Reads { get; private set; }
 
     public ICollection<KeyRecord> Records => _records.Values;
@@ -120,7 +123,7 @@ internal sealed class MemoryKeyStore : IKeyStore
     public Task<KeyRecord?> GetAsync(string accessKeyId)
     {
         Reads++;
-        return Task.FromResult(_records.GetValueOrDefault(accessKeyId));
+        return Failure is { } failure ? Task.FromException<KeyRecord?>(failure) : Task.FromResult(_records.GetValueOrDefault(accessKeyId));
     }
 
     public Task RevokeAsync(string accessKeyId)
