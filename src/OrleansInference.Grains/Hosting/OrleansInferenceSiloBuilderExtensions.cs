@@ -8,6 +8,7 @@ using OrleansInference.Idempotency;
 using OrleansInference.Jobs;
 using OrleansInference.Latency;
 using OrleansInference.Leases;
+using OrleansInference.Persistence;
 using OrleansInference.Routing;
 
 namespace OrleansInference.Hosting;
@@ -71,7 +72,21 @@ public static class OrleansInferenceSiloBuilderExtensions
             services.AddSingleton<RouterBeat>();
             services.AddSingleton<ILifecycleParticipant<ISiloLifecycle>>(provider => provider.GetRequiredService<RouterBeat>());
             AddStoppableTimers(services);
+            KeepStateUnmoved(services);
         });
+    }
+
+    private static void KeepStateUnmoved(IServiceCollection services)
+    {
+        // The runtime's own factory, put under a key of its own.
+        if (services.LastOrDefault(static service => service.ServiceType == typeof(IPersistentStateFactory) && !service.IsKeyedService) is not { ImplementationType: { } type } own)
+        {
+            return;
+        }
+
+        services.Remove(own);
+        services.AddKeyedSingleton(typeof(IPersistentStateFactory), typeof(UnmovedState), type);
+        services.AddSingleton<IPersistentStateFactory>(static provider => new UnmovedState(provider.GetRequiredKeyedService<IPersistentStateFactory>(typeof(UnmovedState))));
     }
 
     private static void AddStoppableTimers(IServiceCollection services)
