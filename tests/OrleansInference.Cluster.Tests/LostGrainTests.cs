@@ -103,6 +103,7 @@ public sealed class LostGrainTests
             from i in Enumerable.Range(0, OfEach)
             select dispatcher.InvokeAsync(Plain with { Tenant = tenant }, TestContext.Current.CancellationToken));
         Assert.All(outcomes, static outcome => Assert.True(outcome.IsAnswer, $"{outcome.Problem?.Code}: {outcome.Problem?.Message}"));
+        await RouterCluster.EventuallyAsync(() => Task.FromResult(world.Warnings.ToArray()), warnings => warnings.Any(warning => warning.Contains($"Silo {killed.SiloAddress} is dead, declared by ", StringComparison.Ordinal)));
     }
 
     private static TenantId Tenant(int number) => new($"tenant-{number}");

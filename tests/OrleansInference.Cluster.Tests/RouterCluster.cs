@@ -44,6 +44,9 @@ internal sealed class RouterCluster : IAsyncDisposable
     /// <summary>What the router's own code logged as an error, on any silo.</summary>
     public ConcurrentQueue<string> Errors { get; } = new();
 
+    /// <summary>What it warned of.</summary>
+    public ConcurrentQueue<string> Warnings { get; } = new();
+
     /// <summary>Whether routing snapshots that are pushed to the silos are lost on the way.</summary>
     public bool LosesSnapshots { get; set; }
 
@@ -156,20 +159,20 @@ internal sealed class RouterCluster : IAsyncDisposable
         await _cluster.DeployAsync();
     }
 
-    private sealed class ErrorLog(ConcurrentQueue<string> errors) : ILoggerProvider, ILogger
+    private sealed class ErrorLog(ConcurrentQueue<string> errors, ConcurrentQueue<string> warnings) : ILoggerProvider, ILogger
     {
         public ILogger CreateLogger(string categoryName) => categoryName.StartsWith(nameof(OrleansInference), StringComparison.Ordinal) ? this : NullLogger.Instance;
 
         public IDisposable? BeginScope<TState>(TState state)
             where TState : notnull => null;
 
-        public bool IsEnabled(LogLevel logLevel) => logLevel >= LogLevel.Error;
+        public bool IsEnabled(LogLevel logLevel) => logLevel >= LogLevel.Warning;
 
         public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
         {
             if (IsEnabled(logLevel))
             {
-                errors.Enqueue($"{formatter(state, exception)} {exception}");
+                (logLevel >= LogLevel.Error ? errors : warnings).Enqueue($"{formatter(state, exception)} {exception}");
             }
         }
 
@@ -213,7 +216,7 @@ internal sealed class RouterCluster : IAsyncDisposable
             });
             siloBuilder.AddSqliteGrainStorage(OrleansInferenceOptions.StorageName, options => options.FilePath = file);
             siloBuilder.UseSqliteReminderService(options => options.FilePath = file);
-            siloBuilder.ConfigureLogging(logging => logging.AddProvider(new ErrorLog(world.Errors)));
+            siloBuilder.ConfigureLogging(logging => logging.AddProvider(new ErrorLog(world.Errors, world.Warnings)));
             if (!world.HasLocalModels)
             {
                 siloBuilder.Services.AddSingleton<IModelRuntime>(world.Aws);
@@ -234,6 +237,7 @@ internal sealed class RouterCluster : IAsyncDisposable
             siloBuilder.Configure<ReminderOptions>(options => options.MinimumReminderPeriod = TimeSpan.FromSeconds(1));
             world.Conflicts.Decorate(siloBuilder.Services);
             siloBuilder.AddOrleansInference(world.Options);
+            siloBuilder.Services.AddHostedService<SiloDeaths>();
         }
     }
 }

@@ -108,7 +108,7 @@ internal readonly record struct AwsProblem(string Detail, string Remedy, bool Pa
     }
 
     // One line of a log.
-    private static string Line(string message)
+    internal static string Line(string message)
     {
         var line = string.Join(' ', message.Split((char[])['\r', '\n'], StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries));
         return line.Length <= 400 ? line : line[..400] + "…";

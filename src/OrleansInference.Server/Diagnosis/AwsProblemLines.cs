@@ -3,7 +3,7 @@ using System.Globalization;
 namespace OrleansInference.Diagnosis;
 
 /// <summary>
-/// Tells what AWS refuses in one line with its remedy, and not with a stack trace, whose cause is not in this program. Of the same again and again it tells at growing intervals, with how
+/// Tells what AWS refuses in one line with its remedy, and that another silo cannot be reached in one line, and not with a stack trace, whose cause is not in this program. Of the same again and again it tells at growing intervals, with how
 /// often it was: a throttled table would fill the log. What it is about (a queue, an endpoint) is told at once, unless it is of too many.
 /// </summary>
 internal sealed class AwsProblemLines(ILoggerProvider inner, TimeProvider time) : ILoggerProvider, ISupportExternalScope
@@ -89,20 +89,33 @@ internal sealed class AwsProblemLines(ILoggerProvider inner, TimeProvider time) 
 
         public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
         {
-            if (exception is null || AwsProblem.Of(exception, isOfAws: false) is not { } problem)
+            if (exception is not null && AwsProblem.Of(exception, isOfAws: false) is { } problem)
+            {
+                Tell(problem.Remedy, $"{problem.Detail.TrimEnd('.')}. {problem.Remedy}");
+            }
+            else if (exception is not null && SiloProblem.Of(exception, category, out var kind) is { } detail)
+            {
+                Tell(kind, detail);
+            }
+            else
             {
                 inner.Log(logLevel, eventId, state, exception, formatter);
             }
-            else if (formatter(state, null) is var text && lines.IsTold((category, eventId.Id, problem.Remedy), text, out var untold))
+
+            void Tell(string kind, string detail)
             {
-                inner.Log(logLevel, eventId, state, null, (_, _) => Line(text, problem, untold));
+                var text = AwsProblem.Line(formatter(state, null));
+                if (lines.IsTold((category, eventId.Id, kind), text, out var untold))
+                {
+                    inner.Log(logLevel, eventId, state, null, (_, _) => Line(text, detail, untold));
+                }
             }
         }
 
-        private static string Line(string said, AwsProblem problem, long untold)
+        private static string Line(string said, string detail, long untold)
         {
             var often = untold == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $" ({untold} more like it since the last one that was told)");
-            return $"{said.TrimEnd().TrimEnd('.')}: {problem.Detail.TrimEnd('.')}. {problem.Remedy}{often}";
+            return $"{said.TrimEnd().TrimEnd('.')}: {detail}{often}";
         }
     }
 }

@@ -253,6 +253,7 @@ public sealed class ServerHost : IAsyncDisposable
                 options.WebhookRetryFor = settings.WebhookRetryFor;
             })
             .AddQueueIngest(new(settings.Queues, settings.PayloadBucket, CreateQueues: settings.Aws is null)));
+        builder.Services.AddHostedService<SiloDeaths>();
         var application = builder.Build();
         application.MapFrontDoor();
         application.MapPrometheusScrapingEndpoint("/metrics");

@@ -29,6 +29,26 @@ public sealed class AwsProblemLinesTests
     }
 
     [Fact]
+    public void That_a_silo_cannot_be_reached_is_one_line_and_not_one_for_each_request()
+    {
+        using var lines = new AwsProblemLines(new Lines(_said), _time);
+        var dead = new OrleansException("around it", new SiloUnavailableException("The target silo\nhas just died."));
+        var (ours, runtimes) = (lines.CreateLogger("OrleansInference.Dispatch.Dispatcher"), lines.CreateLogger("Orleans.Messaging"));
+        for (var i = 0; i < 1_000; i++)
+        {
+            ours.Log(LogLevel.Error, new(1), "A request could not be served.", dead, static (text, _) => text);
+            runtimes.Log(LogLevel.Warning, new(2), "Connection attempt failed.", new IOException("refused"), static (text, _) => text);
+        }
+
+        Assert.Equal(["A request could not be served: SiloUnavailableException: The target silo has just died.", "Connection attempt failed: IOException: refused"], _said);
+        _time.Advance(TimeSpan.FromSeconds(2));
+        ours.Log(LogLevel.Error, new(1), "A request could not be served.", dead, static (text, _) => text);
+        Assert.EndsWith("(999 more like it since the last one that was told)", _said[^1], StringComparison.Ordinal);
+        ours.Log(LogLevel.Error, new(3), "text", new IOException("a fault of ours"), static (text, exception) => $"{text} {exception!.Message}");
+        Assert.Equal("text a fault of ours", _said[^1]);
+    }
+
+    [Fact]
     public void Anything_else_is_told_as_it_is()
     {
         using var lines = new AwsProblemLines(new Lines(_said), _time);
