@@ -75,8 +75,8 @@ public sealed class LostGrainTests
     [Fact]
     public async Task When_the_silo_with_the_ledger_is_killed_no_request_of_the_others_is_refused()
     {
-        const int OfEach = 40;
-        await using var world = await StartAsync(silos: 3, Price * 1_000, tenants: 8);
+        const int OfEach = 300;
+        await using var world = await StartAsync(silos: 3, Price * 2_000, tenants: 8);
         var management = world.Grains.GetGrain<IManagementGrain>(0);
         var killed = world.Cluster.SecondarySilos[0];
         var survivors = world.Cluster.Silos.Where(silo => silo != killed).Select(world.Dispatcher).ToArray();
