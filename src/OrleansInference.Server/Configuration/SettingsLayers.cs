@@ -15,7 +15,11 @@ internal sealed class SettingsLayers
     public readonly record struct Found(string Text, string Source, string Folder);
 
     /// <summary>Adds a JSON file; what is wrong with its JSON becomes a problem and the file is left out.</summary>
-    public void AddFile(string path, ICollection<string> problems)
+    /// <param name="path">Path of the file.</param>
+    /// <param name="known">The name of every setting: one that stands beside the section, and not in it, is a problem, since it would be without effect.</param>
+    /// <param name="problems">Receives every problem.</param>
+    /// <param name="mustSet">Whether a file without the section is a problem too.</param>
+    public void AddFile(string path, IEnumerable<string> known, ICollection<string> problems, bool mustSet = false)
     {
         try
         {
@@ -26,11 +30,7 @@ internal sealed class SettingsLayers
 
             using var stream = new MemoryStream(bytes);
             var root = new ConfigurationBuilder().AddJsonStream(stream).Build();
-            foreach (var other in root.GetChildren().Select(static child => child.Key).Where(LooksLikeSection))
-            {
-                problems.Add($"{path}: {other}: there is no such section. Call it {Section}.");
-            }
-
+            FindMisplaced(path, [.. root.GetChildren().Select(static child => child.Key)], known, problems, mustSet);
             var section = root.GetSection(Section);
             _layers.Add(new(section, key => $"{path}: {Section}:{key}", Path.GetDirectoryName(Path.GetFullPath(path))!));
         }
@@ -119,6 +119,28 @@ internal sealed class SettingsLayers
             {
                 problems.Add($"{layer.Source(key)}: there is no such setting. {(NearestName.Of(key, known) is { } near ? $"'{near}' may be meant." : $"Remove it, or correct its name; known are {string.Join(", ", known.Order(StringComparer.Ordinal))}.")}");
             }
+        }
+    }
+
+    // Other names are other programs': Logging, Kestrel and the like.
+    private static void FindMisplaced(string path, IReadOnlyList<string> names, IEnumerable<string> known, ICollection<string> problems, bool mustSet)
+    {
+        var misspelt = names.Where(LooksLikeSection).ToList();
+        foreach (var other in misspelt)
+        {
+            problems.Add($"{path}: {other}: there is no such section. Call it {Section}.");
+        }
+
+        var settings = known.Select(static key => key.Split(':')[0]).ToHashSet(StringComparer.OrdinalIgnoreCase);
+        var misplaced = names.Where(settings.Contains).ToList();
+        const string Form = $$"""Settings stand under "{{Section}}": { "{{Section}}": { "Urls": "http://127.0.0.1:8080" } }.""";
+        if (misplaced.Count > 0)
+        {
+            problems.Add($"{path}: {string.Join(", ", misplaced)}: {(misplaced.Count == 1 ? "it is" : "they are")} beside the section {Section}, and not in it. {Form}");
+        }
+        else if (mustSet && misspelt.Count == 0 && !names.Contains(Section, StringComparer.OrdinalIgnoreCase))
+        {
+            problems.Add($"{path}: it has no section {Section}, and so sets nothing. {Form}");
         }
     }
 

@@ -38,7 +38,7 @@ public static class SettingsReader
         var own = Path.Combine(AppContext.BaseDirectory, "appsettings.json");
         if (File.Exists(own))
         {
-            layers.AddFile(own, problems);
+            layers.AddFile(own, Known, problems);
         }
 
         if (string.IsNullOrWhiteSpace(configFile) && configFile is not null)
@@ -47,7 +47,7 @@ public static class SettingsReader
         }
         else if (configFile is not null)
         {
-            layers.AddFile(configFile, problems);
+            layers.AddFile(configFile, Known, problems, mustSet: true);
         }
 
         layers.AddEnvironment(problems);

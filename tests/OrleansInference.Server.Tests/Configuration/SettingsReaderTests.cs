@@ -365,6 +365,45 @@ public sealed class SettingsReaderTests : IDisposable
         Assert.DoesNotContain(problems, static problem => problem.Contains("Logging", StringComparison.Ordinal));
     }
 
+    [Fact]
+    public void Settings_beside_their_section_are_named_with_the_file_and_where_they_belong()
+    {
+        var bare = Write("bare.json", """{ "Urls": "http://127.0.0.1:0", "aws": { "Mode": "Amazon", "State": "DynamoDB" }, "Logging": {} }""");
+        var problem = Assert.Single(Problems(bare));
+        Assert.StartsWith($"{bare}: aws, Urls: they are beside the section OrleansInference, and not in it. Settings stand under \"OrleansInference\":", problem, StringComparison.Ordinal);
+
+        var both = Write("both.json", """{ "OrleansInference": { "Urls": "http://127.0.0.1:0" }, "Speed": 2 }""");
+        Assert.StartsWith($"{both}: Speed: it is beside the section OrleansInference", Assert.Single(Problems(both)), StringComparison.Ordinal);
+
+        var none = Write("none.json", """{ "Logging": { "LogLevel": { "Default": "Debug" } } }""");
+        Assert.StartsWith($"{none}: it has no section OrleansInference, and so sets nothing. Settings stand under \"OrleansInference\":", Assert.Single(Problems(none)), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void What_other_programs_set_may_stand_beside_the_section()
+    {
+        var config = Write("config.json", """{ "Logging": {}, "AllowedHosts": "*", "Kestrel": {}, "OrleansInference": { "Urls": "http://127.0.0.1:0", "DataFolder": "data" } }""");
+        Assert.Equal(["http://127.0.0.1:0"], SettingsReader.Read(config, new Dictionary<string, string?>()).Urls);
+    }
+
+    [Fact]
+    public void The_settings_file_of_a_member_of_a_cluster_in_the_documentation_is_good()
+    {
+        var page = File.ReadAllText(Path.Combine(Root(), "docs", "operating.md")).ReplaceLineEndings("\n");
+        var begin = page.IndexOf("```json\n{\n  \"OrleansInference\"", StringComparison.Ordinal) + "```json\n".Length;
+        var file = page[begin..page.IndexOf("```", begin, StringComparison.Ordinal)];
+
+        // What is to be filled in is refused as it is.
+        Has(Problems(Write("member.json", file)), "OrleansInference:AdminKey");
+        Has(Problems(Write("member.json", file)), "OrleansInference:MasterKey");
+        file = file.Replace("<admin key>", new('a', 20), StringComparison.Ordinal).Replace("<master key>", Convert.ToBase64String(new byte[32]), StringComparison.Ordinal);
+        var settings = SettingsReader.Read(Write("member.json", file), new Dictionary<string, string?> { ["Catalog"] = Path.Combine(Root(), "src", "OrleansInference.Server", "catalog.json") }, isToServe: false);
+        Assert.NotNull(settings.Aws);
+        Assert.NotNull(settings.Cluster);
+        Assert.NotNull(settings.AdminKey);
+        Assert.NotNull(settings.MasterKey);
+    }
+
     [Theory]
     [InlineData("OrleansInferance__Speed", "with two underscores")]
     [InlineData("OrleansInference_Speed", "with two underscores")]
