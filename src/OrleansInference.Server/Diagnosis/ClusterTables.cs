@@ -32,27 +32,34 @@ internal static class ClusterTables
         await using var room = new Room();
         foreach (var (name, table) in Of(settings))
         {
-            for (var pause = Pause(null); ; pause = Pause(pause))
-            {
-                try
+            await UntilUsedAsync(
+                settings,
+                room,
+                name,
+                async cancel =>
                 {
-                    if (await table.OpenAsync(cancellationToken) is { } untagged)
+                    if (await table.OpenAsync(cancel) is { } untagged)
                     {
                         logger.CreatedWithoutTags(name, untagged);
                     }
-
-                    break;
-                }
-                catch (Exception exception) when (!cancellationToken.IsCancellationRequested && AwsProblem.Of(exception) is not null)
-                {
-                    var problem = AwsProblem.Of(exception)!.Value;
-                    logger.TableUnusable(name, problem.Detail.TrimEnd('.'), problem.Remedy, pause.TotalSeconds);
-                    await room.SayAsync(settings, $"DynamoDB table {name}: {problem.Detail.TrimEnd('.')}. {problem.Remedy}", cancellationToken);
-                }
-
-                await Task.Delay(pause, time, cancellationToken);
-            }
+                },
+                logger,
+                time,
+                cancellationToken);
         }
+    }
+
+    /// <summary>Uses grain state, and in a cluster waits alike until its table lets it.</summary>
+    public static async Task WaitForAsync(ServerSettings settings, Func<CancellationToken, Task> use, ILogger logger, TimeProvider time, CancellationToken cancellationToken)
+    {
+        if (settings.Cluster is not { } cluster)
+        {
+            await use(cancellationToken);
+            return;
+        }
+
+        await using var room = new Room();
+        await UntilUsedAsync(settings, room, cluster.GrainTable, use, logger, time, cancellationToken);
     }
 
     /// <summary>
@@ -75,6 +82,26 @@ internal static class ClusterTables
 
     /// <summary>The first pause before something is tried again (null), or the one after <paramref name="last"/>: twice as long, up to a minute.</summary>
     public static TimeSpan Pause(TimeSpan? last) => last is not { } pause ? FirstPause : pause * 2 < LongestPause ? pause * 2 : LongestPause;
+
+    private static async Task UntilUsedAsync(ServerSettings settings, Room room, string table, Func<CancellationToken, Task> use, ILogger logger, TimeProvider time, CancellationToken cancellationToken)
+    {
+        for (var pause = Pause(null); ; pause = Pause(pause))
+        {
+            try
+            {
+                await use(cancellationToken);
+                return;
+            }
+            catch (Exception exception) when (!cancellationToken.IsCancellationRequested && AwsProblem.Of(exception) is not null)
+            {
+                var problem = AwsProblem.Of(exception)!.Value;
+                logger.TableUnusable(table, problem.Detail.TrimEnd('.'), problem.Remedy, pause.TotalSeconds);
+                await room.SayAsync(settings, $"DynamoDB table {table}: {problem.Detail.TrimEnd('.')}. {problem.Remedy}", cancellationToken);
+            }
+
+            await Task.Delay(pause, time, cancellationToken);
+        }
+    }
 
     /// <summary>The waiting room, which is opened if there is something to wait for.</summary>
     private sealed class Room : IAsyncDisposable

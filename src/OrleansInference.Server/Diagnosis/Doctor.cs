@@ -46,7 +46,9 @@ public sealed class Doctor : IDisposable
     /// <summary>Examines everything, one after the other.</summary>
     public async IAsyncEnumerable<Finding> ExamineAsync([EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
-        yield return Folder();
+        var folder = Folder();
+        yield return folder;
+        var hasState = _settings.Cluster is null && folder.State != FindingState.Wrong;
         var hasCredentials = true;
         if (_settings.Aws is { } aws)
         {
@@ -58,12 +60,20 @@ public sealed class Doctor : IDisposable
 
         foreach (var (name, table) in ClusterTables.Of(_settings))
         {
-            yield return await TryAsync(
+            var found = await TryAsync(
                 $"DynamoDB table {name}",
                 async cancel => await table.ExamineAsync(cancel)
                     ? Ok("it is there, laid out as it must be, and may be read and written")
                     : new("", FindingState.Warning, "there is no such table; a server that starts creates it, if it may (dynamodb:CreateTable)", "Nothing, or create it (deploy/cloudformation does)."),
                 cancellationToken);
+            yield return found;
+            hasState |= name == _settings.Cluster!.GrainTable && found.State == FindingState.Ok;
+        }
+
+        // What keeps the state from being read was said of where it is.
+        if (hasState)
+        {
+            yield return await TryAsync("master key", cancel => MasterKeyExamination.ExamineAsync(_settings, cancel), cancellationToken);
         }
 
         if (_aws is null)

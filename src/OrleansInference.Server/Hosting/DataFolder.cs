@@ -5,6 +5,11 @@ namespace OrleansInference.Hosting;
 /// <summary>The folder of everything durable, held by one server at a time.</summary>
 internal sealed class DataFolder : IDisposable
 {
+    /// <summary>Name of the file of the master key.</summary>
+    public const string MasterKeyName = "master.key";
+
+    /// <summary>Name of the database of grain state and reminders.</summary>
+    public const string StateName = "state.db";
     private const string LockFile = "server.lock";
     private readonly FileStream _lock;
 
@@ -17,7 +22,7 @@ internal sealed class DataFolder : IDisposable
     public string FullPath { get; }
 
     /// <summary>Database of grain state and reminders.</summary>
-    public string StateFile => In("state.db");
+    public string StateFile => In(StateName);
 
     /// <summary>Database of the audit log.</summary>
     public string AuditFile => In("audit.db");
@@ -28,7 +33,7 @@ internal sealed class DataFolder : IDisposable
     /// <summary>A moment that the router's clock has not passed.</summary>
     public string ClockFile => In("clock");
 
-    public string MasterKeyFile => In("master.key");
+    public string MasterKeyFile => In(MasterKeyName);
 
     public string AdminKeyFile => In("admin.key");
 

@@ -82,21 +82,21 @@ public sealed class ServerHost : IAsyncDisposable
             clock = DurableClock.Open(folder.ClockFile, TimeProvider.System, settings.Speed);
             localAws = settings.Aws is null ? await StartLocalAwsAsync(settings, folder, clock.Clock, cancellationToken) : null;
             using var loggers = LoggerFactory.Create(logging => ConfigureLogging(logging, settings));
-            await ClusterTables.WaitForAsync(settings, loggers.CreateLogger<ServerHost>(), TimeProvider.System, cancellationToken);
+            var logger = loggers.CreateLogger<ServerHost>();
+            await ClusterTables.WaitForAsync(settings, logger, TimeProvider.System, cancellationToken);
+            masterKey = await MasterKeyHosting.OpenAsync(settings, folder, logger, cancellationToken);
             audit = await SqliteAuditLog.OpenAsync(
                 folder.AuditFile,
                 clock.Clock,
                 new() { Retention = TimeSpan.FromDays(settings.AuditRetentionDays), MaxBytes = settings.AuditMaxBytes },
                 loggers.CreateLogger<SqliteAuditLog>(),
                 cancellationToken);
-            masterKey = ReadMasterKey(settings, folder);
             var adminKey = settings.AdminKey ?? SecretFile.ReadOrCreate(folder.AdminKeyFile, Keys.AdminKey.New, out _);
             if (adminKey.Length < Keys.AdminKey.MinLength)
             {
                 throw new ConfigurationException([$"{folder.AdminKeyFile}: an admin key has at least {Keys.AdminKey.MinLength} characters. Delete the file to have a new one made."]);
             }
 
-            var logger = loggers.CreateLogger<ServerHost>();
             var application = Build(settings, folder, clock.Clock, localAws, audit, masterKey, adminKey);
             await StartApplicationAsync(application, settings, logger, cancellationToken);
             host = new(settings, folder, clock, localAws, audit, masterKey, adminKey, application) { _started = true };
@@ -352,15 +352,5 @@ public sealed class ServerHost : IAsyncDisposable
                 await Task.Delay(pause, cancellationToken);
             }
         }
-    }
-
-    private static MasterKey ReadMasterKey(ServerSettings settings, DataFolder folder)
-    {
-        var text = settings.MasterKey
-            ?? SecretFile.ReadOrCreate(folder.MasterKeyFile, static () => Convert.ToBase64String(System.Security.Cryptography.RandomNumberGenerator.GetBytes(MasterKey.Length)), out _);
-        Span<byte> key = stackalloc byte[MasterKey.Length + 1];
-        return Convert.TryFromBase64String(text, key, out var length) && length == MasterKey.Length
-            ? new(key[..length].ToArray())
-            : throw new ConfigurationException([$"{folder.MasterKeyFile}: this is not a master key of {MasterKey.Length} bytes in base64. Put back the one that encrypted the issued keys; without it they are useless."]);
     }
 }

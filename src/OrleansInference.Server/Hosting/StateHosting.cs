@@ -17,12 +17,15 @@ internal static class StateHosting
     /// <summary>Port for grain clients of a cluster, unless the settings say otherwise.</summary>
     public const int GatewayPort = 30_000;
 
+    /// <summary>Cluster and service of a server alone.</summary>
+    public const string LocalId = "dev";
+
     public static ISiloBuilder AddState(this ISiloBuilder silo, ServerSettings settings, DataFolder folder)
     {
         if (settings.Cluster is not { } cluster)
         {
             return silo
-                .UseLocalhostClustering(PortOrFree(settings.SiloPort, IPAddress.Loopback), PortOrFree(settings.GatewayPort, IPAddress.Loopback))
+                .UseLocalhostClustering(PortOrFree(settings.SiloPort, IPAddress.Loopback), PortOrFree(settings.GatewayPort, IPAddress.Loopback), primarySiloEndpoint: null, serviceId: LocalId, clusterId: LocalId)
                 .AddSqliteGrainStorage(OrleansInferenceOptions.StorageName, options => options.FilePath = folder.StateFile)
                 .UseSqliteReminderService(options => options.FilePath = folder.StateFile);
         }
@@ -32,12 +35,7 @@ internal static class StateHosting
             .Configure<ClusterOptions>(options => (options.ClusterId, options.ServiceId) = (cluster.ClusterId, cluster.ServiceId))
             .ConfigureEndpoints(address, PortOrFree(settings.SiloPort, address), PortOrFree(settings.GatewayPort, address), listenOnAnyHostAddress: !IPAddress.IsLoopback(address))
             .UseDynamoDBClustering(options => Fill(options, settings, cluster, cluster.MembershipTable))
-            .AddDynamoDBGrainStorage(OrleansInferenceOptions.StorageName, options =>
-            {
-                Fill(options, settings, cluster, cluster.GrainTable);
-                options.DeleteStateOnClear = true;
-                options.GrainStorageSerializer = new CompressedStateSerializer(new GrainStateJsonSerializer());
-            })
+            .AddDynamoDBGrainStorage(OrleansInferenceOptions.StorageName, options => FillGrains(options, settings, cluster))
             .UseDynamoDBReminderService(options => Fill(options, settings, cluster, cluster.ReminderTable));
     }
 
@@ -49,6 +47,14 @@ internal static class StateHosting
         (options.Service, options.UseFips) = (cluster.Endpoint?.OriginalString ?? settings.Region, settings.Aws?.UseFips ?? false);
         (options.AccessKey, options.SecretKey, options.Token) = (settings.Aws?.AccessKeyId, settings.Aws?.SecretAccessKey, settings.Aws?.SessionToken);
         return options;
+    }
+
+    /// <summary>Says of the table of grain state where it is, who calls it, and how state is stored.</summary>
+    public static DynamoDBStorageOptions FillGrains(DynamoDBStorageOptions options, ServerSettings settings, ClusterSettings cluster)
+    {
+        options.DeleteStateOnClear = true;
+        options.GrainStorageSerializer = new CompressedStateSerializer(new GrainStateJsonSerializer());
+        return Fill(options, settings, cluster, cluster.GrainTable);
     }
 
     /// <summary>The first address at which others can reach this machine; loopback if there is none.</summary>

@@ -3,12 +3,13 @@ using System.Text;
 
 namespace OrleansInference.Keys;
 
-/// <summary>The deployment's master key. Two keys are derived from it (HKDF, RFC 5869): one encrypts issued secrets, one authenticates key ids.</summary>
+/// <summary>The deployment's master key. Derived from it (HKDF, RFC 5869) are the key that encrypts issued secrets, the one that authenticates key ids, and its fingerprint.</summary>
 internal sealed class MasterKey : IDisposable
 {
     public const int Length = 32;
     private const int NonceLength = 12;
     private const int TagLength = 16;
+    private const int FingerprintLength = 16;
     private readonly AesGcm _cipher;
     private readonly byte[] _authentication;
 
@@ -17,7 +18,11 @@ internal sealed class MasterKey : IDisposable
         ArgumentOutOfRangeException.ThrowIfNotEqual(key.Length, Length);
         _cipher = new(HKDF.DeriveKey(HashAlgorithmName.SHA256, key, 32, info: "orleans-inference/secrets"u8.ToArray()), TagLength);
         _authentication = HKDF.DeriveKey(HashAlgorithmName.SHA256, key, 32, info: "orleans-inference/key-ids"u8.ToArray());
+        Fingerprint = Convert.ToHexString(HKDF.DeriveKey(HashAlgorithmName.SHA256, key, FingerprintLength, info: "orleans-inference/fingerprint"u8.ToArray()));
     }
+
+    /// <summary>Tells it from other keys, 32 hexadecimal digits, and says nothing else of it.</summary>
+    public string Fingerprint { get; }
 
     /// <summary>HMAC-SHA-256 of <paramref name="text"/>.</summary>
     public void Authenticate(ReadOnlySpan<byte> text, Span<byte> mac) => HMACSHA256.HashData(_authentication, text, mac);

@@ -25,9 +25,10 @@ internal static class SecretFile
         // Written beside and moved, so that a crash leaves a whole secret or none.
         var draft = path + ".new";
         File.Delete(draft);
-        using (var writer = new StreamWriter(draft, options))
+        using (var file = new FileStream(draft, options))
         {
-            writer.WriteLine(secret);
+            file.Write(System.Text.Encoding.UTF8.GetBytes(secret + Environment.NewLine));
+            file.Flush(flushToDisk: true);
         }
 
         File.Move(draft, path);
