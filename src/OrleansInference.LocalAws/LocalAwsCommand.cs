@@ -18,7 +18,7 @@ public static class LocalAwsCommand
 
     private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web) { ReadCommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true };
 
-    private const string About = "Serves SageMaker Runtime and control plane, S3 and SQS on one port, with simulated models.";
+    private const string About = "Serves SageMaker Runtime and control plane, S3 and SQS, and DynamoDB if there is a dynalite, on one port, with simulated models. The bucket orleans-inference is there from the start.";
 
     /// <summary>Runs the command until it is asked to end, and returns its exit code.</summary>
     public static async Task<int> RunAsync(string[] args, CancellationToken cancellationToken = default) =>
@@ -50,6 +50,20 @@ public static class LocalAwsCommand
         var speed = new Option<double>("--speed") { Description = "How many times faster than life models, instances and jobs run, 1 to 1000.", DefaultValueFactory = _ => 1 };
         var seed = new Option<int>("--seed") { Description = "Seed of what is drawn by chance.", DefaultValueFactory = _ => 1 };
         var queue = new Option<string?>("--notification-queue") { Description = "SQS queue that gets the notifications of asynchronous endpoints." };
+        var dynalite = new Option<Uri?>("--dynalite")
+        {
+            Description = "Address of a dynalite (npx dynalite --port 4567), such as http://127.0.0.1:4567: then DynamoDB is served too, with the transactions that dynalite lacks.",
+            CustomParser = static result =>
+            {
+                if (result.Tokens is [var token] && Uri.TryCreate(token.Value, UriKind.Absolute, out var parsed) && parsed.Scheme == Uri.UriSchemeHttp && parsed.Host.Length > 0 && parsed.PathAndQuery == "/")
+                {
+                    return parsed;
+                }
+
+                result.AddError("--dynalite must be an address such as http://127.0.0.1:4567.");
+                return null;
+            },
+        };
         port.Validators.Add(result =>
         {
             if (result.GetValueOrDefault<int>() is < 0 or > 65_535)
@@ -64,7 +78,7 @@ public static class LocalAwsCommand
                 result.AddError("--speed must be from 1 to 1000.");
             }
         });
-        foreach (var option in (Option[])[catalog, address, port, data, speed, seed, queue])
+        foreach (var option in (Option[])[catalog, address, port, data, speed, seed, queue, dynalite])
         {
             command.Options.Add(option);
         }
@@ -78,6 +92,7 @@ public static class LocalAwsCommand
                 Speed = parsed.GetValue(speed),
                 Seed = parsed.GetValue(seed),
                 NotificationQueue = parsed.GetValue(queue),
+                Dynalite = parsed.GetValue(dynalite),
             },
             parsed.GetValue(catalog),
             parsed.InvocationConfiguration,

@@ -37,6 +37,9 @@ public sealed record LocalAwsOptions
     /// <summary>Bucket, created if need be, for the outputs and failures of async endpoints.</summary>
     public string PayloadBucket { get; init; } = "orleans-inference";
 
+    /// <summary>Address of a dynalite that answers DynamoDB's operations, with transactions and time to live added; null: they are refused.</summary>
+    public Uri? Dynalite { get; init; }
+
     /// <summary>Requests that may wait in front of one instance's container; one more is throttled.</summary>
     public int QueuePerInstance { get; init; } = 64;
 

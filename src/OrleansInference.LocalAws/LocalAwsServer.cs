@@ -8,6 +8,7 @@ using OrleansInference.LocalAws.Models;
 using OrleansInference.LocalAws.Objects;
 using OrleansInference.LocalAws.Queues;
 using OrleansInference.LocalAws.Storage;
+using OrleansInference.LocalAws.Tables;
 using OrleansInference.LocalAws.Transform;
 using OrleansInference.LocalAws.Wire;
 using OrleansInference.Pricing;
@@ -16,7 +17,7 @@ namespace OrleansInference.LocalAws;
 
 /// <summary>
 /// An embedded AWS on a loopback port: SageMaker Runtime and its control plane, S3 and SQS over their real wire formats, with
-/// simulated models. Dispose it to stop; with a data folder, the next one on the same folder goes on where it ended.
+/// simulated models, and DynamoDB if there is a dynalite. Dispose it to stop; with a data folder, the next one on the same folder goes on where it ended.
 /// </summary>
 public sealed class LocalAwsServer : IAsyncDisposable
 {
@@ -31,6 +32,7 @@ public sealed class LocalAwsServer : IAsyncDisposable
     private readonly QueueStore _queues;
     private readonly AsyncBacklog _backlog;
     private readonly TransformJobs _transforms;
+    private readonly DynamoSurface _tables;
     private int _disposed;
 
     private LocalAwsServer(LocalAwsOptions options, LocalDatabase database, DurableClock? clock)
@@ -46,12 +48,14 @@ public sealed class LocalAwsServer : IAsyncDisposable
         var runner = new InvocationRunner(_log, Clock, _stopping.Token);
         _backlog = new(database, _models, runner, _objects, _queues, options, Clock, _stopping.Token);
         _transforms = new(database, _models, _objects, _log, Clock, _stopping.Token);
+        _tables = new(options.Dynalite);
         _application = Build(options, new FrontDoor(
             new(options.AccessKey),
             [
                 new RecordSurface(_models, _log),
                 new RuntimeSurface(_models, runner, new(runner, _stopping.Token), _backlog, options),
                 new ControlPlaneSurface(new(_models, options), new(_transforms, _models, options)),
+                _tables,
                 new SqsSurface(new(_queues, new(database, "queue"), options), new(_queues)),
                 new S3Surface(_objects, new(_objects, new(database, "bucket"), options), new(_objects)),
             ],
@@ -133,6 +137,7 @@ public sealed class LocalAwsServer : IAsyncDisposable
             await _ownClock.DisposeAsync();
         }
 
+        _tables.Dispose();
         _database.Dispose();
         _stopping.Dispose();
     }

@@ -28,6 +28,7 @@ public sealed class LocalAwsCommandTests : IDisposable
         Assert.Equal(LocalAwsCommand.DataFolderExitCode, await LocalAwsCommand.RunAsync(["--data", _folder]));
         Assert.Equal(LocalAwsCommand.PortExitCode, await LocalAwsCommand.RunAsync(["--port", aws.Server.Address.Port.ToString(System.Globalization.CultureInfo.InvariantCulture)]));
         Assert.NotEqual(0, await LocalAwsCommand.RunAsync(["--speed", "0"]));
+        Assert.NotEqual(0, await LocalAwsCommand.RunAsync(["--dynalite", "127.0.0.1:4567"]));
     }
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);

@@ -60,6 +60,7 @@ internal sealed class TableClient : IDisposable
         }
 
         _client = Credentials(options, url) is { } credentials ? new(credentials, config) : new(config);
+        FailedOperation.NoteOn(_client);
     }
 
     /// <summary>The table's name.</summary>

@@ -26,6 +26,10 @@ internal readonly record struct AwsProblem(string Detail, string Remedy, bool Pa
             isOfAws |= cause is AmazonClientException or SageMakerException or ModelCallException or TableException;
             switch (cause)
             {
+                case AmazonServiceException { ErrorCode: "UnknownOperationException" } unknown when FailedOperation.Of(unknown) is { } operation:
+                    return new(
+                        $"what answers has no operation {operation}, and so is no whole DynamoDB",
+                        "If Aws:DynamoDBEndpoint is a dynalite, put local-aws --dynalite before it (docs/operating.md, 'A cluster on one machine'); else correct it, or leave it out for the region's DynamoDB.");
                 case AmazonServiceException service:
                     // One that came from another silo has its type, its message and what was noted; one that a silo of an earlier release sent has nothing noted.
                     return OfCode(RefusalData.CodeOf(service) ?? service.GetType().Name, (HttpStatusCode)RefusalData.StatusOf(service), service.Message);

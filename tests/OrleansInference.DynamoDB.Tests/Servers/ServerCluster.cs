@@ -20,7 +20,7 @@ internal sealed class ServerCluster : IAsyncDisposable
     private readonly string _folder = Directory.CreateTempSubdirectory("oi-cluster-").FullName;
     private readonly ConcurrentDictionary<int, ServerHost> _servers = new();
     private readonly HttpClient _http = new(new SocketsHttpHandler { UseProxy = false }) { Timeout = TimeSpan.FromMinutes(2) };
-    private readonly string _service;
+    private string _service;
     private readonly string[] _tables = [Dynalite.NewTable(), Dynalite.NewTable(), Dynalite.NewTable()];
     private LocalAwsServer? _aws;
     private readonly Lock _rotating = new();
@@ -31,12 +31,17 @@ internal sealed class ServerCluster : IAsyncDisposable
 
     private ServerCluster(string service) => _service = service;
 
-    public static async Task<ServerCluster> StartAsync(string service, int servers)
+    /// <summary>Starts a cluster.</summary>
+    /// <param name="service">Address of DynamoDB.</param>
+    /// <param name="servers">How many servers.</param>
+    /// <param name="dynalite">A dynalite that the embedded AWS is put before, to be DynamoDB instead; null: none.</param>
+    public static async Task<ServerCluster> StartAsync(string service, int servers, Uri? dynalite = null)
     {
         var cluster = new ServerCluster(service);
         try
         {
-            cluster._aws = await LocalAwsServer.StartAsync(new() { DataFolder = Path.Combine(cluster._folder, "aws"), NotificationQueue = "orleans-inference-notifications" });
+            cluster._aws = await LocalAwsServer.StartAsync(new() { DataFolder = Path.Combine(cluster._folder, "aws"), NotificationQueue = "orleans-inference-notifications", Dynalite = dynalite });
+            cluster._service = dynalite is null ? service : cluster._aws.Address.OriginalString;
             await cluster._aws.ApplyCatalogAsync(Catalog);
             for (var i = 0; i < servers; i++)
             {
@@ -45,8 +50,7 @@ internal sealed class ServerCluster : IAsyncDisposable
 
             if (servers > 0)
             {
-                using var response = await cluster.SendAsync(HttpMethod.Post, $"/v1/admin/tenants/{ServerCatalog.Tenant}/keys", AdminKey, null);
-                cluster._key = (await response.EnsureSuccessStatusCode().Content.ReadFromJsonAsync<JsonElement>()).GetProperty("apiKey").GetString()!;
+                await cluster.IssueAsync();
             }
 
             return cluster;
@@ -108,6 +112,13 @@ internal sealed class ServerCluster : IAsyncDisposable
         await Task.Delay(200);
         await server.DisposeAsync();
         _servers.TryRemove(number, out _);
+    }
+
+    /// <summary>Issues the key that requests are sent with.</summary>
+    public async Task IssueAsync()
+    {
+        using var response = await SendAsync(HttpMethod.Post, $"/v1/admin/tenants/{ServerCatalog.Tenant}/keys", AdminKey, null);
+        _key = (await response.EnsureSuccessStatusCode().Content.ReadFromJsonAsync<JsonElement>()).GetProperty("apiKey").GetString()!;
     }
 
     /// <summary>The next server's answer to a request of a model.</summary>

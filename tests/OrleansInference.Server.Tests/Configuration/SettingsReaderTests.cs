@@ -404,6 +404,17 @@ public sealed class SettingsReaderTests : IDisposable
         Assert.NotNull(settings.MasterKey);
     }
 
+    [Fact]
+    public void The_settings_file_of_a_cluster_on_one_machine_in_the_documentation_is_good()
+    {
+        var page = File.ReadAllText(Path.Combine(Root(), "docs", "operating.md")).ReplaceLineEndings("\n");
+        var begin = page.IndexOf("```json\n", page.IndexOf("\n## A cluster on one machine\n", StringComparison.Ordinal), StringComparison.Ordinal) + "```json\n".Length;
+        var file = page[begin..page.IndexOf("```", begin, StringComparison.Ordinal)];
+        var settings = SettingsReader.Read(Write("cluster.json", file), new Dictionary<string, string?> { ["Catalog"] = Path.Combine(Root(), "src", "OrleansInference.Server", "catalog.json") }, isToServe: false);
+        Assert.Equal((new Uri("http://127.0.0.1:4566"), new Uri("http://127.0.0.1:4566"), true), (settings.Aws!.Endpoint, settings.Cluster!.Endpoint, settings.Cluster.CreateTables));
+        Assert.Contains("\"Catalog\": \"src/OrleansInference.Server/catalog.json\"", file, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("OrleansInferance__Speed", "with two underscores")]
     [InlineData("OrleansInference_Speed", "with two underscores")]
