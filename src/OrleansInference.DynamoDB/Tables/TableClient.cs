@@ -87,7 +87,7 @@ internal sealed class TableClient : IDisposable
         {
             if (!_create || !change)
             {
-                throw new TableException($"There is no DynamoDB table '{_table}' at {_service}. Create it (deploy/ has a template), or let it be created.");
+                throw new TableException($"There is no DynamoDB table '{_table}' at {_service}. Create it (deploy/ has a template), or let a server create it (Aws:CreateTables).");
             }
 
             untagged = await CreateAsync(definition, cancellationToken);
@@ -97,7 +97,7 @@ internal sealed class TableClient : IDisposable
         var problems = string.Join("; ", definition.Problems(found));
         if (problems.Length > 0)
         {
-            throw new TableException($"DynamoDB table '{_table}' at {_service} cannot be used: {problems}. Name another table, or remove this one.");
+            throw new TableException($"DynamoDB table '{_table}' at {_service} cannot be used: {problems}. It is laid out for something else, and may hold what that needs: name another table.");
         }
 
         if (definition.TimeToLive is { } attribute)

@@ -23,6 +23,9 @@ public sealed class Doctor : IDisposable
     private static readonly TimeSpan CallPatience = TimeSpan.FromSeconds(90);
     private static readonly TimeSpan Uneasy = TimeSpan.FromSeconds(30);
 
+    // An answer's date is of whole seconds, and may be made once a second.
+    private static readonly TimeSpan Untold = TimeSpan.FromSeconds(3);
+
     // AWS takes signatures within five minutes.
     private static readonly TimeSpan Refused = TimeSpan.FromMinutes(4);
     private readonly ServerSettings _settings;
@@ -52,7 +55,7 @@ public sealed class Doctor : IDisposable
         var hasCredentials = true;
         if (_settings.Aws is { } aws)
         {
-            yield return await TryAsync("clock", cancel => ClockAsync(aws, cancel), cancellationToken);
+            yield return await TryAsync("clock", cancel => ClockAsync(aws, cancel), cancellationToken, at: At(nameof(aws.ControlPlaneEndpoint), aws.ControlPlaneEndpoint));
             var credentials = await TryAsync("credentials", cancel => CredentialsAsync(aws, cancel), cancellationToken);
             hasCredentials = credentials.State != FindingState.Wrong;
             yield return credentials;
@@ -65,9 +68,10 @@ public sealed class Doctor : IDisposable
                 async cancel => await table.ExamineAsync(cancel)
                     ? Ok("it is there, laid out as it must be, and may be read and written")
                     : new("", FindingState.Warning, "there is no such table; a server that starts creates it, if it may (dynamodb:CreateTable)", "Nothing, or create it (deploy/cloudformation does)."),
-                cancellationToken);
+                cancellationToken,
+                at: _settings.Cluster!.Endpoint is { } tables ? $"{tables}, Aws:DynamoDBEndpoint" : null);
             yield return found;
-            hasState |= name == _settings.Cluster!.GrainTable && found.State == FindingState.Ok;
+            hasState |= name == _settings.Cluster.GrainTable && found.State == FindingState.Ok;
         }
 
         // What keeps the state from being read was said of where it is.
@@ -88,41 +92,50 @@ public sealed class Doctor : IDisposable
             yield break;
         }
 
-        yield return await TryAsync($"S3 bucket {_settings.PayloadBucket}", BucketAsync, cancellationToken);
+        var objects = At(nameof(AwsOptions.S3Endpoint), _settings.Aws!.S3Endpoint);
+        var queues = At(nameof(AwsOptions.SqsEndpoint), _settings.Aws.SqsEndpoint);
+        var control = At(nameof(AwsOptions.ControlPlaneEndpoint), _settings.Aws.ControlPlaneEndpoint);
+        var ofEndpoints = string.Join(" and ", new[] { control, At(nameof(AwsOptions.RuntimeEndpoint), _settings.Aws.RuntimeEndpoint) }.OfType<string>().Distinct(StringComparer.Ordinal));
+        yield return await TryAsync($"S3 bucket {_settings.PayloadBucket}", BucketAsync, cancellationToken, at: objects);
         if (_settings.DataCapture is { } capture && capture.Bucket != _settings.PayloadBucket)
         {
-            yield return await TryAsync($"S3 bucket {capture.Bucket} of the data capture", cancel => CaptureBucketAsync(capture, cancel), cancellationToken);
+            yield return await TryAsync($"S3 bucket {capture.Bucket} of the data capture", cancel => CaptureBucketAsync(capture, cancel), cancellationToken, at: objects);
         }
 
         foreach (var queue in Queues().GroupBy(static queue => queue.Name, StringComparer.Ordinal))
         {
-            yield return await TryAsync($"SQS queue {queue.Key}", cancel => QueueAsync(queue.Key, queue.Any(static use => use.IsReceivedFrom), cancel), cancellationToken);
+            yield return await TryAsync($"SQS queue {queue.Key}", cancel => QueueAsync(queue.Key, queue.Any(static use => use.IsReceivedFrom), cancel), cancellationToken, at: queues);
         }
 
         var endpoints = CatalogPricing.ResolveEndpoints(_settings.Catalog).Select(configuration => WithModel(configuration.Endpoint)).ToList();
         foreach (var endpoint in endpoints.Where(static endpoint => endpoint.Lane != Lane.Batch).DistinctBy(static endpoint => endpoint.TargetName))
         {
-            yield return await TryAsync($"SageMaker endpoint {endpoint.TargetName}", cancel => EndpointAsync(endpoint, cancel), cancellationToken, _invoke ? CallPatience : Patience);
+            yield return await TryAsync($"SageMaker endpoint {endpoint.TargetName}", cancel => EndpointAsync(endpoint, cancel), cancellationToken, _invoke ? CallPatience : Patience, ofEndpoints.Length > 0 ? ofEndpoints : null);
         }
 
         var batch = endpoints.Where(static endpoint => endpoint.Lane == Lane.Batch).DistinctBy(static endpoint => endpoint.TargetName).ToList();
         foreach (var endpoint in batch)
         {
-            yield return await TryAsync($"SageMaker model {endpoint.TargetName}", cancel => ModelAsync(endpoint, cancel), cancellationToken);
+            yield return await TryAsync($"SageMaker model {endpoint.TargetName}", cancel => ModelAsync(endpoint, cancel), cancellationToken, at: control);
         }
 
         if (batch.Count > 0)
         {
-            yield return await TryAsync("SageMaker transform jobs", cancel => TransformAsync(batch[0], cancel), cancellationToken);
+            yield return await TryAsync("SageMaker transform jobs", cancel => TransformAsync(batch[0], cancel), cancellationToken, at: control);
         }
     }
 
     /// <inheritdoc/>
     public void Dispose() => _aws?.Dispose();
 
+    /// <summary>How far a clock is off, in words, as far as the date of an answer can tell.</summary>
+    internal static string Difference(TimeSpan ahead, string host) => ahead.Duration() < Untold
+        ? $"as that of {host}, as near as its answers tell"
+        : string.Create(CultureInfo.InvariantCulture, $"{Math.Abs(ahead.TotalSeconds):0} s {(ahead < TimeSpan.Zero ? "behind" : "ahead of")} {host}");
+
     private static Finding Ok(string detail) => new("", FindingState.Ok, detail);
 
-    private static async Task<Finding> TryAsync(string dependency, Func<CancellationToken, Task<Finding>> examine, CancellationToken cancellationToken, TimeSpan? longest = null)
+    private static async Task<Finding> TryAsync(string dependency, Func<CancellationToken, Task<Finding>> examine, CancellationToken cancellationToken, TimeSpan? longest = null, string? at = null)
     {
         using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         patience.CancelAfter(longest ?? Patience);
@@ -134,10 +147,13 @@ public sealed class Doctor : IDisposable
         {
             var problem = exception is OperationCanceledException ? AwsProblem.Of(new TimeoutException()) : AwsProblem.Of(exception);
             return problem is { } known
-                ? new(dependency, FindingState.Wrong, known.Detail, known.Remedy)
+                ? new(dependency, FindingState.Wrong, at is null ? known.Detail : $"{known.Detail} (asked at {at})", known.Remedy)
                 : new(dependency, FindingState.Wrong, $"{exception.GetType().Name}: {exception.Message}", "This is none of the known problems; see the message.");
         }
     }
+
+    // Where the settings say that a service is; null: where the region has it.
+    private string? At(string name, Uri? own) => own is not null ? $"{own}, Aws:{name}" : _settings.Aws?.Endpoint is { } all ? $"{all}, Aws:{nameof(AwsOptions.Endpoint)}" : null;
 
     private Finding Folder()
     {
@@ -164,7 +180,7 @@ public sealed class Doctor : IDisposable
             return new("", FindingState.Warning, $"{host} does not tell the time", "Check this machine's clock by other means.");
         }
 
-        var detail = string.Create(CultureInfo.InvariantCulture, $"{Math.Abs(off.TotalSeconds):0} s {(off < TimeSpan.Zero ? "behind" : "ahead of")} {host}");
+        var detail = Difference(off, host);
         return off.Duration() > Refused ? new("", FindingState.Wrong, detail, Remedy) : off.Duration() > Uneasy ? new("", FindingState.Warning, detail, Remedy) : Ok(detail);
     }
 
@@ -179,7 +195,15 @@ public sealed class Doctor : IDisposable
         var store = _aws!.GetRequiredService<IObjectStore>();
         var key = $"doctor/{Guid.NewGuid():N}";
         var body = "tried by doctor"u8.ToArray();
-        await store.PutAsync(_settings.PayloadBucket, key, body, "text/plain", cancellationToken);
+        try
+        {
+            await store.PutAsync(_settings.PayloadBucket, key, body, "text/plain", cancellationToken);
+        }
+        catch (Amazon.Runtime.AmazonServiceException exception) when (exception.ErrorCode == "NoSuchBucket")
+        {
+            return new("", FindingState.Warning, "there is no such bucket; a server creates it for its first job, if it may (s3:CreateBucket)", "Nothing, or create it (deploy/cloudformation does), or correct PayloadBucket.");
+        }
+
         var read = await store.GetAsync(_settings.PayloadBucket, key, cancellationToken);
         _ = await store.ListAsync(_settings.PayloadBucket, key, cancellationToken);
         await store.DeleteAsync(_settings.PayloadBucket, key, cancellationToken);
@@ -229,7 +253,9 @@ public sealed class Doctor : IDisposable
     {
         if (await QueueExamination.WaitingAsync(_aws!, queue, cancellationToken) is not { } waiting)
         {
-            return new("", FindingState.Wrong, "there is no such queue", "Create it (deploy/cloudformation does), or correct its name and Aws:Region in the settings.");
+            return queue == _settings.NotificationQueue
+                ? new("", FindingState.Warning, "there is no such queue; a server creates it, if it may (sqs:CreateQueue)", "Nothing, or create it (deploy/cloudformation does), or correct NotificationQueue.")
+                : new("", FindingState.Wrong, "there is no such queue", "Create it (deploy/cloudformation does), or correct its name and Aws:Region in the settings.");
         }
 
         if (isReceivedFrom)

@@ -169,16 +169,35 @@ public sealed class DoctorTests(Dynalite dynalite) : IAsyncLifetime
             Cluster = cluster with { CreateTables = false },
         });
         var wrong = findings.Where(static finding => finding.State == FindingState.Wrong).ToDictionary(static finding => finding.Dependency, static finding => finding.Detail);
-        Assert.Equal(5, wrong.Count);
+        Assert.Equal(4, wrong.Count);
         Assert.Contains($"There is no DynamoDB table '{cluster.GrainTable}'", wrong[$"DynamoDB table {cluster.GrainTable}"], StringComparison.Ordinal);
-        Assert.Equal(("there is no such queue", "there is no such endpoint"), (wrong["SQS queue nowhere"], wrong["SageMaker endpoint unknown-rt"]));
+        Assert.EndsWith($"(asked at {cluster.Endpoint}, Aws:DynamoDBEndpoint)", wrong[$"DynamoDB table {cluster.GrainTable}"], StringComparison.Ordinal);
+        Assert.Equal("there is no such endpoint", wrong["SageMaker endpoint unknown-rt"]);
 
         findings = await ExamineAsync(settings with { Aws = new() { Endpoint = new("http://127.0.0.1:1"), AccessKeyId = "OITESTS0000000000000", SecretAccessKey = new('s', 40), MaxAttempts = 1 } });
         Assert.All(findings.Where(static finding => finding.Dependency.StartsWith('S') || finding.Dependency == "clock"), static finding =>
         {
             Assert.Equal(FindingState.Wrong, finding.State);
             Assert.Contains("cannot be reached", finding.Detail, StringComparison.Ordinal);
+            Assert.EndsWith("(asked at http://127.0.0.1:1/, Aws:Endpoint)", finding.Detail, StringComparison.Ordinal);
         });
+        findings = await ExamineAsync(settings with { Aws = new() { Endpoint = settings.Aws!.Endpoint, S3Endpoint = new("http://127.0.0.1:1"), AccessKeyId = "OITESTS0000000000000", SecretAccessKey = new('s', 40), MaxAttempts = 1 } });
+        var bucket = Assert.Single(findings, static finding => finding.State == FindingState.Wrong);
+        Assert.EndsWith("(asked at http://127.0.0.1:1/, Aws:S3Endpoint)", bucket.Detail, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_bucket_and_a_queue_that_the_server_creates_are_no_fault_and_are_not_created()
+    {
+        var settings = await WithTablesAsync(_cluster!.Settings(0)) with { PayloadBucket = "jobs-nowhere", NotificationQueue = "nowhere", Queues = [new() { Queue = "requests", Tenant = new(ServerCatalog.Tenant) }] };
+        for (var i = 0; i < 2; i++)
+        {
+            var findings = (await ExamineAsync(settings)).Where(static finding => finding.State != FindingState.Ok).ToDictionary(static finding => finding.Dependency, static finding => (finding.State, finding.Detail));
+            Assert.Equal(3, findings.Count);
+            Assert.Equal((FindingState.Warning, "there is no such bucket; a server creates it for its first job, if it may (s3:CreateBucket)"), findings["S3 bucket jobs-nowhere"]);
+            Assert.Equal((FindingState.Warning, "there is no such queue; a server creates it, if it may (sqs:CreateQueue)"), findings["SQS queue nowhere"]);
+            Assert.Equal((FindingState.Wrong, "there is no such queue"), findings["SQS queue requests"]);
+        }
     }
 
     [Fact]

@@ -83,7 +83,7 @@ public sealed class LocalAwsTablesTests(Dynalite dynalite)
         {
             if (finding.Dependency == $"DynamoDB table {settings.Cluster.MembershipTable}")
             {
-                Assert.Equal((FindingState.Wrong, "what answers has no operation TransactWriteItems, and so is no whole DynamoDB"), (finding.State, finding.Detail));
+                Assert.Equal((FindingState.Wrong, $"what answers has no operation TransactWriteItems, and so is no whole DynamoDB (asked at {dynalite.Proxy.Behind}, Aws:DynamoDBEndpoint)"), (finding.State, finding.Detail));
                 Assert.Contains("local-aws --dynalite", finding.Remedy, StringComparison.Ordinal);
                 return;
             }
