@@ -8,6 +8,9 @@ namespace OrleansInference.DynamoDB.Tests;
 [Collection(DynaliteCollection.Name)]
 public sealed class TableTests(Dynalite dynalite)
 {
+    // Tries as often as where a request waits, but as slowly as a slow machine does: the SDK pauses for seconds, at random.
+    private static readonly TablePatience Patient = TablePatience.OnRequests with { Attempt = TimeSpan.FromHours(1), Call = TimeSpan.FromMinutes(10) };
+
     private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
 
     [Fact]
@@ -16,7 +19,7 @@ public sealed class TableTests(Dynalite dynalite)
         var options = dynalite.Options(new DynamoDBReminderStorageOptions());
         await Task.WhenAll(Enumerable.Range(0, 5).Select(async _ =>
         {
-            using var table = new TableClient(options, TablePatience.OnRequests, TimeProvider.System);
+            using var table = new TableClient(options, Patient, TimeProvider.System);
             await table.OpenAsync(ReminderSchema.Table, Cancelled);
         }));
         using var raw = dynalite.Client();
@@ -30,7 +33,7 @@ public sealed class TableTests(Dynalite dynalite)
     public async Task A_table_that_is_created_has_its_tags()
     {
         var options = dynalite.Options(new DynamoDBStorageOptions { Tags = new Dictionary<string, string> { ["CostCenter"] = "42", ["Application"] = "inference" } });
-        using var table = new TableClient(options, TablePatience.OnRequests, TimeProvider.System);
+        using var table = new TableClient(options, Patient, TimeProvider.System);
         dynalite.Proxy.TakeCalls();
         Assert.Null(await table.OpenAsync(StateSchema.Table(false), Cancelled));
         var created = Assert.Single(dynalite.Proxy.TakeCalls(), static call => call.Operation == "CreateTable");
@@ -48,7 +51,7 @@ public sealed class TableTests(Dynalite dynalite)
     public async Task A_table_that_cannot_be_tagged_is_created_without_and_says_so(string error, string message)
     {
         var options = dynalite.Options(new DynamoDBStorageOptions { Tags = new Dictionary<string, string> { ["Application"] = "inference" } });
-        using var table = new TableClient(options, TablePatience.OnRequests, TimeProvider.System);
+        using var table = new TableClient(options, Patient, TimeProvider.System);
         dynalite.Proxy.Faults = call => call.Operation == "CreateTable" && call.Body.ContainsKey("Tags") ? new(error, message) : null;
         try
         {
@@ -65,7 +68,7 @@ public sealed class TableTests(Dynalite dynalite)
     public async Task A_missing_table_that_is_not_to_be_created_is_named()
     {
         var options = dynalite.Options(new DynamoDBClusteringOptions { CreateIfNotExists = false });
-        using var table = new TableClient(options, TablePatience.OnRequests, TimeProvider.System);
+        using var table = new TableClient(options, Patient, TimeProvider.System);
         var problem = await Assert.ThrowsAsync<TableException>(() => table.OpenAsync(MembershipSchema.Table, Cancelled));
         Assert.Contains($"no DynamoDB table '{options.TableName}' at {dynalite.Service}", problem.Message, StringComparison.Ordinal);
     }
@@ -74,12 +77,12 @@ public sealed class TableTests(Dynalite dynalite)
     public async Task A_table_of_another_layout_is_refused()
     {
         var options = dynalite.Options(new DynamoDBReminderStorageOptions());
-        using (var state = new TableClient(options, TablePatience.OnRequests, TimeProvider.System))
+        using (var state = new TableClient(options, Patient, TimeProvider.System))
         {
             await state.OpenAsync(StateSchema.Table(false), Cancelled);
         }
 
-        using var table = new TableClient(options, TablePatience.OnRequests, TimeProvider.System);
+        using var table = new TableClient(options, Patient, TimeProvider.System);
         var problem = await Assert.ThrowsAsync<TableException>(() => table.OpenAsync(ReminderSchema.Table, Cancelled));
         Assert.Contains("its keys are GrainReference and GrainType, not ReminderId and GrainHash; it has no index ServiceIdIndex", problem.Message, StringComparison.Ordinal);
     }
@@ -88,7 +91,7 @@ public sealed class TableTests(Dynalite dynalite)
     public async Task A_time_to_live_on_another_attribute_is_refused()
     {
         var options = dynalite.Options(new DynamoDBStorageOptions());
-        using var table = new TableClient(options, TablePatience.OnRequests, TimeProvider.System);
+        using var table = new TableClient(options, Patient, TimeProvider.System);
         await table.OpenAsync(StateSchema.Table(true) with { TimeToLive = "Other" }, Cancelled);
         Assert.Contains("expires items by 'Other'", (await Assert.ThrowsAsync<TableException>(() => table.OpenAsync(StateSchema.Table(true), Cancelled))).Message, StringComparison.Ordinal);
     }
@@ -129,7 +132,7 @@ public sealed class TableTests(Dynalite dynalite)
     {
         var options = new DynamoDBStorageOptions { Service = region, UseFips = fips, AccessKey = "a", SecretKey = "b" };
         new DynamoDBOptionsValidator(options, "x").ValidateConfiguration();
-        using var table = new TableClient(options, TablePatience.OnRequests, TimeProvider.System);
+        using var table = new TableClient(options, Patient, TimeProvider.System);
         Assert.Equal(host, table.Address.Host);
     }
 
@@ -144,7 +147,7 @@ public sealed class TableTests(Dynalite dynalite)
     public async Task Many_items_are_deleted_in_batches_and_what_was_left_is_deleted_too()
     {
         var options = dynalite.Options(new DynamoDBStorageOptions());
-        using var table = new TableClient(options, TablePatience.OnRequests, TimeProvider.System);
+        using var table = new TableClient(options, Patient, TimeProvider.System);
         await table.OpenAsync(StateSchema.Table(false), Cancelled);
         var keys = Enumerable.Range(0, 60).Select(static i => new Dictionary<string, AttributeValue> { ["GrainReference"] = Items.S("g"), ["GrainType"] = Items.S($"{i}") }).ToList();
         foreach (var key in keys)
@@ -163,7 +166,7 @@ public sealed class TableTests(Dynalite dynalite)
     public async Task A_query_reads_all_pages()
     {
         var options = dynalite.Options(new DynamoDBStorageOptions());
-        using var table = new TableClient(options, TablePatience.OnRequests, TimeProvider.System);
+        using var table = new TableClient(options, Patient, TimeProvider.System);
         await table.OpenAsync(StateSchema.Table(false), Cancelled);
         for (var i = 0; i < 12; i++)
         {
@@ -188,7 +191,7 @@ public sealed class TableTests(Dynalite dynalite)
         await using var proxy = await DynamoProxy.StartAsync(new(dynalite.Service));
         var options = dynalite.Options(new DynamoDBStorageOptions());
         options.Service = proxy.Address;
-        using var table = new TableClient(options, TablePatience.OnRequests, TimeProvider.System);
+        using var table = new TableClient(options, Patient, TimeProvider.System);
         proxy.Faults = static _ => new("ProvisionedThroughputExceededException", "too fast");
         var refused = await Assert.ThrowsAsync<OrleansException>(() => table.GetAsync(Key, Cancelled));
         Assert.Equal($"DynamoDB table '{options.TableName}' could not be used: too fast", refused.Message);
@@ -203,7 +206,7 @@ public sealed class TableTests(Dynalite dynalite)
         var options = dynalite.Options(new DynamoDBClusteringOptions());
         options.Service = proxy.Address;
         proxy.Faults = static _ => new("ProvisionedThroughputExceededException", "too fast");
-        using (var busy = new TableClient(options, TablePatience.OnRequests with { Retries = 1 }, TimeProvider.System))
+        using (var busy = new TableClient(options, Patient with { Retries = 1 }, TimeProvider.System))
         {
             // Until the retries that all of them share are used up.
             await Task.WhenAll(Enumerable.Range(0, 150).Select(_ => Assert.ThrowsAsync<OrleansException>(() => busy.GetAsync(Key, Cancelled))));
@@ -212,7 +215,7 @@ public sealed class TableTests(Dynalite dynalite)
             Assert.Single(proxy.TakeCalls());
         }
 
-        using var table = new TableClient(options, TablePatience.InBackground with { Retries = 2 }, TimeProvider.System);
+        using var table = new TableClient(options, TablePatience.InBackground with { Retries = 2, Attempt = Patient.Attempt, Call = Patient.Call }, TimeProvider.System);
         await Assert.ThrowsAsync<OrleansException>(() => table.GetAsync(Key, Cancelled));
         Assert.Equal(3, proxy.TakeCalls().Count);
     }
@@ -253,7 +256,7 @@ public sealed class TableTests(Dynalite dynalite)
         List<string> failed = [];
         var time = new FakeTimeProvider();
         var health = new TableHealth(failed.Add, time);
-        using var table = new TableClient(options, TablePatience.OnRequests, TimeProvider.System, health);
+        using var table = new TableClient(options, Patient, TimeProvider.System, health);
         await table.OpenAsync(StateSchema.Table(false), Cancelled);
         await table.PutAsync(Key, "attribute_not_exists(GrainReference)", null, Cancelled);
         await Assert.ThrowsAsync<ConditionalCheckFailedException>(() => table.PutAsync(Key, "attribute_not_exists(GrainReference)", null, Cancelled));
@@ -293,7 +296,7 @@ public sealed class TableTests(Dynalite dynalite)
     public async Task Deletions_that_are_left_unprocessed_again_and_again_are_an_error_and_those_that_come_on_are_not()
     {
         var options = dynalite.Options(new DynamoDBStorageOptions());
-        using var table = new TableClient(options, TablePatience.OnRequests, TimeProvider.System);
+        using var table = new TableClient(options, Patient, TimeProvider.System);
         await table.OpenAsync(StateSchema.Table(false), Cancelled);
         try
         {
