@@ -248,6 +248,20 @@ public sealed class TableTests(Dynalite dynalite)
     }
 
     [Fact]
+    public async Task An_attempt_that_is_not_answered_is_told_as_that()
+    {
+        await using var proxy = await DynamoProxy.StartAsync(new(dynalite.Service));
+        var options = dynalite.Options(new DynamoDBStorageOptions());
+        options.Service = proxy.Address;
+        using var table = new TableClient(options, Patient with { Retries = 0, Attempt = TimeSpan.FromSeconds(1) }, TimeProvider.System);
+        var never = new TaskCompletionSource();
+        proxy.Holds = _ => never.Task;
+        var late = await Assert.ThrowsAsync<OrleansException>(() => table.GetAsync(Key, Cancelled).WaitAsync(TimeSpan.FromMinutes(2), Cancelled));
+        Assert.Equal($"DynamoDB table '{options.TableName}' could not be used: no attempt was answered within 1 s", late.Message);
+        never.SetResult();
+    }
+
+    [Fact]
     public async Task A_table_whose_last_call_failed_is_in_trouble_until_one_succeeds_and_a_condition_that_does_not_hold_is_no_failure()
     {
         await using var proxy = await DynamoProxy.StartAsync(new(dynalite.Service));

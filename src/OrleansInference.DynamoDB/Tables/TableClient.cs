@@ -261,7 +261,8 @@ internal sealed class TableClient : IDisposable
         }
         catch (OperationCanceledException exception) when (!cancellationToken.IsCancellationRequested)
         {
-            var text = $"no answer within {_patience.Call.TotalSeconds:0} s";
+            // Else it was an attempt that took too long, and none was left.
+            var text = limit.IsCancellationRequested ? $"no answer within {_patience.Call.TotalSeconds:0} s" : $"no attempt was answered within {_patience.Attempt.TotalSeconds:0} s";
             throw new AmazonClientException(text, new TimeoutException(text, exception));
         }
     }
