@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using Amazon.DynamoDBv2;
 using Amazon.DynamoDBv2.Model;
+using Amazon.Runtime.Internal;
 using Microsoft.Extensions.Time.Testing;
 
 namespace OrleansInference.DynamoDB.Tests;
@@ -134,6 +135,23 @@ public sealed class TableTests(Dynalite dynalite)
         new DynamoDBOptionsValidator(options, "x").ValidateConfiguration();
         using var table = new TableClient(options, Patient, TimeProvider.System);
         Assert.Equal(host, table.Address.Host);
+    }
+
+    [Fact]
+    public void What_the_environment_says_of_FIPS_addresses_stands_unless_the_options_ask_for_one()
+    {
+        Environment.SetEnvironmentVariable("AWS_USE_FIPS_ENDPOINT", "true");
+        FallbackInternalConfigurationFactory.Reset();
+        try
+        {
+            using var table = new TableClient(new DynamoDBStorageOptions { Service = "us-east-1", AccessKey = "a", SecretKey = "b" }, Patient, TimeProvider.System);
+            Assert.Equal("dynamodb-fips.us-east-1.amazonaws.com", table.Address.Host);
+        }
+        finally
+        {
+            Environment.SetEnvironmentVariable("AWS_USE_FIPS_ENDPOINT", null);
+            FallbackInternalConfigurationFactory.Reset();
+        }
     }
 
     [Fact]

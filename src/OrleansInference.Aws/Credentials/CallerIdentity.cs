@@ -22,7 +22,13 @@ public sealed record CallerIdentity(string AccessKeyId, string? Arn)
             return new(key.AccessKeyId, null);
         }
 
-        var config = new AmazonSecurityTokenServiceConfig { RegionEndpoint = RegionEndpoint.GetBySystemName(options.Region), UseFIPSEndpoint = options.UseFips, MaxErrorRetry = 1, ConnectTimeout = options.ConnectTimeout };
+        var config = new AmazonSecurityTokenServiceConfig { RegionEndpoint = RegionEndpoint.GetBySystemName(options.Region), MaxErrorRetry = 1, ConnectTimeout = options.ConnectTimeout };
+        if (options.UseFips)
+        {
+            // Set to false it would outdo the environment and the profile.
+            config.UseFIPSEndpoint = true;
+        }
+
         using var sts = source.Configured is { } configured ? new AmazonSecurityTokenServiceClient(configured, config) : new AmazonSecurityTokenServiceClient(config);
         var answer = await sts.GetCallerIdentityAsync(new GetCallerIdentityRequest(), cancellationToken).ConfigureAwait(false);
         return new(key.AccessKeyId, answer.Arn);

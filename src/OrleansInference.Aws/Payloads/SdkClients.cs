@@ -36,7 +36,11 @@ internal static class SdkClients
         if (address is null)
         {
             config.RegionEndpoint = RegionEndpoint.GetBySystemName(options.Region);
-            config.UseFIPSEndpoint = options.UseFips;
+            if (options.UseFips)
+            {
+                // Set to false it would outdo the environment and the profile.
+                config.UseFIPSEndpoint = true;
+            }
         }
         else
         {

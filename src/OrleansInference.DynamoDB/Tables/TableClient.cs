@@ -56,7 +56,11 @@ internal sealed class TableClient : IDisposable
         else
         {
             config.RegionEndpoint = RegionEndpoint.GetBySystemName(options.Service);
-            config.UseFIPSEndpoint = options.UseFips;
+            if (options.UseFips)
+            {
+                // Set to false it would outdo the environment and the profile.
+                config.UseFIPSEndpoint = true;
+            }
         }
 
         _client = Credentials(options, url) is { } credentials ? new(credentials, config) : new(config);
