@@ -138,8 +138,8 @@ public sealed class ClusterTests(Dynalite dynalite)
                 options.NumVotesForDeathDeclaration = 1;
             });
             siloBuilder.UseDynamoDBClustering(options => (options.Service, options.TableName) = (settings["service"]!, settings["silos"]!));
-            siloBuilder.AddDynamoDBGrainStorage("dynamo", options => (options.Service, options.TableName) = (settings["service"]!, settings["state"]!));
-            siloBuilder.UseDynamoDBReminderService(options => (options.Service, options.TableName) = (settings["service"]!, settings["reminders"]!));
+            siloBuilder.AddDynamoDBGrainStorage("dynamo", options => (options.Service, options.TableName, options.Patience) = (settings["service"]!, settings["state"]!, TablePatience.InBackground));
+            siloBuilder.UseDynamoDBReminderService(options => (options.Service, options.TableName, options.Patience) = (settings["service"]!, settings["reminders"]!, TablePatience.InBackground));
         }
     }
 

@@ -41,7 +41,7 @@ public sealed class DynamoDBReminderTable : IReminderTable, IDisposable
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(cluster);
         ArgumentNullException.ThrowIfNull(reminders);
-        (_options, _table) = (options.Value, new(options.Value, TablePatience.OnRequests, time, health));
+        (_options, _table) = (options.Value, new(options.Value, options.Value.Patience, time, health));
         _service = cluster.Value.ServiceId;
         _window = TimeSpan.FromTicks(Math.Min(reminders.Value.ReminderLoadingWindow.Ticks, LongestWindow.Ticks));
         _time = time;

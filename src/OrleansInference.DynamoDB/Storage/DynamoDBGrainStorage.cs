@@ -45,7 +45,7 @@ public sealed partial class DynamoDBGrainStorage : IGrainStorage, ILifecyclePart
         _activators = activators;
         _time = time;
         _logger = logger;
-        _table = new(options, TablePatience.OnRequests, time, health);
+        _table = new(options, options.Patience, time, health);
     }
 
     /// <inheritdoc/>

@@ -34,6 +34,9 @@ public abstract class DynamoDBClientOptions
 
     /// <summary>Tags of a table that is created, such as those that a bill is split by; at most 50. A table that exists keeps its own.</summary>
     public IReadOnlyDictionary<string, string> Tags { get; set; } = ImmutableDictionary<string, string>.Empty;
+
+    /// <summary>How long a call of grain state or reminders that a request waits for may take. Tests on slow machines have more.</summary>
+    internal TablePatience Patience { get; set; } = TablePatience.OnRequests;
 }
 
 /// <summary>Options of the membership table of silos.</summary>

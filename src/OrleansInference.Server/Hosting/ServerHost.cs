@@ -67,7 +67,12 @@ public sealed class ServerHost : IAsyncDisposable
 
     /// <summary>Starts a server and puts its catalog in force.</summary>
     /// <exception cref="ConfigurationException">The settings cannot be used; the message names every problem.</exception>
-    public static async Task<ServerHost> StartAsync(ServerSettings settings, CancellationToken cancellationToken = default)
+    public static Task<ServerHost> StartAsync(ServerSettings settings, CancellationToken cancellationToken = default) => StartAsync(settings, null, cancellationToken);
+
+    /// <param name="settings">The settings.</param>
+    /// <param name="configure">Changes the server's services after all others; null: nothing does.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    internal static async Task<ServerHost> StartAsync(ServerSettings settings, Action<IServiceCollection>? configure, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(settings);
         Preflight.Require(settings);
@@ -97,7 +102,7 @@ public sealed class ServerHost : IAsyncDisposable
                 throw new ConfigurationException([$"{folder.AdminKeyFile}: an admin key has at least {Keys.AdminKey.MinLength} characters. Delete the file to have a new one made."]);
             }
 
-            var application = Build(settings, folder, clock.Clock, localAws, audit, masterKey, adminKey);
+            var application = Build(settings, folder, clock.Clock, localAws, audit, masterKey, adminKey, configure);
             await StartApplicationAsync(application, settings, logger, cancellationToken);
             host = new(settings, folder, clock, localAws, audit, masterKey, adminKey, application) { _started = true };
             await host.PutCatalogInForceAsync(logger, cancellationToken);
@@ -189,7 +194,7 @@ public sealed class ServerHost : IAsyncDisposable
             },
             cancellationToken);
 
-    private static WebApplication Build(ServerSettings settings, DataFolder folder, RouterClock clock, LocalAwsServer? localAws, SqliteAuditLog audit, MasterKey masterKey, string adminKey)
+    private static WebApplication Build(ServerSettings settings, DataFolder folder, RouterClock clock, LocalAwsServer? localAws, SqliteAuditLog audit, MasterKey masterKey, string adminKey, Action<IServiceCollection>? configure)
     {
         var builder = WebApplication.CreateSlimBuilder();
         KeepFilesUnwatched(builder.Configuration);
@@ -254,6 +259,7 @@ public sealed class ServerHost : IAsyncDisposable
             })
             .AddQueueIngest(new(settings.Queues, settings.PayloadBucket, CreateQueues: settings.Aws is null)));
         builder.Services.AddHostedService<SiloDeaths>();
+        configure?.Invoke(builder.Services);
         var application = builder.Build();
         application.MapFrontDoor();
         application.MapPrometheusScrapingEndpoint("/metrics");

@@ -5,7 +5,6 @@ using Amazon.SQS;
 using Amazon.SQS.Model;
 using OrleansInference.Configuration;
 using OrleansInference.Diagnosis;
-using OrleansInference.Hosting;
 using OrleansInference.Tests;
 
 namespace OrleansInference.DynamoDB.Tests.Servers;
@@ -229,7 +228,7 @@ public sealed class DoctorTests(Dynalite dynalite) : IAsyncLifetime
     {
         dynalite.Proxy.Faults = static call => call.Operation == "DescribeTable" ? new("AccessDeniedException", "not yet") : null;
         var address = new Uri($"http://127.0.0.1:{FreePorts.Next()}");
-        var start = ServerHost.StartAsync(_cluster!.Settings(0) with { Urls = [address.AbsoluteUri] }, TestContext.Current.CancellationToken);
+        var start = _cluster!.StartServerAsync(_cluster.Settings(0) with { Urls = [address.AbsoluteUri] }, TestContext.Current.CancellationToken);
 
         // It lives, says what it waits for, and is not to be sent requests.
         using var http = new HttpClient(new SocketsHttpHandler { UseProxy = false });
@@ -275,7 +274,7 @@ public sealed class DoctorTests(Dynalite dynalite) : IAsyncLifetime
             ? null
             : new("AccessDeniedException", "not yet");
         var address = new Uri($"http://127.0.0.1:{FreePorts.Next()}");
-        var start = ServerHost.StartAsync(_cluster!.Settings(0) with { Urls = [address.AbsoluteUri] }, TestContext.Current.CancellationToken);
+        var start = _cluster!.StartServerAsync(_cluster.Settings(0) with { Urls = [address.AbsoluteUri] }, TestContext.Current.CancellationToken);
         using var http = new HttpClient(new SocketsHttpHandler { UseProxy = false });
         using var patience = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
         patience.CancelAfter(TimeSpan.FromMinutes(3));
@@ -304,7 +303,7 @@ public sealed class DoctorTests(Dynalite dynalite) : IAsyncLifetime
 
         // What it held is free for the next one.
         dynalite.Proxy.Faults = null;
-        await using var server = await ServerHost.StartAsync(_cluster!.Settings(0), TestContext.Current.CancellationToken);
+        await using var server = await _cluster!.StartServerAsync(_cluster.Settings(0), TestContext.Current.CancellationToken);
     }
 
     [Fact]
@@ -312,7 +311,7 @@ public sealed class DoctorTests(Dynalite dynalite) : IAsyncLifetime
     {
         var settings = _cluster!.Settings(0) with { NotificationQueue = "tagged-notifications", CostTags = new Dictionary<string, string> { ["CostCenter"] = "42" } };
         dynalite.Proxy.TakeCalls();
-        await using var server = await ServerHost.StartAsync(settings, TestContext.Current.CancellationToken);
+        await using var server = await _cluster.StartServerAsync(settings, TestContext.Current.CancellationToken);
         var created = dynalite.Proxy.TakeCalls().Where(static call => call.Operation == "CreateTable").ToList();
         Assert.Equal(3, created.Count);
         Assert.All(created, static call => Assert.Equal("""[{"Key":"CostCenter","Value":"42"}]""", call.Body["Tags"]!.ToJsonString()));

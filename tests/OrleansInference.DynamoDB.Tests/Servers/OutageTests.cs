@@ -13,6 +13,9 @@ public sealed class OutageTests(Dynalite dynalite) : IAsyncLifetime
 {
     private const int Refusals = 100;
 
+    // What is refused is tried again as often as in production; what is only slow is waited for.
+    private static readonly TablePatience Patient = TablePatience.OnRequests with { Attempt = TimeSpan.FromHours(1), Call = TimeSpan.FromMinutes(10) };
+
     public ValueTask InitializeAsync() => ValueTask.CompletedTask;
 
     public ValueTask DisposeAsync()
@@ -26,7 +29,7 @@ public sealed class OutageTests(Dynalite dynalite) : IAsyncLifetime
     {
         using var patience = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
         patience.CancelAfter(TimeSpan.FromMinutes(10));
-        await using var cluster = await ServerCluster.StartAsync(dynalite.Service, 2);
+        await using var cluster = await ServerCluster.StartAsync(dynalite.Service, 2, Patient);
         await ServedAsync(cluster, patience.Token);
         dynalite.Proxy.Faults = static _ => new("AccessDeniedException", "not now");
 
@@ -77,7 +80,7 @@ public sealed class OutageTests(Dynalite dynalite) : IAsyncLifetime
 
         // Its own, for the SDK bounds the retries at one address.
         await using var proxy = await DynamoProxy.StartAsync(new(dynalite.Service));
-        await using var cluster = await ServerCluster.StartAsync(proxy.Address, 2);
+        await using var cluster = await ServerCluster.StartAsync(proxy.Address, 2, Patient);
         await ServedAsync(cluster, patience.Token);
         var tables = cluster.Settings(0).Cluster!;
         proxy.Faults = call => IsOf(call, only.Length == 0 ? tables.GrainTable : tables.ReminderTable) ? new("ProvisionedThroughputExceededException", "too fast") : null;
@@ -115,7 +118,7 @@ public sealed class OutageTests(Dynalite dynalite) : IAsyncLifetime
         proxy.Faults = _ => new(error, message);
         var options = dynalite.Options(new DynamoDBStorageOptions());
         options.Service = proxy.Address;
-        using var table = new TableClient(options, TablePatience.OnRequests with { Retries = 0, Attempt = TimeSpan.FromHours(1), Call = TimeSpan.FromMinutes(10) }, TimeProvider.System);
+        using var table = new TableClient(options, Patient with { Retries = 0 }, TimeProvider.System);
         var refused = await Assert.ThrowsAsync<OrleansException>(() => table.GetAsync(new() { ["GrainReference"] = Items.S("g"), ["GrainType"] = Items.S("t") }, TestContext.Current.CancellationToken));
         var here = AwsProblem.Of(refused, isOfAws: false);
         Assert.StartsWith($"{detail}: {message}", here!.Value.Detail, StringComparison.Ordinal);

@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Http.Json;
 using System.Text.Json;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using OrleansInference.Configuration;
 using OrleansInference.Hosting;
@@ -29,15 +30,18 @@ internal sealed class ServerCluster : IAsyncDisposable
     private string _key = "";
     private int _turn;
 
-    private ServerCluster(string service) => _service = service;
+    private readonly TablePatience _patience;
+
+    private ServerCluster(string service, TablePatience patience) => (_service, _patience) = (service, patience);
 
     /// <summary>Starts a cluster.</summary>
     /// <param name="service">Address of DynamoDB.</param>
-    /// <param name="servers">How many servers.</param>
+    /// <param name="servers">How many servers there are at first.</param>
+    /// <param name="patience">How long a request waits for a table; null: as long as a slow machine takes.</param>
     /// <param name="dynalite">A dynalite that the embedded AWS is put before, to be DynamoDB instead; null: none.</param>
-    public static async Task<ServerCluster> StartAsync(string service, int servers, Uri? dynalite = null)
+    public static async Task<ServerCluster> StartAsync(string service, int servers, TablePatience? patience = null, Uri? dynalite = null)
     {
-        var cluster = new ServerCluster(service);
+        var cluster = new ServerCluster(service, patience ?? TablePatience.InBackground);
         try
         {
             cluster._aws = await LocalAwsServer.StartAsync(new() { DataFolder = Path.Combine(cluster._folder, "aws"), NotificationQueue = "orleans-inference-notifications", Dynalite = dynalite });
@@ -78,10 +82,18 @@ internal sealed class ServerCluster : IAsyncDisposable
         Cluster = new() { Endpoint = new(_service), AdvertisedAddress = IPAddress.Loopback, CreateTables = true, MembershipTable = _tables[0], GrainTable = _tables[1], ReminderTable = _tables[2] },
     };
 
+    /// <summary>Starts a server that is sent nothing.</summary>
+    public Task<ServerHost> StartServerAsync(ServerSettings settings, CancellationToken cancellationToken) => ServerHost.StartAsync(
+        settings,
+        services => services
+            .PostConfigureAll<DynamoDBStorageOptions>(options => options.Patience = _patience)
+            .PostConfigureAll<DynamoDBReminderStorageOptions>(options => options.Patience = _patience),
+        cancellationToken);
+
     /// <summary>Starts a server; it is sent requests once it says that it is ready.</summary>
     public async Task AddAsync(int number)
     {
-        var server = await ServerHost.StartAsync(Settings(number));
+        var server = await StartServerAsync(Settings(number), CancellationToken.None);
         _servers[number] = server;
         while (!(await _http.GetAsync(new Uri(server.Address, "/readyz"))).IsSuccessStatusCode)
         {

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Http.Json;
 using System.Text;
@@ -46,8 +47,19 @@ internal sealed class ServerProcesses : IAsyncDisposable
             }
 
             await Task.WhenAll(cluster._servers.Select(cluster.ReadyAsync));
-            using var response = await cluster.SendAsync(cluster._servers[0], HttpMethod.Post, $"/v1/admin/tenants/{ServerCatalog.Tenant}/keys", null, AdminKey);
-            cluster._key = (await response.EnsureSuccessStatusCode().Content.ReadFromJsonAsync<JsonElement>()).GetProperty("apiKey").GetString()!;
+            await cluster.UntilAsync(
+                async () =>
+                {
+                    using var response = await cluster.SendAsync(cluster._servers[0], HttpMethod.Post, $"/v1/admin/tenants/{ServerCatalog.Tenant}/keys", null, AdminKey);
+                    if (response is { StatusCode: HttpStatusCode.ServiceUnavailable, Headers.RetryAfter: not null })
+                    {
+                        return false;
+                    }
+
+                    cluster._key = (await response.EnsureSuccessStatusCode().Content.ReadFromJsonAsync<JsonElement>()).GetProperty("apiKey").GetString()!;
+                    return true;
+                },
+                "given a key");
             return cluster;
         }
         catch
