@@ -142,10 +142,28 @@ public sealed class ReminderTableTests(Dynalite dynalite) : IDisposable
         Assert.Equal(new DateTime(2026, 3, 11, 12, 30, 0, DateTimeKind.Utc), (await table.ReadRow(entry.GrainId, "tick"))!.StartAt);
     }
 
-    private async Task<DynamoDBReminderTable> OpenAsync(string service = "service", TimeProvider? time = null)
+    [Fact]
+    public async Task A_range_is_tried_more_often_than_what_requests_wait_for()
     {
+        await using var proxy = await DynamoProxy.StartAsync(new(dynalite.Service));
+        var table = await OpenAsync(address: proxy.Address);
+        await table.UpsertRow(Entry("a", "tick"));
+        var left = 0;
+        proxy.Faults = _ => Interlocked.Decrement(ref left) >= 0 ? new("ProvisionedThroughputExceededException", "too fast") : null;
+
+        // The attempts of a request.
+        left = TablePatience.OnRequests.Retries + 1;
+        await Assert.ThrowsAsync<OrleansException>(() => table.ReadRows(GrainId.Create("r", "a")));
+        left = TablePatience.OnRequests.Retries + 1;
+        Assert.Single((await table.ReadRows(0, uint.MaxValue)).Reminders);
+    }
+
+    private async Task<DynamoDBReminderTable> OpenAsync(string service = "service", TimeProvider? time = null, string? address = null)
+    {
+        var options = dynalite.Options(new DynamoDBReminderStorageOptions(), _name);
+        (options.Service, options.Patience) = (address ?? options.Service, TablePatience.OnRequests with { Attempt = TimeSpan.FromHours(1), Call = TimeSpan.FromMinutes(10) });
         var table = new DynamoDBReminderTable(
-            Options.Create(dynalite.Options(new DynamoDBReminderStorageOptions(), _name)),
+            Options.Create(options),
             Options.Create(new ClusterOptions { ClusterId = "cluster", ServiceId = service }),
             Options.Create(new ReminderOptions { ReminderLoadingWindow = TimeSpan.FromMinutes(10) }),
             time ?? TimeProvider.System,

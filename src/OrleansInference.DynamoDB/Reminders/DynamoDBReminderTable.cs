@@ -11,7 +11,8 @@ namespace OrleansInference.DynamoDB;
 /// <summary>
 /// Reminders in DynamoDB, in the layout of the official package. One reminder is read strongly consistently; those of a grain or a range of hashes are read from an index, which
 /// may lag by moments: what a silo has missed it finds when it reads its range again. Of a range only what comes within <see cref="ReminderOptions.ReminderLoadingWindow"/> is
-/// returned: the reminder service keeps no others in memory. Jobs are accepted with a reminder, so a table that cannot be used is an <see cref="OrleansException"/> after four
+/// returned: the reminder service keeps no others in memory. No request waits for a range, and the service ends for good if it cannot read its own at the start, so
+/// these reads have the patience of what goes on in the background. Jobs are accepted with a reminder, so for all else a table that cannot be used is an <see cref="OrleansException"/> after four
 /// seconds at most.
 /// </summary>
 public sealed class DynamoDBReminderTable : IReminderTable, IDisposable
@@ -24,6 +25,7 @@ public sealed class DynamoDBReminderTable : IReminderTable, IDisposable
 
     private readonly DynamoDBReminderStorageOptions _options;
     private readonly TableClient _table;
+    private readonly TableClient _ranges;
     private readonly string _service;
     private readonly TimeSpan _window;
     private readonly TimeProvider _time;
@@ -42,6 +44,7 @@ public sealed class DynamoDBReminderTable : IReminderTable, IDisposable
         ArgumentNullException.ThrowIfNull(cluster);
         ArgumentNullException.ThrowIfNull(reminders);
         (_options, _table) = (options.Value, new(options.Value, options.Value.Patience, time, health));
+        _ranges = new(options.Value, TablePatience.InBackground, time, health);
         _service = cluster.Value.ServiceId;
         _window = TimeSpan.FromTicks(Math.Min(reminders.Value.ReminderLoadingWindow.Ticks, LongestWindow.Ticks));
         _time = time;
@@ -63,6 +66,7 @@ public sealed class DynamoDBReminderTable : IReminderTable, IDisposable
 
     /// <inheritdoc/>
     public async Task<ReminderTableData> ReadRows(GrainId grainId, CancellationToken cancellationToken) => new(await ReadAsync(
+        _table,
         $"{ByService} AND {ReminderSchema.Grain} = :grain",
         new() { [":service"] = Items.S(_service), [":grain"] = Items.S(grainId.ToString()) },
         ReminderSchema.ByGrain,
@@ -147,7 +151,11 @@ public sealed class DynamoDBReminderTable : IReminderTable, IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose() => _table.Dispose();
+    public void Dispose()
+    {
+        _table.Dispose();
+        _ranges.Dispose();
+    }
 
     // Times are compared here and not by DynamoDB: the official package writes them in its culture.
     private Task<List<ReminderEntry>> ReadHashesAsync(long first, long last, CancellationToken cancellationToken)
@@ -155,6 +163,7 @@ public sealed class DynamoDBReminderTable : IReminderTable, IDisposable
         var now = _time.GetUtcNow().UtcDateTime;
         var (from, until) = (now - Margin, now + _window + Margin);
         return ReadAsync(
+            _ranges,
             $"{ByService} AND {ReminderSchema.Hash} BETWEEN :first AND :last",
             new() { [":service"] = Items.S(_service), [":first"] = Items.N(first), [":last"] = Items.N(last) },
             ReminderSchema.ByHash,
@@ -169,10 +178,10 @@ public sealed class DynamoDBReminderTable : IReminderTable, IDisposable
         return since <= 0 ? entry.StartAt : from.AddTicks((entry.Period.Ticks - (since % entry.Period.Ticks)) % entry.Period.Ticks);
     }
 
-    private async Task<List<ReminderEntry>> ReadAsync(string condition, Item values, string index, Func<ReminderEntry, bool> wanted, CancellationToken cancellationToken)
+    private static async Task<List<ReminderEntry>> ReadAsync(TableClient table, string condition, Item values, string index, Func<ReminderEntry, bool> wanted, CancellationToken cancellationToken)
     {
         List<ReminderEntry> found = [];
-        await foreach (var item in _table.QueryAsync(condition, values, cancellationToken, index))
+        await foreach (var item in table.QueryAsync(condition, values, cancellationToken, index))
         {
             if (ReminderSchema.ToEntry(item) is var entry && wanted(entry))
             {
