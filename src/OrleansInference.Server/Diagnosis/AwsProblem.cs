@@ -12,7 +12,8 @@ namespace OrleansInference.Diagnosis;
 /// <param name="Detail">What is wrong.</param>
 /// <param name="Remedy">What to do.</param>
 /// <param name="Passes">Whether it may pass by itself.</param>
-internal readonly record struct AwsProblem(string Detail, string Remedy, bool Passes = false)
+/// <param name="IsShared">Whether AWS itself answered so, for a reason that every server would be told alike: not because of one machine's network, clock or credentials.</param>
+internal readonly record struct AwsProblem(string Detail, string Remedy, bool Passes = false, bool IsShared = false)
 {
     private const string MissingRemedy = "Create it (deploy/cloudformation does), or correct its name and Aws:Region in the settings.";
 
@@ -75,7 +76,7 @@ internal readonly record struct AwsProblem(string Detail, string Remedy, bool Pa
 
     private static AwsProblem OfCode(string code, HttpStatusCode status, string message)
     {
-        var text = Line(message);
+        var (text, answered) = (Line(message), status != 0);
         if (code is "RequestTimeTooSkewed" or "RequestInTheFuture" || text.Contains("Signature expired", StringComparison.OrdinalIgnoreCase) || text.Contains("Signature not yet current", StringComparison.OrdinalIgnoreCase))
         {
             return new($"this machine's clock is off: {text}", "Set the clock by NTP (chrony, Amazon Time Sync); AWS refuses signatures that are more than five minutes off.");
@@ -88,7 +89,7 @@ internal readonly record struct AwsProblem(string Detail, string Remedy, bool Pa
 
         if (code.Contains("AccessDenied", StringComparison.OrdinalIgnoreCase) || code is "AuthorizationError" or "UnauthorizedOperation" or "AllAccessDisabled" || (code.Length == 0 && status == HttpStatusCode.Forbidden))
         {
-            return new($"it is not permitted: {text}", "Add the action to the policy of the server's role; deploy/cloudformation has one with all that is needed.");
+            return new($"it is not permitted: {text}", "Add the action to the policy of the server's role; deploy/cloudformation has one with all that is needed.", IsShared: answered);
         }
 
         if (code is "UnrecognizedClientException" or "InvalidClientTokenId" or "InvalidAccessKeyId" or "SignatureDoesNotMatch" or "InvalidSignatureException" or "IncompleteSignature" or "MissingAuthenticationToken" or "InvalidToken")
@@ -103,12 +104,12 @@ internal readonly record struct AwsProblem(string Detail, string Remedy, bool Pa
 
         if (code.Contains("Throttl", StringComparison.OrdinalIgnoreCase) || code is "ProvisionedThroughputExceededException" or "RequestLimitExceeded" or "SlowDown" or "TooManyRequestsException")
         {
-            return new($"it is throttled: {text}", "Raise the table's throughput, or set it to on-demand billing; ask for a higher quota if it is the account's.", Passes: true);
+            return new($"it is throttled: {text}", "Raise the table's throughput, or set it to on-demand billing; ask for a higher quota if it is the account's.", Passes: true, IsShared: answered);
         }
 
         return code is "ResourceNotFoundException" or "NoSuchBucket" or "QueueDoesNotExist" or "AWS.SimpleQueueService.NonExistentQueue" || status == HttpStatusCode.NotFound
-            ? new($"there is no such thing: {text}", MissingRemedy)
-            : new($"{(code.Length > 0 ? code : $"status {(int)status}")}: {text}", "See AWS' message.", Passes: (int)status >= 500);
+            ? new($"there is no such thing: {text}", MissingRemedy, IsShared: answered)
+            : new($"{(code.Length > 0 ? code : $"status {(int)status}")}: {text}", "See AWS' message.", Passes: (int)status >= 500, IsShared: answered);
     }
 
     // One line of a log.

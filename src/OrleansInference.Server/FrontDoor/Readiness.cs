@@ -1,19 +1,22 @@
 using System.Globalization;
 using System.Text;
+using Microsoft.Extensions.Options;
 using OrleansInference.Diagnosis;
 using OrleansInference.DynamoDB;
+using OrleansInference.Hosting;
 
 namespace OrleansInference.FrontDoor;
 
 /// <summary>
-/// Whether the process lives, and whether requests should be sent to it. Tables that cannot be used are told but make it no less ready: all servers share them, so that another would
-/// serve no more, and what needs no table just now is served.
+/// Whether the process lives, and whether requests should be sent to it. Tables that AWS lets nobody use are told but make it no less ready: all servers share them, so that another would
+/// serve no more, and what needs no table just now is served. A server that alone is cut off is not ready.
 /// </summary>
-internal sealed class Readiness(IGrainFactory grains, IHostApplicationLifetime lifetime, TableHealth? tables = null)
+internal sealed class Readiness(IGrainFactory grains, IHostApplicationLifetime lifetime, IOptionsMonitor<DynamoDBStorageOptions> state, TimeProvider time, TableHealth? tables = null)
 {
     private const string HealthPath = "/healthz";
     private const string ReadyPath = "/readyz";
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan TroubleCountsFor = TimeSpan.FromMinutes(1);
     private volatile bool _open;
 
     /// <summary>The catalog is in force: requests are welcome from now on.</summary>
@@ -48,13 +51,21 @@ internal sealed class Readiness(IGrainFactory grains, IHostApplicationLifetime l
         catch (Exception exception) when (exception is TimeoutException or OrleansException)
         {
             // Without its table the catalog is out of reach for all servers alike.
-            if (AwsProblem.Of(exception, isOfAws: false) is null && tables is not { Troubles.Count: > 0 })
+            if (AwsProblem.Of(exception, isOfAws: false) is not { IsShared: true } && !IsStateRefused())
             {
                 throw NotReady("The catalog cannot be reached.");
             }
         }
 
         await context.Response.WriteAsync(Ready(), context.RequestAborted);
+    }
+
+    /// <summary>Whether AWS itself has just refused this server the table that the catalog is in.</summary>
+    private bool IsStateRefused()
+    {
+        var (table, since) = (state.Get(OrleansInferenceOptions.StorageName).TableName, time.GetUtcNow() - TroubleCountsFor);
+        return tables is { Troubles: { Count: > 0 } troubles }
+            && troubles.Any(trouble => trouble.Table == table && trouble.At > since && AwsProblem.Of(trouble.Problem) is { IsShared: true });
     }
 
     // Who asks needs no key, so that what AWS said in full, with accounts and roles, is for the log.
