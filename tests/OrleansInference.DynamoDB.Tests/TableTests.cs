@@ -3,6 +3,7 @@ using Amazon.DynamoDBv2;
 using Amazon.DynamoDBv2.Model;
 using Amazon.Runtime.Internal;
 using Microsoft.Extensions.Time.Testing;
+using OrleansInference.Diagnosis;
 
 namespace OrleansInference.DynamoDB.Tests;
 
@@ -276,6 +277,7 @@ public sealed class TableTests(Dynalite dynalite)
         proxy.Holds = _ => never.Task;
         var late = await Assert.ThrowsAsync<OrleansException>(() => table.GetAsync(Key, Cancelled).WaitAsync(TimeSpan.FromMinutes(2), Cancelled));
         Assert.Equal($"DynamoDB table '{options.TableName}' could not be used: no attempt was answered within 1 s", late.Message);
+        Assert.StartsWith("it did not answer in time", AwsProblem.Of(late, isOfAws: false)?.Detail, StringComparison.Ordinal);
         never.SetResult();
     }
 

@@ -263,9 +263,9 @@ internal sealed class TableClient : IDisposable
         {
             throw new AmazonClientException(exception.Message, exception);
         }
-        catch (OperationCanceledException exception) when (!cancellationToken.IsCancellationRequested)
+        catch (Exception exception) when (exception is OperationCanceledException or TimeoutException && !cancellationToken.IsCancellationRequested)
         {
-            // Else it was an attempt that took too long, and none was left.
+            // Else it was the last attempt that took too long, of which the SDK tells by an exception that is not its own.
             var text = limit.IsCancellationRequested ? $"no answer within {_patience.Call.TotalSeconds:0} s" : $"no attempt was answered within {_patience.Attempt.TotalSeconds:0} s";
             throw new AmazonClientException(text, new TimeoutException(text, exception));
         }
