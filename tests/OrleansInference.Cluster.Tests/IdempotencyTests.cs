@@ -185,6 +185,20 @@ public sealed class IdempotencyTests
     }
 
     [Fact]
+    public async Task A_key_that_could_not_be_given_up_at_once_is_free_all_the_same()
+    {
+        await using var world = await StartAsync(silos: 1);
+        world.Aws.Failure = static _ => new ModelCallException(ModelCallFailure.Throttled, "slow down") { NotSent = true };
+        world.Conflicts.OnNextWrite<StoredKey>("key", static key => key.Record is { ClaimUntil: 0 });
+        Assert.Equal(ProblemCode.Throttled, (await world.Dispatchers()[0].InvokeAsync(Keyed, CancellationToken.None)).Problem?.Code);
+        Assert.Equal(1, world.Conflicts.Conflicts);
+        world.Aws.Failure = static _ => null;
+        var again = await world.Dispatchers()[0].InvokeAsync(Keyed, CancellationToken.None);
+        Assert.True(again is { IsAnswer: true, IsReplay: false }, again.Problem?.Message);
+        await RequireOneChargeAsync(world, Price);
+    }
+
+    [Fact]
     public async Task When_no_try_to_state_an_outcome_is_confirmed_the_audit_log_equals_the_ledger_all_the_same()
     {
         await using var world = await StartAsync(silos: 1);

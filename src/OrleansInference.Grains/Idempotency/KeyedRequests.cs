@@ -127,8 +127,34 @@ internal sealed partial class KeyedRequests(
         }
     }
 
+    private async Task AbandonAsync(KeyedRequest keyed, bool forget, ProblemCode? code)
+    {
+        for (var tries = 1; ; tries++)
+        {
+            try
+            {
+                await keyed.Grain.Abandon(keyed.Claim, forget, code);
+                return;
+            }
+            catch (Exception exception) when (tries < Tries)
+            {
+                // Giving it up is idempotent, and unless it is, repetitions of the request wait until the claim has run out.
+                LogNotYetAbandoned(exception, keyed.Address.Key, tries);
+                await Task.Delay(BetweenTries, clock.TimeProvider, CancellationToken.None);
+            }
+            catch (Exception exception)
+            {
+                LogNotAbandoned(exception, keyed.Address.Key);
+                return;
+            }
+        }
+    }
+
     [LoggerMessage(Level = LogLevel.Warning, Message = "Idempotency key {Key}: try {Try} to state an outcome failed.")]
     private partial void LogNotStated(Exception exception, string key, int @try);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Idempotency key {Key}: try {Try} to give it up failed.")]
+    private partial void LogNotYetAbandoned(Exception exception, string key, int @try);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Idempotency key {Key} could not be given up; it is free when its claim has run out.")]
     private partial void LogNotAbandoned(Exception exception, string key);
@@ -192,14 +218,7 @@ internal sealed partial class KeyedRequests(
 
             // A job may have been accepted although that could not be told: then only the job can answer.
             var forget = !IsBound || code is ProblemCode.BudgetExhausted or ProblemCode.InvalidRequest or ProblemCode.InputNotFound or ProblemCode.PayloadTooLarge or ProblemCode.IdempotencyConflict;
-            try
-            {
-                await grain.Abandon(Claim, forget, code);
-            }
-            catch (Exception exception)
-            {
-                rooms.LogNotAbandoned(exception, address.Key);
-            }
+            await rooms.AbandonAsync(this, forget, code);
         }
     }
 }
