@@ -15,7 +15,7 @@ public sealed class LocalAwsTablesTests(Dynalite dynalite)
     [Fact]
     public async Task Servers_are_one_cluster_with_all_of_AWS_at_one_address()
     {
-        await using var cluster = await ServerCluster.StartAsync(dynalite.Service, 0, dynalite.Proxy.Behind);
+        await using var cluster = await ServerCluster.StartAsync(dynalite.Service, 0, dynalite: dynalite.Proxy.Behind);
         Assert.Equal(cluster.Aws.Address, cluster.Settings(0).Cluster!.Endpoint);
         dynalite.Proxy.TakeCalls();
         for (var i = 0; i < 2; i++)
