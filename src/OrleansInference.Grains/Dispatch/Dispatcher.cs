@@ -339,6 +339,10 @@ internal sealed partial class Dispatcher(
             catch (Exception exception) when (!isSent && lost.MayRepeat(exception))
             {
                 // The ledger, or the key's grain, comes up on another silo. Nothing was sent, and what is reserved under a key is reserved anew.
+                if (plan.Key is { IsBound: true })
+                {
+                    RequestPlanner.RequireJob(plan);
+                }
             }
 
             await lost.PauseAsync(cancellationToken);

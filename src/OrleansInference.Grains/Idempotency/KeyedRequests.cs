@@ -129,24 +129,40 @@ internal sealed partial class KeyedRequests(
 
     private async Task AbandonAsync(KeyedRequest keyed, bool forget, ProblemCode? code)
     {
-        for (var tries = 1; ; tries++)
+        if (!await TryAbandonAsync(keyed, forget, code, tries: 1))
         {
-            try
+            // The request's outcome is known and does not wait for it; but unless it is done, repetitions wait until the claim has run out.
+            _ = GoOnAbandoningAsync(keyed, forget, code);
+        }
+    }
+
+    private async Task GoOnAbandoningAsync(KeyedRequest keyed, bool forget, ProblemCode? code)
+    {
+        var began = clock.TimeProvider.GetTimestamp();
+        for (var tries = 2; clock.TimeProvider.GetElapsedTime(began) < LostCalls.Longest; tries++)
+        {
+            await Task.Delay(BetweenTries * tries, clock.TimeProvider, CancellationToken.None);
+            if (await TryAbandonAsync(keyed, forget, code, tries))
             {
-                await keyed.Grain.Abandon(keyed.Claim, forget, code);
                 return;
             }
-            catch (Exception exception) when (tries < Tries)
-            {
-                // Giving it up is idempotent, and unless it is, repetitions of the request wait until the claim has run out.
-                LogNotYetAbandoned(exception, keyed.Address.Key, tries);
-                await Task.Delay(BetweenTries, clock.TimeProvider, CancellationToken.None);
-            }
-            catch (Exception exception)
-            {
-                LogNotAbandoned(exception, keyed.Address.Key);
-                return;
-            }
+        }
+
+        LogNotAbandoned(keyed.Address.Key);
+    }
+
+    // Giving it up is idempotent.
+    private async Task<bool> TryAbandonAsync(KeyedRequest keyed, bool forget, ProblemCode? code, int tries)
+    {
+        try
+        {
+            await keyed.Grain.Abandon(keyed.Claim, forget, code);
+            return true;
+        }
+        catch (Exception exception)
+        {
+            LogNotYetAbandoned(exception, keyed.Address.Key, tries);
+            return false;
         }
     }
 
@@ -157,7 +173,7 @@ internal sealed partial class KeyedRequests(
     private partial void LogNotYetAbandoned(Exception exception, string key, int @try);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Idempotency key {Key} could not be given up; it is free when its claim has run out.")]
-    private partial void LogNotAbandoned(Exception exception, string key);
+    private partial void LogNotAbandoned(string key);
 
     /// <summary>A request that this silo runs under its key: its money comes from the ledger, under the key's protection.</summary>
     internal sealed class KeyedRequest(KeyedRequests rooms, IIdempotencyGrain grain, JobAddress address, KeyReply reply, long deadline)
@@ -177,7 +193,8 @@ internal sealed partial class KeyedRequests(
         /// <summary>Whether it must go on as a job, as it may be one already.</summary>
         public bool MustBeJob => reply.MustBeJob;
 
-        private bool IsBound { get; set; } = reply.MustBeJob;
+        /// <summary>Whether a job may have been accepted under it.</summary>
+        public bool IsBound { get; private set; } = reply.MustBeJob;
 
         private bool HasEnded { get; set; }
 

@@ -18,18 +18,18 @@ internal sealed class SiloDeaths(IClusterMembershipService membership, IMembersh
                 }
                 else if (alive.Remove(silo))
                 {
-                    await TellAsync(silo);
+                    await TellAsync(silo, stoppingToken);
                 }
             }
         }
     }
 
-    private async Task TellAsync(SiloAddress silo)
+    private async Task TellAsync(SiloAddress silo, CancellationToken stoppingToken)
     {
         var by = "the others";
         try
         {
-            var row = await table.ReadRowAsync(silo, CancellationToken.None);
+            var row = await table.ReadRowAsync(silo, stoppingToken);
             if (row.Members is [{ Item1: { } entry }, ..])
             {
                 if (entry.SuspectTimes is not { Count: > 0 } suspicions)

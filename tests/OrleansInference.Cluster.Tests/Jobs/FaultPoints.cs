@@ -20,6 +20,7 @@ namespace OrleansInference.Tests.Jobs;
 /// </summary>
 internal sealed class FaultPoints
 {
+    // What is done as often as time allows, and changes nothing when it is done again.
     private static readonly string[] Looks = ["Get", "GetAsync", "ResolveAsync", "ListAsync", "DescribeAsync", "ExistsAsync", "GetView", "GetReminder", "Defer"];
 
     private readonly ConcurrentDictionary<string, string> _plans = new();

@@ -30,7 +30,7 @@ public sealed class LocalAwsTablesTests(Dynalite dynalite)
             Assert.Equal(HttpStatusCode.OK, response.StatusCode);
         }
 
-        Assert.Empty(dynalite.Proxy.TakeCalls());
+        Assert.DoesNotContain(dynalite.Proxy.TakeCalls(), call => call.Body.ToJsonString().Contains(cluster.Settings(0).Cluster!.GrainTable, StringComparison.Ordinal));
     }
 
     [Fact]

@@ -51,6 +51,7 @@ public sealed class MasterKeyTests(Dynalite dynalite) : IAsyncLifetime
     [Fact]
     public async Task A_server_waits_until_it_can_be_compared()
     {
+        dynalite.Proxy.TakeCalls();
         dynalite.Proxy.Faults = static call => call.Operation == "GetItem" && call.Body.ToJsonString().Contains("masterkey/service", StringComparison.Ordinal) ? new("AccessDeniedException", "not yet") : null;
         var start = _cluster!.AddAsync(3);
         using var patience = CancellationTokenSource.CreateLinkedTokenSource(Cancelled);
