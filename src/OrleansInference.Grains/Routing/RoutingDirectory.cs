@@ -208,7 +208,7 @@ internal sealed partial class RoutingDirectory(
 
             var former = entry.Routes;
             entry.Reports.Took(snapshot, former?.Table.Snapshot);
-            entry.Set(new(RoutingTable.Build(snapshot), endpoints));
+            entry.Set(new(RoutingTable.Build(snapshot), endpoints, recorder));
             TurnAway(former, entry.Routes);
         }
     }

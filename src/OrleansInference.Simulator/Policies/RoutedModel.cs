@@ -25,6 +25,7 @@ internal sealed class RoutedModel
     private readonly double[] _minQuality;
     private readonly bool _defers;
     private readonly long _publishMs;
+    private readonly ServiceFits _fits;
     private RoutingTable _table;
     private long _sequence;
     private long _version;
@@ -63,6 +64,7 @@ internal sealed class RoutedModel
         _tenantIds = [.. world.Scenario.Tenants.Select(static tenant => new TenantId(ScenarioCatalog.NameOf(tenant.Tenant)))];
         _minQuality = [.. world.Scenario.Tenants.Select(static tenant => tenant.MinQuality)];
         _table = Build();
+        _fits = new(_table, _recorder);
     }
 
     public ImmutableArray<RoutedEndpoint> Endpoints { get; }
@@ -279,6 +281,7 @@ internal sealed class RoutedModel
             {
                 _loads[i] = silos.Load(request, endpoint.Definition.Lane == Lane.Serverless, endpoint.Slots - pool.InUse, waiting, _world.NowMs) with
                 {
+                    Service = _fits.Estimate(i, request.InputTokens, request.OutputTokens),
                     DeferredWorkMs = _defers && endpoint.Definition.Lane == Lane.Realtime ? endpoint.DeferredWorkAtPoll : null,
                 };
                 continue;
@@ -286,6 +289,7 @@ internal sealed class RoutedModel
 
             _loads[i] = new()
             {
+                Service = _fits.Estimate(i, request.InputTokens, request.OutputTokens),
                 InFlight = pool.InUse,
                 InFlightUrgent = urgent,
                 Waiting = waiting,
