@@ -19,6 +19,13 @@ public sealed class ServiceFits
         _like = [.. table.Candidates.Select(candidate => LikeOf(table, candidate) is { } like ? _own[like.Index] : null)];
     }
 
+    /// <summary>Takes a call that ended.</summary>
+    /// <param name="candidate">Index of the candidate that served it.</param>
+    /// <param name="inputTokens">Input tokens.</param>
+    /// <param name="maxOutputTokens">The most output tokens that it asked for.</param>
+    /// <param name="milliseconds">How long it took.</param>
+    public void Observe(int candidate, int inputTokens, int maxOutputTokens, double milliseconds) => _own[candidate].Observe(inputTokens, maxOutputTokens, milliseconds);
+
     /// <summary>How long a request is expected to take.</summary>
     /// <param name="candidate">Index of the candidate.</param>
     /// <param name="inputTokens">Input tokens.</param>

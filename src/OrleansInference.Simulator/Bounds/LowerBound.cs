@@ -32,8 +32,8 @@ public static class LowerBound
         var models = scenario.Models.Select(model => new ModelWork(model, fullOnly)).ToArray();
         var indices = scenario.Tenants.Select(tenant => Array.FindIndex(models, model => model.Name == tenant.Model)).ToArray();
         var tenants = scenario.Tenants.Select((tenant, index) => models[indices[index]].TermsOf(tenant)).ToArray();
-        var of = scenario.Tenants.Select(static tenant => (int)tenant.Class).ToArray();
-        var classes = scenario.Classes.Select(terms => new ClassWork(terms, models.Length)).ToArray();
+        var slacks = scenario.Tenants.Select(tenant => scenario.Classes[(int)tenant.Class].SlackSeconds).ToArray();
+        var works = scenario.Tenants.Select((tenant, index) => models[indices[index]].WorkOf(tenant.Class)).ToArray();
 
         // What idle slots are worth has to be known before a request can be priced; where nothing idles, that is not asked.
         var prices = Array.Exists(models, static model => model.HasForced);
@@ -45,7 +45,7 @@ public static class LowerBound
                 lastUs = arrival.AtUs;
                 if (tenants[arrival.Tenant].Counts(arrival))
                 {
-                    tenants[arrival.Tenant].Learn(arrival, classes[of[arrival.Tenant]].Terms.SlackSeconds);
+                    tenants[arrival.Tenant].Learn(arrival, slacks[arrival.Tenant]);
                 }
             });
             foreach (var model in models)
@@ -58,18 +58,11 @@ public static class LowerBound
         {
             if (tenants[arrival.Tenant].Counts(arrival))
             {
-                var @class = classes[of[arrival.Tenant]];
-                @class.Add(indices[arrival.Tenant], tenants[arrival.Tenant].Price(arrival, @class.Terms.SlackSeconds));
+                works[arrival.Tenant].Add(tenants[arrival.Tenant].Price(arrival, slacks[arrival.Tenant]));
             }
         });
         progress?.Invoke(1);
-        var saved = classes.Select(static @class => @class.MostSaved()).ToArray();
-        return new()
-        {
-            Models = [.. models.Select((model, index) => model.Sum(saved.Sum(by => by[index])))],
-            Requests = classes.Sum(static each => each.Requests),
-            Unattainable = classes.Sum(static each => each.Unattainable),
-        };
+        return new() { Models = [.. models.Select(static model => model.Sum())] };
 
         void Read(double done, Seen seen)
         {
@@ -94,31 +87,4 @@ public static class LowerBound
     internal static Money AtLeast(double nanos) => Money.FromNanos((long)Math.Ceiling(nanos * (1 + Rounding)));
 
     private delegate void Seen(in Arrival arrival);
-
-    private sealed class ClassWork(ClassTerms terms, int models)
-    {
-        private readonly DearestRequests _dearest = new(models);
-
-        public ClassTerms Terms { get; } = terms;
-
-        public long Requests { get; private set; }
-
-        public long Unattainable { get; private set; }
-
-        public void Add(int model, double? nanos)
-        {
-            Requests++;
-            if (nanos is { } spent)
-            {
-                _dearest.Add(model, spent);
-            }
-            else
-            {
-                Unattainable++;
-            }
-        }
-
-        // What everybody misses is not left to be missed.
-        public double[] MostSaved() => _dearest.Take((long)Math.Floor(((1 - Terms.TargetAttainment) * Requests) + 1e-6) - Unattainable);
-    }
 }

@@ -13,6 +13,7 @@ internal sealed class ModelWork
     private readonly bool _fullOnly;
     private readonly double _longest;
     private readonly IdlePrices _idle = new();
+    private readonly ClassWork[] _classes = [.. Enum.GetValues<TrafficClass>().Select(static _ => new ClassWork())];
     private readonly ServiceOption? _forced;
     private readonly int _forcedSlots;
     private LeastInWindow? _prices;
@@ -68,12 +69,14 @@ internal sealed class ModelWork
         }
     }
 
+    /// <summary>The requests of a class.</summary>
+    public ClassWork WorkOf(TrafficClass trafficClass) => _classes[(int)trafficClass];
+
     /// <summary>The model's part of the bound, after all requests have been seen twice.</summary>
-    /// <param name="allowance">What misses save, in nano-dollars.</param>
-    public ModelBound Sum(double allowance)
+    public ModelBound Sum()
     {
         var (forced, work) = (LowerBound.AtMost(_forcedNanos), LowerBound.AtMost(_workNanos));
-        return new(Name, forced, work, forced + work - LowerBound.AtMost(_idleNanos + _pricedNanos), LowerBound.AtLeast(allowance));
+        return new(Name, forced, work, forced + work - LowerBound.AtMost(_idleNanos + _pricedNanos)) { Classes = [.. _classes] };
     }
 
     /// <summary>How a tenant's requests can be served.</summary>

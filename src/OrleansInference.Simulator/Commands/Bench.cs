@@ -1,3 +1,4 @@
+using OrleansInference.Simulator.Bounds;
 using OrleansInference.Simulator.Fleet;
 using OrleansInference.Simulator.Scenarios;
 
@@ -22,5 +23,5 @@ internal sealed record Bench
     public required Func<IReadOnlyList<ShippedScenario>> Shipped { get; init; }
 
     /// <summary>What no policy can be cheaper than; null where that is not known.</summary>
-    public Func<Scenario, Action<double>, CancellationToken, Money>? LowerBound { get; init; }
+    public Func<Scenario, Action<double>, CancellationToken, LowerBoundResult>? LowerBound { get; init; }
 }

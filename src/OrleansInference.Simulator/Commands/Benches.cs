@@ -13,7 +13,7 @@ internal static class Benches
         Policies = PolicyChoices.All,
         Read = static (nameOrFile, overrides) => ScenarioReader.Read(ScenarioReader.Find(nameOrFile), overrides),
         Shipped = Scenarios,
-        LowerBound = static (scenario, progress, cancellationToken) => Bounds.LowerBound.Compute(scenario, fullOnly: false, progress, cancellationToken).Bound,
+        LowerBound = static (scenario, progress, cancellationToken) => Bounds.LowerBound.Compute(scenario, fullOnly: false, progress, cancellationToken),
     };
 
     private static List<ShippedScenario> Scenarios()

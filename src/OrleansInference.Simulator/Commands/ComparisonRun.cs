@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using OrleansInference.Simulator.Bounds;
 using OrleansInference.Simulator.Fleet;
 using OrleansInference.Simulator.Measures;
 using OrleansInference.Simulator.Reporting;
@@ -14,7 +15,7 @@ internal sealed class ComparisonRun
     private readonly IReadOnlyList<PolicyChoice> _choices;
     private readonly Stage? _bound;
     private readonly Stage[] _stages;
-    private Money? _lowerBound;
+    private LowerBoundResult? _lowerBound;
 
     public ComparisonRun(Bench bench, Scenario scenario, IReadOnlyList<PolicyChoice> choices)
     {
@@ -54,8 +55,8 @@ internal sealed class ComparisonRun
         return new()
         {
             Scenario = _scenario,
-            LowerBound = _lowerBound,
-            Policies = ImmutableArray.Create(results),
+            LowerBound = _lowerBound?.Everything,
+            Policies = [.. results.Select(result => result with { LowerBound = _lowerBound?.For(_scenario, result) })],
             About = _choices.ToImmutableDictionary(static choice => choice.Name, static choice => choice.About),
         };
     }

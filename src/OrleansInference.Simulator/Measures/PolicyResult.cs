@@ -15,6 +15,9 @@ public sealed record PolicyResult
     /// <summary>What AWS bills.</summary>
     public required Money Cost { get; init; }
 
+    /// <summary>What no policy can be cheaper than that answers as many requests of each model and class in time; null if that is not known.</summary>
+    public Money? LowerBound { get; init; }
+
     /// <summary>By <see cref="TrafficClass"/>.</summary>
     public required ImmutableArray<ClassTally> Classes { get; init; }
 

@@ -128,7 +128,6 @@ internal sealed class RoutedEndpoint
         else
         {
             _latency.Record(LatencyPhase.Service, sizeClass, took);
-            _latency.Fit.Observe(request.InputTokens, request.OutputTokens, took);
         }
 
         HasNews |= ++_new[sizeClass] >= NewSamples && _known[sizeClass] < KnownSamples;

@@ -50,6 +50,15 @@ internal static class ComparisonJson
         json.WriteStartObject();
         json.WriteString("name", policy.Name);
         json.WriteNumber("costUsd", policy.Cost.ToDollars());
+        if (policy.LowerBound is { } bound)
+        {
+            json.WriteNumber("lowerBoundUsd", bound.ToDollars());
+        }
+        else
+        {
+            json.WriteNull("lowerBoundUsd");
+        }
+
         json.WriteNumber("requests", policy.Requests);
         json.WriteNumber("infeasible", policy.Infeasible);
         ByClass(json, "attainment", policy, static tally => tally.Attainment);

@@ -24,7 +24,7 @@ internal static class ComparisonTable
             table.AddRow(
                 new Text(policy.Name),
                 new Text(Numbers.Dollars(policy.Cost)),
-                new Text(Numbers.Ratio(comparison.ToLowerBound(policy.Cost))),
+                new Text(Numbers.Ratio(Comparison.ToLowerBound(policy))),
                 new Text(Numbers.Ratio(comparison.ToYardstick(policy.Cost))),
                 new Text(string.Join(" / ", policy.Classes.Select(static tally => Numbers.Attainment(tally.Attainment).Replace(" %", "", StringComparison.Ordinal)))),
                 new Text(string.Join(" / ", policy.Classes.Select(static tally => Numbers.Duration(tally.LatencySeconds(0.5))))),
@@ -38,7 +38,7 @@ internal static class ComparisonTable
         var below = new List<string>();
         if (comparison.LowerBound is { } bound)
         {
-            below.Add($"Lower bound {Numbers.Dollars(bound)}.");
+            below.Add($"Lower bound {Numbers.Dollars(bound)} for everything in time; × bound: for what the policy itself answered in time.");
         }
 
         if (!comparison.Policies.IsEmpty)

@@ -22,7 +22,7 @@ internal static class CostChart
             Name(svg, policy.Name, y);
             svg.Box(Left, y + 5, axis.At(Dollars(policy.Cost)) - Left, Row - 10, "bar", $"{policy.Name}: {Numbers.Dollars(policy.Cost)}");
             var ratios = new List<string> { Numbers.Dollars(policy.Cost) };
-            if (comparison.ToLowerBound(policy.Cost) is { } toBound)
+            if (Comparison.ToLowerBound(policy) is { } toBound)
             {
                 ratios.Add($"{Numbers.Ratio(toBound)} bound");
             }
@@ -38,7 +38,7 @@ internal static class CostChart
         if (comparison.LowerBound is { } bound)
         {
             var x = axis.At(Dollars(bound));
-            svg.Line(x, Top - 6, x, bottom, "bound", $"Lower bound: {Numbers.Dollars(bound)}");
+            svg.Line(x, Top - 6, x, bottom, "bound", $"Lower bound for everything in time: {Numbers.Dollars(bound)}");
             svg.Text(x, Top - 12, $"lower bound {Numbers.Dollars(bound)}", "t boundtext middle halo");
         }
 

@@ -69,7 +69,7 @@ internal static class HtmlReport
                 break;
             case "cost":
                 Figure(html, CostChart.Whole(comparison));
-                html.Append("<p class=\"note\">No policy can be cheaper than the lower bound, which knows all that is to come.</p>\n");
+                html.Append("<p class=\"note\">No policy that answers every request in time can be cheaper than the lower bound, which knows all that is to come. Beside each policy is what it cost over the bound for as many requests of each model and class as it answered in time itself.</p>\n");
                 break;
             case "attainment":
                 Figure(html, AttainmentChart.Draw(comparison));

@@ -25,7 +25,7 @@ internal static class SummaryTable
         {
             html.Append(CultureInfo.InvariantCulture, $"<tr data-policy=\"{Svg.Escape(policy.Name)}\"><th>{Svg.Escape(policy.Name)}</th>");
             Cell(html, "costUsd", policy.Cost.ToDollars().ToString(CultureInfo.InvariantCulture), Numbers.Dollars(policy.Cost), policy.Cost == cheapest ? "best" : "");
-            html.Append(CultureInfo.InvariantCulture, $"<td>{Numbers.Ratio(comparison.ToLowerBound(policy.Cost))}</td><td>{Numbers.Ratio(comparison.ToYardstick(policy.Cost))}</td>");
+            html.Append(CultureInfo.InvariantCulture, $"<td>{Numbers.Ratio(Comparison.ToLowerBound(policy))}</td><td>{Numbers.Ratio(comparison.ToYardstick(policy.Cost))}</td>");
             ByClass(html, policy, "attainment", static tally => tally.Attainment, Numbers.Attainment, (value, trafficClass) => value < comparison.Scenario.Classes[(int)trafficClass].TargetAttainment);
             ByClass(html, policy, "p50Seconds", static tally => tally.LatencySeconds(0.5), Numbers.Duration);
             ByClass(html, policy, "p99Seconds", static tally => tally.LatencySeconds(0.99), Numbers.Duration);

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using OrleansInference.Simulator.Bounds;
 using OrleansInference.Simulator.Commands;
 using OrleansInference.Simulator.Fleet;
 using OrleansInference.Simulator.Scenarios;
@@ -32,9 +33,22 @@ internal sealed class SmallGround : IDisposable
             LowerBound = static (_, progress, _) =>
             {
                 progress(1);
-                return Money.FromNanos(1_234_567_891);
+                return new() { Models = [new("chat", Money.FromNanos(1_234_567_891), Money.Zero, Money.Zero) { Classes = [new(), new(), Misses()] }] };
             },
         };
+    }
+
+    // Each miss of Low saves a tenth of a dollar, and one of them nothing, for nobody can answer it.
+    private static ClassWork Misses()
+    {
+        var work = new ClassWork();
+        work.Add(null);
+        for (var i = 0; i < 1_000; i++)
+        {
+            work.Add(1e8);
+        }
+
+        return work;
     }
 
     public Bench Bench { get; set; }

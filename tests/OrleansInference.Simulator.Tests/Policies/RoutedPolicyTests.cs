@@ -33,11 +33,13 @@ public sealed class RoutedPolicyTests
     public void No_run_costs_less_than_the_bound_and_the_shares_of_tenants_and_lanes_add_up(string name)
     {
         var scenario = Hours(name, 3);
-        var bound = LowerBound.Compute(scenario).Bound;
-        Assert.True(bound > Money.Zero);
+        var lowest = LowerBound.Compute(scenario);
         foreach (var options in (RoutedOptions[])[new(), new() { FullOnly = true }, new() { ValleyFilling = false }, new() { DeadlineBatching = false }])
         {
             var result = Run(scenario, options);
+            var bound = lowest.For(scenario, result);
+            Assert.Equal(lowest.Requests, result.Requests);
+            Assert.True(bound > Money.Zero && bound <= lowest.Everything);
             Assert.True(result.Cost >= bound, $"{options}: {result.Cost} < {bound}");
 
             // The day begins with one instance, and another takes minutes.

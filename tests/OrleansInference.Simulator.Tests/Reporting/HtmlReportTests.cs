@@ -106,7 +106,7 @@ public sealed class HtmlReportTests
     public void A_comparison_without_bound_or_traffic_still_gives_a_page()
     {
         var comparison = SampleComparison.Create(2) with { LowerBound = null };
-        var quiet = comparison.Policies[0] with { Cost = Money.Zero, Classes = [new(), new(), new()], Lanes = [], TenantCosts = [.. comparison.Policies[0].TenantCosts.Select(static _ => Money.Zero)], Timeline = [[], [], []] };
+        var quiet = comparison.Policies[0] with { Cost = Money.Zero, LowerBound = null, Classes = [new(), new(), new()], Lanes = [], TenantCosts = [.. comparison.Policies[0].TenantCosts.Select(static _ => Money.Zero)], Timeline = [[], [], []] };
 
         var page = Parse(HtmlReport.Write(comparison with { Policies = [quiet] }));
 

@@ -57,6 +57,7 @@ internal static class SampleComparison
             Name = name,
             How = index == 0 ? "" : "Days 1 to 3: target value 0.7 of 0.5, 0.6, 0.7, 0.8 was the cheapest that met every class's target.\nScale-in cooldown 300 s as documented.",
             Cost = cost,
+            LowerBound = Money.FromDollars(2000.123456789m),
             Classes = [.. classes],
             InstanceHours = 1000 * factor,
             Utilization = 0.9 / factor,
