@@ -1,4 +1,3 @@
-using System.Globalization;
 using OrleansInference.Dispatch;
 using OrleansInference.Invocation;
 
@@ -59,42 +58,6 @@ public sealed class DispatchTests
         // One call alone is a fifth of one a second at most.
         await RouterCluster.EventuallyAsync(() => grain.GetView(), static view => view?.Capacity?.ExpectedRate > 0.4);
         Assert.True((await first).IsAnswer);
-    }
-
-    [Fact]
-    public async Task How_long_a_request_of_a_size_never_seen_takes_is_told_by_its_tokens()
-    {
-        await using var world = await RouterCluster.StartAsync(silos: 1);
-        await world.ApplyAsync(SampleCatalog.Create(Money.FromDollars(10), SampleCatalog.Endpoint("chat-rt")));
-        var dispatcher = world.Dispatchers()[0];
-
-        // A token in takes about a fifth of a millisecond, a token out two, and each call some fifty.
-        world.Aws.Service = TimeSpan.Zero;
-        world.Aws.Hold = static call => Task.Delay(TimeSpan.FromMilliseconds(int.Parse(call.CustomAttributes!, CultureInfo.InvariantCulture)));
-        Assert.True(await MedianAsync() < 1);
-        var random = new Random(1);
-        await RouterCluster.EventuallyAsync(
-            async () =>
-            {
-                await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => AskAsync(random.Next(500), random.Next(1, 50))));
-                return await MedianAsync();
-            },
-            static seconds => seconds is > 4 and < 8);
-
-        async Task AskAsync(int input, int output)
-        {
-            var took = 50 + (input / 5) + (2 * output);
-            var request = SampleCatalog.Request(SampleCatalog.Poor) with { InputTokens = input, MaxOutputTokens = output, CustomAttributes = took.ToString(CultureInfo.InvariantCulture) };
-            var outcome = await dispatcher.InvokeAsync(request, CancellationToken.None);
-            Assert.True(outcome.IsAnswer, outcome.Problem?.Message);
-        }
-
-        // 5,050 ms.
-        async Task<double> MedianAsync()
-        {
-            var longest = SampleCatalog.Request(SampleCatalog.Poor) with { InputTokens = 20_000, MaxOutputTokens = 500 };
-            return Assert.Single((await dispatcher.ExplainAsync(longest, CancellationToken.None)).Explanation!.Candidates).P50Seconds;
-        }
     }
 
     [Fact]

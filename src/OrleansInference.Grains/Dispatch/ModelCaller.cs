@@ -325,9 +325,7 @@ internal sealed class ModelCaller(
         }
         else
         {
-            var series = recorder.SeriesOf(call.Candidate.Endpoint.Name);
-            series.Record(LatencyPhase.Service, call.Decision.SizeClass, elapsed);
-            series.Fit.Observe(call.Plan.Route.InputTokens, call.Plan.Route.MaxOutputTokens, elapsed);
+            recorder.Record(call.Candidate.Endpoint.Name, LatencyPhase.Service, call.Decision.SizeClass, elapsed);
         }
     }
 

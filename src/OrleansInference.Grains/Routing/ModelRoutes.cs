@@ -1,5 +1,4 @@
 using OrleansInference.Capacity;
-using OrleansInference.Latency;
 using OrleansInference.Leases;
 
 namespace OrleansInference.Routing;
@@ -8,13 +7,11 @@ namespace OrleansInference.Routing;
 internal sealed class ModelRoutes
 {
     private readonly EndpointAccount[] _accounts;
-    private readonly ServiceFits _fits;
     private readonly ModelResidency.Entry?[]? _residents;
 
-    public ModelRoutes(RoutingTable table, EndpointAccounts accounts, LatencyRecorder recorder)
+    public ModelRoutes(RoutingTable table, EndpointAccounts accounts)
     {
         Table = table;
-        _fits = new(table, recorder);
         _accounts = [.. table.Candidates.Select(candidate => accounts.Get(candidate.Endpoint.SlotsName))];
         if (table.Candidates.Any(static candidate => candidate.Endpoint.TargetModel is not null))
         {
@@ -31,13 +28,13 @@ internal sealed class ModelRoutes
     public ModelResidency.Entry? ResidentOnShared(Candidate candidate) => _residents?[candidate.Index];
 
     /// <summary>What this silo knows of each candidate now, by index.</summary>
-    public void ReadLoads(Span<CandidateLoad> loads, in RouteRequest request, TrafficClass trafficClass, long now, TenantId tenant, double weight)
+    public void ReadLoads(Span<CandidateLoad> loads, TrafficClass trafficClass, long now, TenantId tenant, double weight)
     {
         for (var i = 0; i < _accounts.Length; i++)
         {
             var (status, endpoint) = (Table.Candidates[i].Status, Table.Candidates[i].Endpoint);
             var version = status?.Version ?? 0;
-            loads[i] = _accounts[i].LoadFor(trafficClass, now, version, tenant, weight) with { Service = _fits.Estimate(i, request.InputTokens, request.MaxOutputTokens) };
+            loads[i] = _accounts[i].LoadFor(trafficClass, now, version, tenant, weight);
             if (endpoint is { TakesDeferred: true, Draining: false })
             {
                 loads[i] = loads[i] with { DeferredWorkMs = (status?.DeferredWorkMs ?? 0) + _accounts[i].DeferredSince(version) };

@@ -208,7 +208,7 @@ internal sealed partial class RoutingDirectory(
 
             var former = entry.Routes;
             entry.Reports.Took(snapshot, former?.Table.Snapshot);
-            entry.Set(new(RoutingTable.Build(snapshot), endpoints, recorder));
+            entry.Set(new(RoutingTable.Build(snapshot), endpoints));
             TurnAway(former, entry.Routes);
         }
     }

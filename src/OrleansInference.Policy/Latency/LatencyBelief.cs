@@ -147,7 +147,7 @@ internal sealed class LatencyBelief
     }
 
     /// <summary>Adds a lognormal through the median and the 99th percentile, cut at 3.5 standard deviations.</summary>
-    internal static void AddLognormal(Span<double> weights, double p50, double p99, double weight)
+    private static void AddLognormal(Span<double> weights, double p50, double p99, double weight)
     {
         if (!(p50 > 0) || weight <= 0)
         {

@@ -22,9 +22,6 @@ public sealed class LatencySeries
     /// <summary>The endpoint.</summary>
     public EndpointName Endpoint { get; }
 
-    /// <summary>How long calls took here by their tokens.</summary>
-    public ServiceFit Fit { get; } = new();
-
     /// <summary>Records one sample. <paramref name="sizeClass"/> counts for <see cref="LatencyPhase.Service"/> only.</summary>
     /// <param name="phase">What was measured.</param>
     /// <param name="sizeClass">The decision's <c>SizeClass</c>.</param>

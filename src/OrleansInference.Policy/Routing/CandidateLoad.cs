@@ -1,5 +1,3 @@
-using OrleansInference.Latency;
-
 namespace OrleansInference.Routing;
 
 /// <summary>What this silo knows of a candidate's endpoint at this moment, beyond the snapshot.</summary>
@@ -16,9 +14,6 @@ public readonly record struct CandidateLoad
 
     /// <summary>Slot-milliseconds that those <see cref="Waiting"/> are expected to take; 0: not known, each is taken to be like the others.</summary>
     public long WaitingWorkMs { get; init; }
-
-    /// <summary>How long the request is expected to take by its tokens (<see cref="ServiceFits"/>); nothing said: as requests of its size class do.</summary>
-    public ServiceEstimate Service { get; init; }
 
     /// <summary>Slots that this silo holds on lease and does not use.</summary>
     public int Available { get; init; }

@@ -162,7 +162,7 @@ public static class Explainer
             DropReason.CannotDefer => $"lane {candidate.Lane} answers later and the caller takes no job",
             DropReason.NoCapacity => "may have no instance",
             DropReason.ChargeAboveMax => $"charge cap {quote.ChargeCap} $ is above the request's maximum of {request.MaxCharge} $",
-            DropReason.ServiceTooLong => Invariant($"would run longer than the lane's {endpoint.MaxServiceSeconds} s with probability {1 - Quoter.WithinLimit(candidate, decision.SizeClass, quote):0.###}"),
+            DropReason.ServiceTooLong => Invariant($"would run longer than the lane's {endpoint.MaxServiceSeconds} s with probability {1 - candidate.Service(decision.SizeClass).ProbabilityWithin(candidate.MaxServiceMs):0.###}"),
             DropReason.Deadline => Invariant($"in time with probability {quote.ProbabilityInTime:0.####}, target {table.Snapshot.TargetProbability}"),
             DropReason.Budget => $"charge cap {quote.ChargeCap} $ is above the {tenant.MaxAffordableCap} $ that the budget covers",
             DropReason.LowBudgetPolicy => "affordable, but the low-budget policy does not allow the change of lane or variant",

@@ -21,9 +21,6 @@ public record struct Quote
     /// <summary>Expected service time.</summary>
     public double ServiceMs { get; internal set; }
 
-    /// <summary>By what share of <see cref="ServiceMs"/> calls differ from it, where it is told by the tokens; 0: as requests of the size class take.</summary>
-    internal double ServiceSpread { get; set; }
-
     /// <summary>Expected time to load the model into memory, on a shared endpoint that is believed not to have it, in milliseconds.</summary>
     public double ModelLoadMs { get; internal set; }
 

@@ -1,5 +1,4 @@
 using OrleansInference.Batch;
-using OrleansInference.Latency;
 using OrleansInference.Pricing;
 
 namespace OrleansInference.Routing;
@@ -16,8 +15,8 @@ internal static class Quoter
     public static void Fill(ref Quote quote, RoutingTable table, Candidate candidate, in RouteRequest request, in CandidateLoad load, TrafficClass trafficClass, int sizeClass, double pacing)
     {
         var toDeadline = request.Deadline - request.Now;
-        (quote.ServiceMs, quote.ServiceSpread) = load.Service.Ms > 0 ? (load.Service.Ms, load.Service.Spread) : (candidate.Service(sizeClass).Mean, 0);
-        var service = ServiceOf(candidate, sizeClass, quote);
+        var service = candidate.Service(sizeClass);
+        quote.ServiceMs = service.Mean;
         switch (candidate.Lane)
         {
             case Lane.Realtime:
@@ -47,7 +46,7 @@ internal static class Quoter
             ? 0
             : Math.Min(
                 Within(candidate, sizeClass, quote, limit),
-                quote.ModelLoadMs > 0 ? service.ProbabilityWithin(candidate.MaxServiceMs, 0, candidate.ModelLoad, 1) : WithinLimit(candidate, sizeClass, quote));
+                quote.ModelLoadMs > 0 ? service.ProbabilityWithin(candidate.MaxServiceMs, 0, candidate.ModelLoad, 1) : candidate.WithinLimit(sizeClass));
         quote.LongestCallMs = Math.Max(0, Math.Min(toDeadline, candidate.MaxServiceMs));
         Charges(ref quote, table.Options, candidate, request);
         quote.Score = quote.MarginalCost + (pacing * quote.ExpectedCharge.Nanos) + quote.CongestionPrice;
@@ -56,7 +55,7 @@ internal static class Quoter
     /// <summary>P(completion ≤ <paramref name="milliseconds"/> from now) of a quote.</summary>
     public static double Within(Candidate candidate, int sizeClass, in Quote quote, double milliseconds)
     {
-        var service = ServiceOf(candidate, sizeClass, quote);
+        var service = candidate.Service(sizeClass);
         if (quote.ModelLoadMs > 0)
         {
             // A wait of uncertain length and a load of uncertain length: the load is taken to be a long one.
@@ -78,14 +77,6 @@ internal static class Quoter
             ? service.ProbabilityWithin(milliseconds, quote.WaitMs, quote.WaitShape)
             : service.ProbabilityWithin(milliseconds - quote.WaitMs);
     }
-
-    /// <summary>How long the service of a quote is expected to take.</summary>
-    public static ServiceTime ServiceOf(Candidate candidate, int sizeClass, in Quote quote) =>
-        quote.ServiceSpread > 0 ? ServiceTime.Of(quote.ServiceMs, quote.ServiceSpread) : ServiceTime.Of(candidate.Service(sizeClass));
-
-    /// <summary>P(service of a quote ≤ <see cref="Candidate.MaxServiceMs"/>).</summary>
-    public static double WithinLimit(Candidate candidate, int sizeClass, in Quote quote) =>
-        quote.ServiceSpread > 0 ? ServiceOf(candidate, sizeClass, quote).ProbabilityWithin(candidate.MaxServiceMs) : candidate.WithinLimit(sizeClass);
 
     private static void OnInstances(ref Quote quote, RoutingOptions options, Candidate candidate, in RouteRequest request, in CandidateLoad load, TrafficClass trafficClass)
     {
@@ -140,8 +131,7 @@ internal static class Quoter
         }
         else
         {
-            // Instances that have nothing to do are about to go: who comes now keeps one.
-            quote.MarginalCost = share + (inFlight + waiting > 0 ? 0 : options.IdleTailMs * candidate.InstanceMsCost);
+            quote.MarginalCost = share;
         }
     }
 

@@ -7,8 +7,8 @@ namespace OrleansInference.Routing;
 public static class RefusedDemand
 {
     /// <summary>
-    /// Index of the candidate: the cheapest of the real-time ones whose service alone would have been in time, and that may still grow; where one of them has all the instances
-    /// that it may have and the request may be a job, of the async ones; -1 if there is none. A request that comes again counts again.
+    /// Index of the candidate: the cheapest of the real-time ones whose service alone would have been in time, and that may still grow; -1 if there is none. A request that
+    /// comes again counts again.
     /// </summary>
     /// <param name="table">The table by which it was decided.</param>
     /// <param name="request">The request.</param>
@@ -17,31 +17,17 @@ public static class RefusedDemand
     public static int CandidateOf(RoutingTable table, in RouteRequest request, int sizeClass, ReadOnlySpan<Quote> quotes)
     {
         ArgumentNullException.ThrowIfNull(table);
-        var best = CheapestOf(table, request, sizeClass, quotes, Lane.Realtime, out var isFull);
-        return best < 0 && isFull && request.CanDefer ? CheapestOf(table, request, sizeClass, quotes, Lane.Async, out _) : best;
-    }
-
-    private static int CheapestOf(RoutingTable table, in RouteRequest request, int sizeClass, ReadOnlySpan<Quote> quotes, Lane lane, out bool isFull)
-    {
         var (best, least) = (-1, double.PositiveInfinity);
-        isFull = false;
         for (var i = 0; i < table.Candidates.Length; i++)
         {
             ref readonly var quote = ref quotes[i];
             var candidate = table.Candidates[i];
-            if (candidate.Lane != lane
-                || quote.Dropped != DropReason.Deadline
-                || quote.WaitMs + quote.ColdStartMs <= 0
-                || Quoter.ServiceOf(candidate, sizeClass, quote).ProbabilityWithin(request.Deadline - request.Now) < table.Snapshot.TargetProbability)
-            {
-                continue;
-            }
-
-            if (Math.Max(candidate.InService, candidate.Status?.Desired ?? 0) >= candidate.Endpoint.MaxInstances)
-            {
-                isFull = true;
-            }
-            else if (quote.ServiceMs * candidate.SlotMsCost < least)
+            if (candidate.Lane == Lane.Realtime
+                && quote.Dropped == DropReason.Deadline
+                && quote.WaitMs + quote.ColdStartMs > 0
+                && quote.ServiceMs * candidate.SlotMsCost < least
+                && Math.Max(candidate.InService, candidate.Status?.Desired ?? 0) < candidate.Endpoint.MaxInstances
+                && candidate.Service(sizeClass).ProbabilityWithin(request.Deadline - request.Now) >= table.Snapshot.TargetProbability)
             {
                 (best, least) = (i, quote.ServiceMs * candidate.SlotMsCost);
             }

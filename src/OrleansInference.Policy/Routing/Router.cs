@@ -50,7 +50,7 @@ public static class Router
             }
 
             Quoter.Fill(ref quote, table, candidates[i], request, load, trafficClass, sizeClass, tenant.Pacing);
-            if (Quoter.WithinLimit(candidates[i], sizeClass, quote) < target)
+            if (candidates[i].WithinLimit(sizeClass) < target)
             {
                 quote.Dropped = DropReason.ServiceTooLong;
             }
@@ -178,7 +178,7 @@ public static class Router
             };
             if (quotes[i].Dropped == DropReason.Deadline
                 && passes > 0
-                && Quoter.ServiceOf(candidates[i], sizeClass, quotes[i]).ProbabilityWithin(request.Deadline - request.Now) >= target)
+                && candidates[i].Service(sizeClass).ProbabilityWithin(request.Deadline - request.Now) >= target)
             {
                 soonest = Math.Min(soonest, (long)Math.Ceiling(passes));
             }

@@ -25,7 +25,6 @@ internal sealed class RoutedModel
     private readonly double[] _minQuality;
     private readonly bool _defers;
     private readonly long _publishMs;
-    private readonly ServiceFits[] _fits;
     private RoutingTable _table;
     private long _sequence;
     private long _version;
@@ -64,9 +63,6 @@ internal sealed class RoutedModel
         _tenantIds = [.. world.Scenario.Tenants.Select(static tenant => new TenantId(ScenarioCatalog.NameOf(tenant.Tenant)))];
         _minQuality = [.. world.Scenario.Tenants.Select(static tenant => tenant.MinQuality)];
         _table = Build();
-
-        // Each silo learns from its own calls.
-        _fits = [.. Enumerable.Range(0, Math.Max(1, options.Silos)).Select(_ => new ServiceFits(_table, new(1)))];
     }
 
     public ImmutableArray<RoutedEndpoint> Endpoints { get; }
@@ -124,15 +120,7 @@ internal sealed class RoutedModel
     {
         endpoint.Silos?.End(request, _world.NowMs);
         var sizeClass = request.Mark & (DeferredBit - 1);
-        var index = Endpoints.IndexOf(endpoint);
-        var wasDeferred = (request.Mark & DeferredBit) != 0;
-        endpoint.Ended(request, sizeClass, _table.Candidates[index].Service(sizeClass).Mean, wasDeferred);
-        if (request.ColdUs <= 0 && (!wasDeferred || endpoint.Silos is null))
-        {
-            // Of its jobs a cluster does not know how many tokens were asked for.
-            FitsOf(endpoint, request).Observe(index, request.InputTokens, request.OutputTokens, (_world.NowUs - request.StartedUs) / 1000.0);
-        }
-
+        endpoint.Ended(request, sizeClass, _table.Candidates[Endpoints.IndexOf(endpoint)].Service(sizeClass).Mean, (request.Mark & DeferredBit) != 0);
         HandOut(endpoint);
     }
 
@@ -273,8 +261,6 @@ internal sealed class RoutedModel
         return false;
     }
 
-    private ServiceFits FitsOf(RoutedEndpoint endpoint, in Request request) => _fits[endpoint.Silos?.SiloOf(request) ?? 0];
-
     private void Load(in Request request)
     {
         var trafficClass = request.Class;
@@ -293,7 +279,6 @@ internal sealed class RoutedModel
             {
                 _loads[i] = silos.Load(request, endpoint.Definition.Lane == Lane.Serverless, endpoint.Slots - pool.InUse, waiting, _world.NowMs) with
                 {
-                    Service = FitsOf(endpoint, request).Estimate(i, request.InputTokens, request.OutputTokens),
                     DeferredWorkMs = _defers && endpoint.Definition.Lane == Lane.Realtime ? endpoint.DeferredWorkAtPoll : null,
                 };
                 continue;
@@ -301,7 +286,6 @@ internal sealed class RoutedModel
 
             _loads[i] = new()
             {
-                Service = FitsOf(endpoint, request).Estimate(i, request.InputTokens, request.OutputTokens),
                 InFlight = pool.InUse,
                 InFlightUrgent = urgent,
                 Waiting = waiting,

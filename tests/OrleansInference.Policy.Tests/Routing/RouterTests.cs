@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using OrleansInference.Latency;
 using OrleansInference.Routing;
 
 namespace OrleansInference.Tests.Routing;
@@ -266,84 +265,22 @@ public sealed class RouterTests
     }
 
     [Theory]
-    [InlineData(1, 4, 30_000, true, 0)]
-    [InlineData(4, 4, 30_000, true, 2)] // Where it has all that it may have, the async one may grow,
-    [InlineData(1, 1, 30_000, true, 2)]
-    [InlineData(4, 4, 30_000, false, -1)] // if the caller takes a job.
-    [InlineData(1, 4, 400, true, -1)]
-    [InlineData(4, 4, 400, true, -1)]
-    public void A_request_that_was_turned_away_for_want_of_slots_is_told_to_the_endpoint_that_may_grow(int desired, int most, long within, bool canDefer, int expected)
+    [InlineData(1, 4, 30_000, 0)]
+    [InlineData(4, 4, 30_000, -1)]
+    [InlineData(1, 1, 30_000, -1)]
+    [InlineData(1, 4, 400, -1)]
+    public void A_request_that_was_turned_away_for_want_of_slots_is_told_to_the_endpoint_that_may_grow(int desired, int most, long within, int expected)
     {
         var endpoint = Endpoint("r", Lane.Realtime) with { MaxInstances = most };
         var table = Table((1, endpoint), (1, endpoint with { Name = new("dearer"), ConcurrencyPerInstance = 1 }), (1, Endpoint("a", Lane.Async) with { MinInstances = 0 }))
             .With([new() { Endpoint = new("r"), InService = 1, Desired = desired, Slots = 4 }, new() { Endpoint = new("dearer"), InService = most, Desired = most, Slots = most }], 2);
 
         // Four slots with thousands before it; half a second of service alone would be in time, but for the shortest.
-        var request = Request with { Deadline = Now + within, CanDefer = canDefer, InlineWaitMs = 30_000 };
+        var request = Request with { Deadline = Now + within };
         CandidateLoad[] loads = [new() { InFlight = 4, Waiting = 5_000 }, new() { InFlight = most, Waiting = 5_000 }, new()];
         var (decision, quotes) = Decide(table, request, Tenant, loads);
         Assert.Equal(DecisionOutcome.DeadlineUnreachable, decision.Outcome);
         Assert.Equal(expected, RefusedDemand.CandidateOf(table, request, decision.SizeClass, quotes));
-    }
-
-    [Theory]
-    [InlineData(0, 3_600, DropReason.None)]
-    [InlineData(40_000, 50, DropReason.None)]
-    [InlineData(40_000, 36, DropReason.Deadline)]
-    [InlineData(70_000, 3_600, DropReason.ServiceTooLong)]
-    [InlineData(55_000, 3_600, DropReason.ServiceTooLong)] // Of such one in six runs longer than a minute.
-    public void A_request_whose_tokens_tell_its_time_is_not_taken_for_one_of_its_size_class(double serviceMs, int seconds, DropReason expected)
-    {
-        var table = Table((1, Endpoint("r", Lane.Realtime) with { MaxServiceSeconds = 60 }));
-        var request = Request with { Deadline = Now + (seconds * 1_000L) };
-        var (decision, quotes) = Decide(table, request, Tenant, [new() { Service = new(serviceMs, 0.1) }]);
-
-        Assert.Equal(expected, quotes[0].Dropped);
-        Assert.Equal(serviceMs > 0 ? serviceMs : table.Candidates[0].Service(decision.SizeClass).Mean, quotes[0].ServiceMs);
-        if (expected == DropReason.ServiceTooLong)
-        {
-            Assert.Contains("would run longer than the lane's 60 s", Explainer.Explain(table, request, Tenant, decision, quotes, new("t")).Candidates[0].Reason, StringComparison.Ordinal);
-        }
-    }
-
-    [Fact]
-    public void What_takes_as_long_on_an_async_endpoint_is_known_from_the_real_time_one_of_like_instances()
-    {
-        var like = Endpoint("r", Lane.Realtime);
-        var table = RoutingTable.Build(new()
-        {
-            Model = new()
-            {
-                Name = new("m"),
-                Variants =
-                [
-                    new() { Name = new("full"), Endpoints = [like, Endpoint("a", Lane.Async), Endpoint("other", Lane.Async) with { InstanceType = "ml.other" }, Endpoint("b", Lane.Batch)] },
-                    new() { Name = new("small"), Endpoints = [Endpoint("c", Lane.Async)] },
-                ],
-            },
-            Version = 1,
-        });
-        var recorder = new LatencyRecorder(1);
-        var fits = new ServiceFits(table, recorder);
-        Assert.Equal(default, fits.Estimate(0, 10, 10));
-        for (var i = 0; i < 100; i++)
-        {
-            recorder.SeriesOf(like.Name).Fit.Observe(i, 2 * i % 7, 40 + i + (2 * i % 7 * 10));
-        }
-
-        Assert.Equal(40 + 1_000 + 500, fits.Estimate(0, 1_000, 50).Ms, 10.0);
-        Assert.Equal(fits.Estimate(0, 1_000, 50), fits.Estimate(1, 1_000, 50));
-        Assert.Equal(default, fits.Estimate(2, 1_000, 50));
-        Assert.Equal(default, fits.Estimate(3, 1_000, 50));
-        Assert.Equal(default, fits.Estimate(4, 1_000, 50));
-
-        // What it has seen of its own counts for more.
-        for (var i = 0; i < 100; i++)
-        {
-            recorder.SeriesOf(new("a")).Fit.Observe(i, 0, 80 + (2 * i));
-        }
-
-        Assert.Equal(2_080, fits.Estimate(1, 1_000, 50).Ms, 10.0);
     }
 
     [Theory]

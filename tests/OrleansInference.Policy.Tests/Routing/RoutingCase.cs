@@ -110,7 +110,6 @@ internal sealed class RoutingCase
             BacklogChange = random.Next(2) * random.Next(-5, 20),
             WindowClosesAt = random.Next(2) * (Now + random.Next(300_000)),
             ModelMissing = index % 3 == 1,
-            Service = random.Next(8) > 0 ? default : new(1000 * median * Math.Exp((random.NextDouble() - 0.5) * 6), 0.02 * random.Next(3, 26)),
         };
         return (endpoint, Qualities[random.Next(Qualities.Length)], status, load, Money.FromNanos(random.Next(1, 2_000_000)));
     }

@@ -123,6 +123,7 @@ internal sealed class SlowQuoter
     public (double Share, double Tolerance) Within(Quote quote, double limit, int seed)
     {
         var random = new Random(seed);
+        var service = _candidate.Service(_sizeClass);
         var start = _candidate.ColdStart;
         var inTime = 0;
         for (var i = 0; i < Draws; i++)
@@ -146,23 +147,11 @@ internal sealed class SlowQuoter
                     : quote.ColdStartMs + _candidate.ModelLoad.Quantile(random.NextDouble());
             }
 
-            inTime += wait + begun + Service(random) <= limit ? 1 : 0;
+            inTime += wait + begun + service.Quantile(random.NextDouble()) <= limit ? 1 : 0;
         }
 
         var share = (double)inTime / Draws;
         return (share, 4.5 * Math.Sqrt(((share * (1 - share)) + (1.0 / Draws)) / Draws));
-    }
-
-    /// <summary>As calls of its size class took, or where its tokens tell, about that.</summary>
-    private double Service(Random random)
-    {
-        if (_load.Service is not { Ms: > 0, Spread: var spread } told)
-        {
-            return _candidate.Service(_sizeClass).Quantile(random.NextDouble());
-        }
-
-        var normal = Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());
-        return told.Ms * Math.Exp((spread * normal) - (0.5 * spread * spread));
     }
 
     private int Limit => _candidate.Lane == Lane.Realtime && _class != TrafficClass.High

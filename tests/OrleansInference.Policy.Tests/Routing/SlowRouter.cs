@@ -18,7 +18,7 @@ internal sealed class SlowRouter
         Open = [.. given.Table.Candidates.Where(Passes)];
         Affordable = [.. Open.Where(c => request.MaxCharge is not { } most || quotes[c.Index].ChargeCap <= most)];
         Feasible = [.. Affordable.Where(c => quotes[c.Index].ProbabilityInTime >= given.Target
-            && Quoter.WithinLimit(c, sizeClass, quotes[c.Index]) >= given.Target)];
+            && c.Service(sizeClass).ProbabilityWithin((long)(c.Endpoint.MaxServiceSeconds * 1000)) >= given.Target)];
         if (given.Tenant.Policy == RoutingPolicyKind.FixedRule)
         {
             Narrow();
@@ -35,7 +35,7 @@ internal sealed class SlowRouter
         }
         else if (request.Deadline > request.Now && Selection.Draw(request.Seed) % 16 == 0
             && Affordable.Where(c => c.Lane is Lane.Realtime or Lane.Serverless && quotes[c.Index].ProbabilityInTime >= 0.5
-                && Quoter.WithinLimit(c, sizeClass, quotes[c.Index]) >= given.Target).ToList() is { Count: > 0 } probes)
+                && c.Service(sizeClass).ProbabilityWithin((long)(c.Endpoint.MaxServiceSeconds * 1000)) >= given.Target).ToList() is { Count: > 0 } probes)
         {
             (ByLikelihood, IsProbe) = (true, true);
             Affordable = probes;
