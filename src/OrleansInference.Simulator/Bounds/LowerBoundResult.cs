@@ -35,17 +35,21 @@ public sealed record LowerBoundResult
     /// <param name="missed">By index of the model and class.</param>
     internal Money For(Func<int, TrafficClass, long> missed)
     {
-        var saved = 0.0;
+        var sum = Money.Zero;
         for (var model = 0; model < Models.Length; model++)
         {
+            var saved = 0.0;
             foreach (var trafficClass in Enum.GetValues<TrafficClass>())
             {
                 var @class = Models[model].Classes[(int)trafficClass];
                 saved += @class.Dearest.Take(missed(model, trafficClass) - @class.Unattainable);
             }
+
+            // What is billed whatever is done is billed to those who answer nothing, too.
+            sum += Money.Max(Models[model].Forced, Models[model].Least - LowerBound.AtLeast(saved));
         }
 
-        return Money.Max(Money.Zero, Everything - LowerBound.AtLeast(saved));
+        return sum;
     }
 }
 

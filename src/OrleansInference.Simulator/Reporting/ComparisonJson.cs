@@ -52,11 +52,11 @@ internal static class ComparisonJson
         json.WriteNumber("costUsd", policy.Cost.ToDollars());
         if (policy.LowerBound is { } bound)
         {
-            json.WriteNumber("lowerBoundUsd", bound.ToDollars());
+            json.WriteNumber("attainedLowerBoundUsd", bound.ToDollars());
         }
         else
         {
-            json.WriteNull("lowerBoundUsd");
+            json.WriteNull("attainedLowerBoundUsd");
         }
 
         json.WriteNumber("requests", policy.Requests);

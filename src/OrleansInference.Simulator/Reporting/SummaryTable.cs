@@ -11,7 +11,7 @@ internal static class SummaryTable
     public static string Write(Comparison comparison)
     {
         var html = new StringBuilder();
-        html.Append("<div class=\"wide\"><table><thead><tr><th rowspan=\"2\">Policy</th><th rowspan=\"2\">Cost</th><th rowspan=\"2\">÷ lower bound</th><th rowspan=\"2\">÷ target-tracking</th>");
+        html.Append("<div class=\"wide\"><table><thead><tr><th rowspan=\"2\">Policy</th><th rowspan=\"2\">Cost</th><th rowspan=\"2\">÷ lower bound for what it answered</th><th rowspan=\"2\">÷ target-tracking</th>");
         html.Append("<th colspan=\"3\" class=\"group\">In time</th><th colspan=\"3\" class=\"group\">p50</th><th colspan=\"3\" class=\"group\">p99</th>");
         html.Append("<th rowspan=\"2\">Instance-hours</th><th rowspan=\"2\">Used</th><th rowspan=\"2\">Scale changes</th></tr><tr>");
         for (var i = 0; i < 3; i++)

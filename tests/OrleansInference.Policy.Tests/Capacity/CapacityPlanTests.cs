@@ -43,6 +43,41 @@ public sealed class CapacityPlanTests
         Assert.Equal(0, plan.Desired);
     }
 
+    [Theory]
+    [InlineData(Lane.Async, false, 1)]
+    [InlineData(Lane.Realtime, false, 1)]
+    [InlineData(Lane.Realtime, true, 1)]
+    [InlineData(Lane.Serverless, false, 3)] // What is kept warm is kept longer: it spares a start.
+    [InlineData(Lane.Serverless, true, 3)]
+    public void What_may_go_down_to_nothing_does_once_nobody_comes(Lane lane, bool toldApart, int hours)
+    {
+        var (now, end) = (1_000_000L, 1_000_000L + 1_800_000);
+        var plan = new CapacityPlan();
+        var endpoint = Endpoint(0, 4, lane: lane);
+        while (plan.Desired > 0 || now < end)
+        {
+            Assert.True(now - end < hours * 3_600_000, $"{plan.Desired} after {hours} hours without requests.");
+            var come = now < end ? 5 : 0;
+            plan.Observe(endpoint, new()
+            {
+                Now = now,
+                InService = plan.Desired,
+                InFlight = lane == Lane.Async ? 0 : come,
+                Arrivals = come,
+                Completions = come,
+                BusyMs = come * 5_000,
+                ArrivedWorkMs = toldApart ? come * 5_000 : 0,
+                UrgentArrivals = toldApart ? come / 2 : null,
+                UrgentCompletions = toldApart ? come / 2 : 0,
+                UrgentBusyMs = toldApart ? come / 2 * 5_000 : 0,
+                UrgentWaitMs = toldApart ? 2_000 : 0,
+                PatientWaitMs = toldApart ? 300_000 : 0,
+            });
+            Assert.True(now >= end || now < 1_300_000 || plan.Desired > 0, "Requests come, and there is nothing for them.");
+            now += Poll;
+        }
+    }
+
     [Fact]
     public void Out_waits_between_steps_and_at_most_doubles_for_each_wait()
     {

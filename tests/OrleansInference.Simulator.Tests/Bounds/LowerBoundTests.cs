@@ -70,6 +70,11 @@ public sealed class LowerBoundTests
     {
         var result = Compute(Of(instances: 1), [.. Enumerable.Range(0, 100).Select(i => At(10 * i, 0, 1))]);
         Equal(0.99, result.For(static (_, _) => 10));
+
+        // Nor where they are full: they are billed to those who answer nothing.
+        var busy = Compute(Of(instances: 1), [.. Enumerable.Range(0, 1000).Select(_ => At(0, 0, 10)), At(1000, 0, 1)]);
+        Equal(1, busy.For(static (_, _) => long.MaxValue));
+        Assert.True(busy.Everything > busy.For(static (_, _) => 10));
     }
 
     [Fact]

@@ -39,7 +39,7 @@ public sealed class CompareCommandTests : IDisposable
             // But for one, each miss of Low saves a tenth of a dollar, rounded up by half a percent at most.
             var missed = policy.GetProperty("tenants").EnumerateArray().Where(static tenant => tenant.GetProperty("class").GetString() == "Low").Sum(static tenant => tenant.GetProperty("requests").GetInt64() - tenant.GetProperty("attained").GetInt64());
             Assert.InRange(missed, 2, 10);
-            Assert.Equal(1.234567891 - (0.1 * (missed - 1)), policy.GetProperty("lowerBoundUsd").GetDouble(), 0.006);
+            Assert.Equal(1.234567891 - (0.1 * (missed - 1)), policy.GetProperty("attainedLowerBoundUsd").GetDouble(), 0.006);
             Assert.Equal(policy.GetProperty("costUsd").GetDecimal(), policy.GetProperty("lanes").EnumerateArray().Sum(static lane => lane.GetProperty("costUsd").GetDecimal()));
             Assert.Equal(policy.GetProperty("costUsd").GetDecimal(), policy.GetProperty("tenants").EnumerateArray().Sum(static tenant => tenant.GetProperty("costUsd").GetDecimal()));
         }
