@@ -1,3 +1,5 @@
+using OrleansInference.Queueing;
+
 namespace OrleansInference.Jobs;
 
 // Deferred to slots of a real-time endpoint that are free anyway.
@@ -10,7 +12,7 @@ public sealed partial class JobMachine
     public bool MayServe => IsDeferred && IsWaiting && Record.Ending is null;
 
     /// <summary>The last moment at which its call should begin, Unix ms.</summary>
-    public long LastBegin => Record.Specification.Deadline - ServiceMs;
+    public long LastBegin => DeferredTurns.LastBegin(Record.Specification.Deadline, ServiceMs);
 
     /// <summary>Slot-milliseconds that its call is expected to take, at least 1.</summary>
     public int ServiceMs => (int)Math.Clamp(

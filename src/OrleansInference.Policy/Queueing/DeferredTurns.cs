@@ -24,6 +24,11 @@ public sealed class DeferredTurns(int most = 1_000_000)
     /// <summary>Slot-milliseconds that those who wait are expected to take.</summary>
     public long WorkMs => _work.WorkMs;
 
+    /// <summary>The last moment at which a call should begin, Unix ms: it may take twice as long as such calls do on average, and deadlines are told apart to the minute.</summary>
+    /// <param name="deadline">By when it should have ended, Unix ms.</param>
+    /// <param name="serviceMs">How long such calls take on average, in milliseconds.</param>
+    public static long LastBegin(long deadline, int serviceMs) => deadline - DeadlineWork.GrainMs - (2L * serviceMs);
+
     /// <summary>Lets a job wait; one that waits or has its turn stays as it is. False if too many wait.</summary>
     /// <param name="job">Its key.</param>
     /// <param name="deadline">The last moment at which its call should begin, Unix ms, not negative.</param>

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using OrleansInference.Latency;
+using OrleansInference.Queueing;
 using OrleansInference.Routing;
 using OrleansInference.Simulator.Decisions;
 using OrleansInference.Simulator.Fleet;
@@ -166,7 +167,7 @@ internal sealed class RoutedModel
         if (decision.IsDeferred)
         {
             request.Mark |= DeferredBit;
-            endpoint.Deferred.Add(index, World.ToMs(request.DeadlineUs) - serviceMs, serviceMs, _world.NowMs);
+            endpoint.Deferred.Add(index, DeferredTurns.LastBegin(World.ToMs(request.DeadlineUs), serviceMs), serviceMs, _world.NowMs);
             return true;
         }
 
@@ -246,8 +247,8 @@ internal sealed class RoutedModel
                 continue;
             }
 
-            other.Deferred.TryTake(out var request, out var last);
-            if (last < _world.NowMs - 1000)
+            other.Deferred.TryTake(out var request, out _);
+            if (_world.Requests[request].DeadlineUs <= _world.NowUs)
             {
                 _world.Miss(request);
                 return true;

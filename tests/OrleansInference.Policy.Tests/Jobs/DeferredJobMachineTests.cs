@@ -31,7 +31,7 @@ public sealed class DeferredJobMachineTests
 
         Assert.InRange(looks, 2, 24);
         Assert.Equal(new(JobAction.Serve, InLineFrom), job.Next());
-        Assert.Equal(Deadline - 2_000, job.LastBegin);
+        Assert.Equal(Deadline - 64_000, job.LastBegin);
     }
 
     [Fact]
