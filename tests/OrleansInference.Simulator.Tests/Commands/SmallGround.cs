@@ -33,7 +33,7 @@ internal sealed class SmallGround : IDisposable
             LowerBound = static (_, progress, _) =>
             {
                 progress(1);
-                return new() { Models = [new("chat", Money.FromNanos(1_234_567_891), Money.Zero, Money.Zero) { Classes = [new(), new(), Misses()] }] };
+                return new() { Models = [new("chat", Money.Zero, Money.FromNanos(1_234_567_891), Money.Zero) { Classes = [new(), new(), Misses()] }] };
             },
         };
     }
