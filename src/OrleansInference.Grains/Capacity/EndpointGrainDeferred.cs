@@ -41,8 +41,7 @@ internal sealed partial class EndpointGrain
 
     private bool TakesDeferred => _configuration is { Endpoint: { TakesDeferred: true, Draining: false } };
 
-    // Two starts: the first may come too late for some, and the second has to come in time.
-    private long DeferredMarginMs => (long)(2000 * _configuration!.Endpoint.Prior.ColdStartSeconds) + 60_000;
+    private long DeferredMarginMs => DeferredTurns.MarginMs(_configuration!.Endpoint.Prior.ColdStartSeconds);
 
     /// <summary>Work that waits; until all have registered again that is at least what did before the actor was started anew, less and less.</summary>
     private long DeferredWorkMs(long now) =>

@@ -42,9 +42,6 @@ public sealed class CapacityPlan
     private const double ReserveShare = 0.5;
     private const double Growth = 1.5;
 
-    // Executions that are kept warm spare who comes a start: they are kept while likelier than not somebody comes within so long.
-    private const double WarmForMs = 3_600_000;
-
     // A trace of load that has faded is no load.
     private const double LeastBusy = 0.05;
 
@@ -254,10 +251,10 @@ public sealed class CapacityPlan
         var slots = staffed
             + (isStaffedFor ? 0 : ToWorkOff((queue - deferrable) * service, lead * 2, lead, (observed.InService * perInstance) - mean))
             + ToWorkOff(deferrable * service, Math.Max(_state.DrainBy - observed.Now, observed.DrainMs / 4), lead, (observed.InService * perInstance) - mean);
-        if ((isAsync || least == 0) && observed.Waiting == 0 && ahead.Rate * (endpoint.Lane == Lane.Serverless ? WarmForMs : lead) / 1000 < Math.Log(2))
+        if ((isAsync || (least == 0 && observed is { InFlight: 0, SpillRatio: <= 0 })) && observed.Waiting == 0 && (ahead.Rate * lead / 1000) < Math.Log(2))
         {
-            // Nobody waits, and likelier than not nobody will have come by the time that an instance could serve. Else what is left of a rate that fades would keep one for a day.
-            slots = 0;
+            // Nobody is there, and likelier than not nobody will have come by the time that an instance could serve. Else what is left of a rate that fades would keep one for a day.
+            (slots, asked) = (0, 0);
         }
 
         Outlook = new()

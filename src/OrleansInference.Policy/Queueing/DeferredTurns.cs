@@ -29,6 +29,10 @@ public sealed class DeferredTurns(int most = 1_000_000)
     /// <param name="serviceMs">How long such calls take on average, in milliseconds.</param>
     public static long LastBegin(long deadline, int serviceMs) => deadline - DeadlineWork.GrainMs - (2L * serviceMs);
 
+    /// <summary>How much sooner than it has to all deferred work is to begin, in milliseconds, so that two starts of an instance are in time: the first may come too late for some. A minute is for what is seen late.</summary>
+    /// <param name="startSeconds">How long a start takes, in seconds.</param>
+    public static long MarginMs(double startSeconds) => (long)(2000 * startSeconds) + 60_000;
+
     /// <summary>Lets a job wait; one that waits or has its turn stays as it is. False if too many wait.</summary>
     /// <param name="job">Its key.</param>
     /// <param name="deadline">The last moment at which its call should begin, Unix ms, not negative.</param>

@@ -1,5 +1,6 @@
 using OrleansInference.Batch;
 using OrleansInference.Pricing;
+using OrleansInference.Queueing;
 
 namespace OrleansInference.Routing;
 
@@ -139,7 +140,8 @@ internal static class Quoter
     public static bool MayDefer(RoutingOptions options, Candidate candidate, in RouteRequest request, in CandidateLoad load) =>
         load.DeferredWorkMs is not null
         && (request.CanDefer || request.AsJob)
-        && request.Deadline - request.Now - candidate.Overall.Mean >= options.DeferStarts * candidate.ColdStart.Mean;
+        && request.Deadline - request.Now - candidate.Overall.Mean >= options.DeferStarts * candidate.ColdStart.Mean
+        && DeferredTurns.LastBegin(request.Deadline, (int)Math.Min(int.MaxValue, candidate.Overall.Mean)) - request.Now >= DeferredTurns.MarginMs(candidate.Endpoint.Prior.ColdStartSeconds);
 
     /// <summary>Behind all that is deferred already, on the slots that the operator allows; it costs its share of a slot, as far as none is idle meanwhile.</summary>
     private static void Defer(ref Quote quote, RoutingOptions options, Candidate candidate, long work)

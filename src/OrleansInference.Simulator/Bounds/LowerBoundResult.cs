@@ -61,7 +61,7 @@ public sealed record LowerBoundResult
 public sealed record ModelBound(string Model, Money Forced, Money Work, Money Absorbed)
 {
     /// <summary>No policy that answers every request in time spends less on the model.</summary>
-    public Money Least => Forced + Work - Absorbed;
+    public Money Least => Money.Max(Forced, Forced + Work - Absorbed);
 
     /// <summary>Requests that some lane can serve.</summary>
     public long Requests => Classes.Sum(static @class => @class.Requests);

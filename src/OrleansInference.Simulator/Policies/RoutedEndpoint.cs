@@ -221,8 +221,7 @@ internal sealed class RoutedEndpoint
     // A cluster hears of new instances when it looks; those that are on their way out are no longer counted on.
     private int InService => Math.Min(Silos is null ? Pool.InService : Math.Min(Pool.InService, _seen), Pool.Wanted);
 
-    // Two starts: the first may come too late for some, and the second has to come in time.
-    private long MarginMs => (long)((2000 * _definition.Prior.ColdStartSeconds) + 60_000);
+    private long MarginMs => DeferredTurns.MarginMs(_definition.Prior.ColdStartSeconds);
 
     private void SetCapacity()
     {

@@ -167,7 +167,7 @@ internal sealed class RoutedModel
         if (decision.IsDeferred)
         {
             request.Mark |= DeferredBit;
-            endpoint.Deferred.Add(index, DeferredTurns.LastBegin(World.ToMs(request.DeadlineUs), serviceMs), serviceMs, _world.NowMs);
+            endpoint.Deferred.Add(index, Math.Max(0, DeferredTurns.LastBegin(World.ToMs(request.DeadlineUs), serviceMs)), serviceMs, _world.NowMs);
             return true;
         }
 
@@ -248,7 +248,8 @@ internal sealed class RoutedModel
             }
 
             other.Deferred.TryTake(out var request, out _);
-            if (_world.Requests[request].DeadlineUs <= _world.NowUs)
+            ref var taken = ref _world.Requests[request];
+            if (World.ToMs(taken.DeadlineUs) <= _world.NowMs + (_table.Candidates[Endpoints.IndexOf(other)].Service(taken.Mark & (DeferredBit - 1)).Mean / 2))
             {
                 _world.Miss(request);
                 return true;

@@ -39,7 +39,7 @@ internal static class CostChart
         {
             var x = axis.At(Dollars(bound));
             svg.Line(x, Top - 6, x, bottom, "bound", $"Lower bound for everything in time: {Numbers.Dollars(bound)}");
-            svg.Text(x, Top - 12, $"lower bound {Numbers.Dollars(bound)}", "t boundtext middle halo");
+            svg.Text(x, Top - 12, $"lower bound, everything in time: {Numbers.Dollars(bound)}", "t boundtext middle halo");
         }
 
         return svg.ToString();

@@ -6,7 +6,7 @@ using OrleansInference.Simulator.Scenarios;
 
 namespace OrleansInference.Benchmarks.Simulation;
 
-/// <summary>How fast the simulator goes through the shipped week, with what memory, and what the router's policy costs there beside what no policy can cost less than.</summary>
+/// <summary>How fast the simulator goes through the shipped week, with what memory, and what the router's policy costs there beside the least for everything in time and for what it attained.</summary>
 internal static class SimulatorSuite
 {
     private const string Week = "servegen-week";
@@ -32,7 +32,7 @@ internal static class SimulatorSuite
         using var document = JsonDocument.Parse(week.Json);
         var policy = document.RootElement.GetProperty("policies")[0];
         figures.Print("week_cost", policy.GetProperty("costUsd").GetDouble(), "USD", null, Better.Low);
-        figures.Print("week_cost_over_lower_bound", policy.GetProperty("costUsd").GetDouble() / document.RootElement.GetProperty("lowerBoundUsd").GetDouble(), "x", 1.20, Better.Low);
+        figures.Print("week_cost_over_lower_bound_of_everything_in_time", policy.GetProperty("costUsd").GetDouble() / document.RootElement.GetProperty("lowerBoundUsd").GetDouble(), "x", null, Better.Low);
         figures.Print("week_cost_over_lower_bound_of_what_it_attained", policy.GetProperty("costUsd").GetDouble() / policy.GetProperty("attainedLowerBoundUsd").GetDouble(), "x", 1.20, Better.Low);
         foreach (var (trafficClass, limit) in new[] { ("High", 99.0), ("Medium", 99.9), ("Low", 99.9) })
         {
