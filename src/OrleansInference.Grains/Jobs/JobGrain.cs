@@ -273,7 +273,7 @@ internal sealed partial class JobGrain(
         }
 
         var after = machine.Record;
-        if (after.State != before.State || after.Ending is not null || after.Failures != before.Failures)
+        if (after.State != before.State || after.Ending is not null || after.Failures != before.Failures || after.HastenAt != before.HastenAt)
         {
             await SaveAsync();
         }

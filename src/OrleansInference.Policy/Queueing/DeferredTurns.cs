@@ -3,7 +3,7 @@ using System.Diagnostics.CodeAnalysis;
 namespace OrleansInference.Queueing;
 
 /// <summary>
-/// An endpoint's deferred jobs: those that wait for a slot which is free anyway, by deadline as <see cref="DeferredWork{T}"/>, and those whose turn has come and that have
+/// An endpoint's deferred jobs: those that wait for a slot which is free anyway, by deadline as <see cref="DeferredWork{T}"/> (what is due in more than three days as if it were due then), and those whose turn has come and that have
 /// not been heard of again. Nothing of it is stored: a job registers again now and then, and goes into line by itself in time. Not thread-safe.
 /// </summary>
 /// <param name="most">The most jobs that wait, at least 1.</param>

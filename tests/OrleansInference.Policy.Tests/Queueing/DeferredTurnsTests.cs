@@ -11,6 +11,7 @@ public sealed class DeferredTurnsTests
     [Property]
     public void Each_job_is_in_one_place_and_turns_come_by_deadline(byte[] steps)
     {
+        // Every deadline is within the three days over which they are told apart.
         var turns = new DeferredTurns(most: 20);
         var (waiting, begun) = (new Dictionary<string, long>(), new HashSet<string>());
         foreach (var (step, i) in steps.Select(static (step, i) => (step, i)))
@@ -21,10 +22,10 @@ public sealed class DeferredTurnsTests
             {
                 case 0:
                     var isKnown = waiting.ContainsKey(job) || begun.Contains(job);
-                    Assert.Equal(isKnown || waiting.Count < 20, turns.TryAdd(job, Now + Hour + (step * 1_000_000L), 1_000, now));
+                    Assert.Equal(isKnown || waiting.Count < 20, turns.TryAdd(job, Now + Hour + (step * 900_000L), 1_000, now));
                     if (!isKnown && waiting.Count < 20)
                     {
-                        waiting.Add(job, Now + Hour + (step * 1_000_000L));
+                        waiting.Add(job, Now + Hour + (step * 900_000L));
                     }
 
                     break;
@@ -80,6 +81,19 @@ public sealed class DeferredTurnsTests
         turns.Ended("acme/a");
         Assert.InRange(turns.SlotsNeeded(Now + (30 * 60_000), 0), 0.0038, 0.004);
         Assert.Equal((1, 1_000_000), (turns.Waiting, turns.WorkMs));
+    }
+
+    [Fact]
+    public void Those_who_are_due_after_three_days_come_as_they_came()
+    {
+        var turns = new DeferredTurns();
+        turns.TryAdd("acme/a", Now + (200 * Hour), 1_000, Now);
+        turns.TryAdd("acme/b", Now + (100 * Hour), 1_000, Now + 1);
+        turns.TryAdd("acme/c", Now + (70 * Hour), 1_000, Now + 2);
+        Assert.True(turns.TryBegin(Now + 3, out var first));
+        Assert.True(turns.TryBegin(Now + 3, out var second));
+        Assert.True(turns.TryBegin(Now + 3, out var third));
+        Assert.Equal(("acme/c", "acme/a", "acme/b"), (first, second, third));
     }
 
     [Fact]
