@@ -61,6 +61,31 @@ public sealed class DispatchTests
     }
 
     [Fact]
+    public async Task Jobs_that_are_turned_away_for_want_of_an_instance_start_one_and_are_no_backlog()
+    {
+        await using var world = await RouterCluster.StartAsync(silos: 1, localModels: true);
+        var slow = SampleCatalog.Endpoint("chat-async", concurrency: 1) with
+        {
+            Lane = Lane.Async,
+            MinInstances = 0,
+            MaxInstances = 4,
+            Scaling = ScalingMode.Recommend,
+            Streaming = false,
+            Prior = new() { ServiceP50Seconds = 20, ServiceP99Seconds = 22, ColdStartSeconds = 300 },
+        };
+        await world.ApplyAsync(SampleCatalog.Create(Money.FromDollars(10), slow));
+        var grain = world.Grains.GetGrain<IEndpointGrain>("chat-async");
+        await RouterCluster.EventuallyAsync(() => grain.GetView(), static view => view?.Capacity is not null);
+        var dispatcher = world.Dispatchers()[0];
+        var request = SampleCatalog.Request(SampleCatalog.Poor, deadlineSeconds: 200) with { Class = TrafficClass.Medium };
+        var outcomes = await Task.WhenAll(Enumerable.Range(0, 50).Select(_ => dispatcher.SubmitAsync(request, CancellationToken.None)));
+        Assert.All(outcomes, static outcome => Assert.Equal(ProblemCode.DeadlineUnreachable, outcome.Problem?.Code));
+        var view = await RouterCluster.EventuallyAsync(() => grain.GetView(), static view => view?.Capacity?.Wanted > 0);
+        Assert.True(view!.Capacity!.ExpectedRate > 0.1, $"{view.Capacity}");
+        Assert.Equal(0, view.Status.Backlog);
+    }
+
+    [Fact]
     public async Task An_endpoint_that_keeps_failing_is_left_alone_then_probed_and_used_again()
     {
         await using var world = await RouterCluster.StartAsync(silos: 1);

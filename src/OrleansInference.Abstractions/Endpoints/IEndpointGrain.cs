@@ -76,6 +76,12 @@ public sealed record EndpointDemand
 
     /// <summary>Calls of deferred jobs that ended; they are in none of the counts of demand.</summary>
     [Id(15)] public int DeferredCompletions { get; init; }
+
+    /// <summary>Of an async endpoint: requests that were turned away and would have been its jobs, had it had instances. They are not among the arrivals, for they do not end.</summary>
+    [Id(16)] public int Refused { get; init; }
+
+    /// <summary>Slot-milliseconds that those were expected to take.</summary>
+    [Id(17)] public long RefusedMilliseconds { get; init; }
 }
 
 /// <summary>Of an <see cref="EndpointDemand"/> what is of which class, and how long the requests that came can wait.</summary>

@@ -39,6 +39,9 @@ public sealed record SketchDelta
 
     /// <summary>Samples per bucket, from <see cref="FirstBucket"/> on.</summary>
     [Id(4)] public ImmutableArray<int> Counts { get; init; } = [];
+
+    /// <summary>How many of the counts are of the long run and not of the recent past: what requests of the size took when some last came.</summary>
+    [Id(5)] public int Remembered { get; init; }
 }
 
 /// <summary>What one silo saw of one model's endpoints since its last report.</summary>

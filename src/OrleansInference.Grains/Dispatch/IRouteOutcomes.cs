@@ -14,7 +14,8 @@ public interface IRouteOutcomes
 
     /// <summary>A job that was held for its tenant's budget goes to its lane, of whose backlog it was no part until now.</summary>
     /// <param name="view">The job.</param>
-    void JobBegan(JobView view);
+    /// <param name="serviceMs">How long it is expected to take, in milliseconds.</param>
+    void JobBegan(JobView view, double serviceMs);
 
     /// <summary>Records one latency sample of an endpoint for the model's statistics.</summary>
     /// <param name="model">The model.</param>

@@ -73,7 +73,7 @@ internal sealed class JobHandOver(JobsInLine jobsInLine, EndpointAccounts endpoi
         {
             if (isNew)
             {
-                account?.JobBegan();
+                account?.JobBegan(routed.ServiceMs);
             }
             else
             {

@@ -224,12 +224,25 @@ internal sealed class RequestPlanner(
         if (decision.Outcome == DecisionOutcome.DeadlineUnreachable && plan.HedgeOf is null && plan.Route.Attempt == 0
             && RefusedDemand.CandidateOf(plan.Table, plan.Route, decision.SizeClass, quotes) is >= 0 and var wanted)
         {
-            plan.Routes.AccountOf(candidates[wanted]).Refused(plan.Class, plan.Route.Deadline - now - quotes[wanted].ServiceMs, quotes[wanted].ServiceMs);
+            TellRefused(plan, candidates[wanted], quotes[wanted].ServiceMs, now);
         }
 
         return (decision.Held ?? decision.Chosen) is >= 0 and var index
             ? new(decision, candidates[index], quotes[index].ChargeCap, quotes[index].ServiceMs, null)
             : new(decision, null, Money.Zero, 0, ProblemOf(plan, tenant, decision, quotes));
+    }
+
+    private static void TellRefused(RequestPlan plan, Candidate wanted, double serviceMs, long now)
+    {
+        var account = plan.Routes.AccountOf(wanted);
+        if (wanted.Lane == Lane.Async)
+        {
+            account.JobTurnedAway(serviceMs);
+        }
+        else
+        {
+            account.Refused(plan.Class, plan.Route.Deadline - now - serviceMs, serviceMs);
+        }
     }
 
     /// <summary>As <see cref="DecideAsync"/>, but only to explain it: as nothing is reserved, the ledger is asked whether the budget covers the choice.</summary>

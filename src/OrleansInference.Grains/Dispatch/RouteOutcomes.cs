@@ -79,14 +79,14 @@ internal sealed class RouteOutcomes(LatencyRecorder recorder, EndpointAccounts e
     }
 
     /// <inheritdoc/>
-    public void JobBegan(JobView view)
+    public void JobBegan(JobView view, double serviceMs)
     {
         ArgumentNullException.ThrowIfNull(view);
         if (view.Route.Lane == Lane.Async)
         {
             var account = endpoints.Get(view.Route.Endpoint);
             account.JobComing();
-            account.JobBegan();
+            account.JobBegan(serviceMs);
         }
     }
 

@@ -209,7 +209,7 @@ internal sealed class JobWorld(
     }
 
     /// <summary>A job that was held goes to its lane.</summary>
-    public void TellFunded(JobMachine machine) => outcomes.JobBegan(machine.ToView());
+    public void TellFunded(JobMachine machine) => outcomes.JobBegan(machine.ToView(), machine.ServiceMs);
 
     /// <summary>Tells the end to the queue or the webhook that the request named.</summary>
     public Task<ReplyOutcome> ReplyAsync(JobMachine machine)

@@ -26,8 +26,10 @@ internal sealed class DemandTally
     private const int SlackMs = 16;
 
     private const int OfDeferred = 19;
+    private const int TurnedAway = 20;
+    private const int TurnedAwayMs = 21;
 
-    private readonly StripedCounters _counters = new(20);
+    private readonly StripedCounters _counters = new(22);
 
     /// <summary>A request asks for a slot, or a job is on the lane.</summary>
     /// <param name="trafficClass">Its class.</param>
@@ -42,6 +44,14 @@ internal sealed class DemandTally
         {
             _counters.Increment(trafficClass == TrafficClass.High ? High : Medium);
         }
+    }
+
+    /// <summary>A request was turned away that would have been a job here, had there been instances.</summary>
+    /// <param name="serviceMs">How long it would have taken, in milliseconds.</param>
+    public void Refused(double serviceMs)
+    {
+        _counters.Increment(TurnedAway);
+        Add(TurnedAwayMs, (long)serviceMs);
     }
 
     /// <summary>A call or job ended.</summary>
@@ -82,6 +92,8 @@ internal sealed class DemandTally
         UseCost = Money.FromNanos(_counters.Take(UseCost)),
         Charged = Money.FromNanos(_counters.Take(Charged)),
         DeferredCompletions = (int)_counters.Take(OfDeferred),
+        Refused = (int)_counters.Take(TurnedAway),
+        RefusedMilliseconds = _counters.Take(TurnedAwayMs),
         Classes = new()
         {
             UrgentArrivals = (int)_counters.Take(High),
@@ -110,6 +122,8 @@ internal sealed class DemandTally
         Add(UseCost, demand.UseCost.Nanos);
         Add(Charged, demand.Charged.Nanos);
         Add(OfDeferred, demand.DeferredCompletions);
+        Add(TurnedAway, demand.Refused);
+        Add(TurnedAwayMs, demand.RefusedMilliseconds);
         if (demand.Classes is { } classes)
         {
             Add(High, classes.UrgentArrivals);

@@ -33,10 +33,19 @@ internal sealed partial class EndpointAccount
     public void JobRefused() => Jobs.Changed(-1);
 
     /// <summary>A job that was <see cref="JobComing"/> is on the async lane.</summary>
-    public void JobBegan()
+    /// <param name="serviceMs">How long it is expected to take, in milliseconds.</param>
+    public void JobBegan(double serviceMs)
     {
         Touch(Clock.Now);
-        _demand.Arrived(TrafficClass.Low, 0, 0);
+        _demand.Arrived(TrafficClass.Low, 0, serviceMs);
+    }
+
+    /// <summary>A request was turned away that would have been a job of the async lane, had that had instances.</summary>
+    /// <param name="serviceMs">How long it would have taken, in milliseconds.</param>
+    public void JobTurnedAway(double serviceMs)
+    {
+        Touch(Clock.Now);
+        _demand.Refused(serviceMs);
     }
 
     /// <summary>A job of the async lane ended.</summary>

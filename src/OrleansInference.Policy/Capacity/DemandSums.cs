@@ -63,6 +63,14 @@ public sealed class DemandSums
         Ended(trafficClass, serviceMs);
     }
 
+    /// <summary>A request was turned away that would have been served here, had there been more slots.</summary>
+    /// <param name="serviceMs">How long it would have taken, in milliseconds.</param>
+    public void Refused(double serviceMs)
+    {
+        _arrivals++;
+        _arrivedMs += serviceMs;
+    }
+
     /// <summary>A call ended.</summary>
     /// <param name="trafficClass">Its class.</param>
     /// <param name="busyMs">Slot-milliseconds that it took.</param>
@@ -81,10 +89,11 @@ public sealed class DemandSums
     public void Hear(EndpointDemand demand)
     {
         ArgumentNullException.ThrowIfNull(demand);
-        _arrivals += Math.Max(0, demand.Arrivals);
+        _arrivals += Math.Max(0, demand.Arrivals) + Math.Max(0, demand.Refused);
         _completions += Math.Max(0, demand.Completions);
         _throttled += Math.Max(0, demand.Throttled);
         _busyMs += Math.Max(0, demand.BusyMilliseconds);
+        _arrivedMs += Math.Max(0, demand.RefusedMilliseconds);
         if (demand.Classes is not { } classes)
         {
             // A silo of an earlier version, which tells the whole only.

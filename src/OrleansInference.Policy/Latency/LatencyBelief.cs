@@ -54,7 +54,7 @@ internal sealed class LatencyBelief
             {
                 if (delta.Endpoint == endpoint && delta.Phase == LatencyPhase.Service)
                 {
-                    served += AddTo(overall, delta);
+                    served += AddTo(overall, delta, RecentShare(delta));
                 }
                 else if (delta.Endpoint == endpoint && delta.Phase == LatencyPhase.ColdStart)
                 {
@@ -63,6 +63,15 @@ internal sealed class LatencyBelief
                 else if (delta.Endpoint == endpoint && delta.Phase == LatencyPhase.ModelLoad)
                 {
                     loaded += AddTo(load, delta);
+                }
+            }
+
+            if (served < 1)
+            {
+                // Nothing has come of late: what came once.
+                foreach (var delta in deltas)
+                {
+                    served += delta.Endpoint == endpoint && delta.Phase == LatencyPhase.Service ? AddTo(overall, delta, 1 - RecentShare(delta)) : 0;
                 }
             }
 
@@ -132,15 +141,22 @@ internal sealed class LatencyBelief
     private static double PriorWeight(double samples, double priorSamples, double priorGoneAt) =>
         priorSamples * Math.Max(0, 1 - (samples / priorGoneAt));
 
-    private static double AddTo(Span<double> weights, SketchDelta delta)
+    /// <summary>Of a size that has not come of late little is in what comes now.</summary>
+    private static double RecentShare(SketchDelta delta)
+    {
+        var total = delta.Counts.Sum(static count => (double)count);
+        return total <= 0 ? 0 : Math.Clamp(1 - (delta.Remembered / total), 0, 1);
+    }
+
+    private static double AddTo(Span<double> weights, SketchDelta delta, double share = 1)
     {
         QuantileSketch.RequireValid(delta);
         double sum = 0;
         var counts = delta.Counts.AsSpan();
         for (var i = 0; i < counts.Length; i++)
         {
-            weights[delta.FirstBucket + i] += counts[i];
-            sum += counts[i];
+            weights[delta.FirstBucket + i] += share * counts[i];
+            sum += share * counts[i];
         }
 
         return sum;

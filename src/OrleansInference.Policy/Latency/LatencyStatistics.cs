@@ -118,7 +118,7 @@ public sealed class LatencyStatistics
             .Where(delta => !delta.Counts.IsEmpty),
     ];
 
-    /// <summary>Percentiles by endpoint and phase, over all size classes, for <see cref="ModelStatistics.Latency"/>.</summary>
+    /// <summary>Percentiles by endpoint and phase, over all size classes of which some came of late, or else over all, for <see cref="ModelStatistics.Latency"/>.</summary>
     public ImmutableArray<LatencyView> Views(ModelDefinition model, long now)
     {
         ArgumentNullException.ThrowIfNull(model);
@@ -127,7 +127,8 @@ public sealed class LatencyStatistics
         foreach (var group in Publish(now).Where(delta => lanes.ContainsKey(delta.Endpoint)).GroupBy(delta => (delta.Endpoint, delta.Phase)))
         {
             var merged = new QuantileSketch();
-            foreach (var delta in group)
+            var recent = group.Where(static delta => !SlicedSketch.IsRemembered(delta)).ToList();
+            foreach (var delta in recent.Count > 0 ? recent : group.ToList())
             {
                 merged.Merge(delta);
             }

@@ -5,14 +5,15 @@ namespace OrleansInference.Latency;
 /// <summary>
 /// Sorts requests by predicted work, so that service time is measured per size. A model whose answers have no length
 /// (<see cref="ModelDefinition.MaxOutputTokens"/> of at most 1) uses all classes for its input, one a power of two; any
-/// other a grid of four input by four output classes, one a factor of four.
+/// other eight classes of output, one a power of two, for writing the answer takes most of the time, each for short and for long input.
 /// </summary>
 public static class SizeClass
 {
     /// <summary>Number of classes; a class is 0..Count-1.</summary>
     public const int Count = 16;
 
-    private const int GridSide = 4;
+    private const int OutputClasses = 8;
+    private const int LongInput = 2048;
 
     /// <summary>The class by input alone: up to 16 tokens, up to 32, … , more than 262,144.</summary>
     public static int Of(int inputTokens) => Math.Clamp(Log2Ceiling(inputTokens) - 4, 0, Count - 1);
@@ -28,10 +29,9 @@ public static class SizeClass
             return Of(inputTokens);
         }
 
-        // Input at 256, 1024, 4096 tokens; output at 64, 256, 1024.
-        var input = Math.Clamp((Log2Ceiling(inputTokens) - 7) / 2, 0, GridSide - 1);
-        var output = Math.Clamp((Log2Ceiling(maxOutputTokens) - 5) / 2, 0, GridSide - 1);
-        return (output * GridSide) + input;
+        // Output at 32, 64, … , 2048 tokens.
+        var output = Math.Clamp(Log2Ceiling(maxOutputTokens) - 5, 0, OutputClasses - 1);
+        return (2 * output) + (inputTokens > LongInput ? 1 : 0);
     }
 
     private static int Log2Ceiling(int value) => value <= 1 ? 0 : BitOperations.Log2((uint)value - 1) + 1;

@@ -5,7 +5,8 @@ namespace OrleansInference.Latency;
 
 /// <summary>
 /// A sketch of the recent past. Samples of the last slices count in full; what is older fades by half each half-life down to a floor, and from there
-/// more slowly: an endpoint that is seldom used is remembered, but a bad moment is not held against one that gets no more requests for it. Not safe for concurrent use.
+/// more slowly. What fades beneath the floor is replaced by the long run: an endpoint that is seldom used is remembered, but a bad moment is not held against
+/// one that gets no more requests for it. Not safe for concurrent use.
 /// </summary>
 public sealed class SlicedSketch
 {
@@ -24,9 +25,17 @@ public sealed class SlicedSketch
     /// <summary>Time in which the weight of older samples halves once there are no more than <see cref="Floor"/>, in milliseconds.</summary>
     public const long LongHalfLifeMs = 900_000;
 
+    /// <summary>Time in which the weight of a sample in the long run halves, in milliseconds: work that comes once a day finds some of the day before.</summary>
+    public const long LongRunHalfLifeMs = 6 * 3_600_000;
+
+    // In the long run what is left of so few samples tells nothing.
+    private const double LeastLongRun = 0.5;
+
     private readonly QuantileSketch?[] _ring = new QuantileSketch?[Slices];
     private double[]? _older;
+    private double[]? _longRun;
     private double _olderWeight;
+    private double _longRunWeight;
     private long _slice = long.MinValue;
 
     /// <summary>Adds one sample.</summary>
@@ -43,14 +52,30 @@ public sealed class SlicedSketch
     /// <summary>Adds a silo's samples, which <see cref="QuantileSketch.RequireValid"/> has passed.</summary>
     internal void MergeValid(SketchDelta delta, long now)
     {
+        if (delta.Remembered > 0 && IsRemembered(delta))
+        {
+            Advance(now);
+            _longRun ??= new double[LatencyBuckets.Count];
+            for (var i = 0; i < delta.Counts.Length; i++)
+            {
+                _longRun[delta.FirstBucket + i] += delta.Counts[i];
+                _longRunWeight += delta.Counts[i];
+            }
+
+            return;
+        }
+
         Current(now).MergeValid(delta);
     }
+
+    /// <summary>Whether most of a delta is of the long run.</summary>
+    internal static bool IsRemembered(SketchDelta delta) => 2L * delta.Remembered > delta.Counts.Sum(static count => (long)count);
 
     /// <summary>Total weight of what is remembered, in samples.</summary>
     public double Weight(long now)
     {
         Advance(now);
-        return _olderWeight + RecentCount();
+        return _olderWeight + RecentCount() + FromLongRun;
     }
 
     /// <summary>Adds the remembered samples, weighted by recency, to weights by bucket.</summary>
@@ -66,6 +91,14 @@ public sealed class SlicedSketch
         {
             weights[i] += _older[i];
         }
+
+        if (FromLongRun is > 0 and var used)
+        {
+            for (var i = 0; i < _longRun!.Length; i++)
+            {
+                weights[i] += _longRun[i] * (used / _longRunWeight);
+            }
+        }
     }
 
     /// <summary>
@@ -80,7 +113,7 @@ public sealed class SlicedSketch
             var used = weights.AsSpan(0, LatencyBuckets.Count);
             used.Clear();
             AddTo(used, now);
-            return Round(used, endpoint, phase, sizeClass);
+            return Round(used, endpoint, phase, sizeClass) with { Remembered = (int)Math.Round(FromLongRun) };
         }
         finally
         {
@@ -141,6 +174,19 @@ public sealed class SlicedSketch
         }
 
         _slice = slice;
+        FadeLongRun((double)steps * SliceMs);
+    }
+
+    /// <summary>Weight that the long run has: what is missing to the floor, and no more than it has beyond the older samples, which are in it as well.</summary>
+    private double FromLongRun => _longRunWeight < LeastLongRun ? 0 : Math.Max(0, Math.Min(Floor - _olderWeight - RecentCount(), _longRunWeight - _olderWeight));
+
+    private void FadeLongRun(double elapsedMs)
+    {
+        if (_longRun is not null)
+        {
+            var factor = Math.Pow(0.5, elapsedMs / LongRunHalfLifeMs);
+            _longRunWeight = Scale(_longRun, factor);
+        }
     }
 
     private void Retire(ref QuantileSketch? slice)
@@ -150,6 +196,9 @@ public sealed class SlicedSketch
             _older ??= new double[LatencyBuckets.Count];
             slice.AddTo(_older, 1);
             _olderWeight += slice.Count;
+            _longRun ??= new double[LatencyBuckets.Count];
+            slice.AddTo(_longRun, 1);
+            _longRunWeight += slice.Count;
             slice = null;
         }
     }
@@ -176,14 +225,19 @@ public sealed class SlicedSketch
         var floor = Math.Max(0, Floor - RecentCount());
         var toFloor = _olderWeight > floor && floor > 0 ? HalfLifeMs * Math.Log2(_olderWeight / floor) : _olderWeight > floor ? double.PositiveInfinity : 0;
         var factor = Math.Pow(0.5, (Math.Min(elapsedMs, toFloor) / HalfLifeMs) + (Math.Max(0, elapsedMs - toFloor) / LongHalfLifeMs));
+        _olderWeight = Scale(_older, factor);
+    }
+
+    private static double Scale(Span<double> weights, double factor)
+    {
         double total = 0;
-        foreach (ref var weight in _older.AsSpan())
+        foreach (ref var weight in weights)
         {
             // Specks are cleared so that the used range stays narrow.
             weight = weight * factor < 1e-6 ? 0 : weight * factor;
             total += weight;
         }
 
-        _olderWeight = total;
+        return total;
     }
 }

@@ -132,7 +132,8 @@ internal static class Quoter
         }
         else
         {
-            quote.MarginalCost = share;
+            // Instances above the least that have nothing to do are about to go: who comes now keeps one.
+            quote.MarginalCost = share + (inFlight + waiting > 0 || candidate.InService <= candidate.Endpoint.MinInstances ? 0 : options.IdleTailMs * candidate.InstanceMsCost);
         }
     }
 

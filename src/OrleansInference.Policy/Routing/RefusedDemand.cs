@@ -7,8 +7,8 @@ namespace OrleansInference.Routing;
 public static class RefusedDemand
 {
     /// <summary>
-    /// Index of the candidate: the cheapest of the real-time ones whose service alone would have been in time, and that may still grow; -1 if there is none. A request that
-    /// comes again counts again.
+    /// Index of the candidate: the cheapest of the real-time ones whose service alone would have been in time, and that may still grow; where there is none and the request may be
+    /// a job, of the async ones, which without an instance are never in time and would never get one. -1 if there is none. A request that comes again counts again.
     /// </summary>
     /// <param name="table">The table by which it was decided.</param>
     /// <param name="request">The request.</param>
@@ -17,12 +17,18 @@ public static class RefusedDemand
     public static int CandidateOf(RoutingTable table, in RouteRequest request, int sizeClass, ReadOnlySpan<Quote> quotes)
     {
         ArgumentNullException.ThrowIfNull(table);
+        var best = CheapestOf(table, request, sizeClass, quotes, Lane.Realtime);
+        return best < 0 && request.CanDefer ? CheapestOf(table, request, sizeClass, quotes, Lane.Async) : best;
+    }
+
+    private static int CheapestOf(RoutingTable table, in RouteRequest request, int sizeClass, ReadOnlySpan<Quote> quotes, Lane lane)
+    {
         var (best, least) = (-1, double.PositiveInfinity);
         for (var i = 0; i < table.Candidates.Length; i++)
         {
             ref readonly var quote = ref quotes[i];
             var candidate = table.Candidates[i];
-            if (candidate.Lane == Lane.Realtime
+            if (candidate.Lane == lane
                 && quote.Dropped == DropReason.Deadline
                 && quote.WaitMs + quote.ColdStartMs > 0
                 && quote.ServiceMs * candidate.SlotMsCost < least

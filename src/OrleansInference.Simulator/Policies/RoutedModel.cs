@@ -204,7 +204,15 @@ internal sealed class RoutedModel
     {
         if (route.Attempt == 0 && RefusedDemand.CandidateOf(_table, route, decision.SizeClass, _quotes) is >= 0 and var wanted)
         {
-            Endpoints[wanted].Demand.Arrived(route.Class, route.Deadline - route.Now - _quotes[wanted].ServiceMs, _quotes[wanted].ServiceMs);
+            var (endpoint, serviceMs) = (Endpoints[wanted], _quotes[wanted].ServiceMs);
+            if (endpoint.Definition.Lane == Lane.Async)
+            {
+                endpoint.Demand.Refused(serviceMs);
+            }
+            else
+            {
+                endpoint.Demand.Arrived(route.Class, route.Deadline - route.Now - serviceMs, serviceMs);
+            }
         }
     }
 

@@ -47,6 +47,19 @@ public sealed class DemandSumsTests
     }
 
     [Fact]
+    public void Requests_that_were_turned_away_count_as_come_and_not_as_ended()
+    {
+        var (one, other) = (new DemandSums(), new DemandSums());
+        one.Refused(40);
+        one.Refused(60);
+        other.Hear(new() { Refused = 2, RefusedMilliseconds = 100, Classes = new() });
+        var (told, heard) = (one.Take(Seen, true), other.Take(Seen, true));
+        Assert.Equal((2, 0, 100.0, 0, 0.0), (told.Arrivals, told.Completions, told.ArrivedWorkMs, told.UrgentArrivals, told.PatientWaitMs));
+        Assert.Equal(told, heard);
+        Assert.Equal(0, one.Take(Seen, true).Arrivals);
+    }
+
+    [Fact]
     public void A_silo_that_tells_the_whole_only_leaves_the_classes_as_one_until_the_next_decision()
     {
         var sums = new DemandSums();

@@ -116,6 +116,26 @@ public sealed class LatencyDistributionTests
     }
 
     [Fact]
+    public void A_size_that_has_not_come_of_late_is_known_and_is_not_taken_for_what_comes_now()
+    {
+        var (often, once) = (new QuantileSketch(), new QuantileSketch());
+        for (var i = 0; i < 400; i++)
+        {
+            often.Add(100);
+            once.Add(30_000);
+        }
+
+        var prior = new LatencyPrior { ServiceP50Seconds = 1, ServiceP99Seconds = 1 };
+        SketchDelta[] deltas = [often.ToDelta(new("e"), LatencyPhase.Service, 4), once.ToDelta(new("e"), LatencyPhase.Service, 9) with { Remembered = 400 }];
+        var belief = LatencyBelief.Build(prior, deltas, new("e"), 25, 200);
+        Assert.InRange(belief.Service(9).Mean, 29_000, 31_000);
+        Assert.InRange(belief.Overall.Mean, 99, 101);
+
+        // Where nothing has come of late, that is all that is known.
+        Assert.InRange(LatencyBelief.Build(prior, deltas.AsSpan(1), new("e"), 25, 200).Overall.Mean, 29_000, 31_000);
+    }
+
+    [Fact]
     public void Size_classes_rise_with_the_input_and_with_the_output()
     {
         Assert.Equal(0, SizeClass.Of(0));
@@ -129,6 +149,9 @@ public sealed class LatencyDistributionTests
             Assert.InRange(SizeClass.Of(4096, tokens, 300), SizeClass.Of(4096, tokens, 60) + 1, 15);
             Assert.InRange(SizeClass.Of(4096, tokens + 37, 300) - SizeClass.Of(4096, tokens, 300), 0, 1);
         }
+
+        Assert.Equal([0, 2, 4, 6, 8, 10, 12, 14], ((int[])[32, 64, 128, 256, 512, 1_024, 2_048, 2_049]).Select(static output => SizeClass.Of(4096, 2_048, output)));
+        Assert.Equal(15, SizeClass.Of(4096, 2_049, 4_096));
     }
 
     private static LatencyDistribution Of(double[] samples)

@@ -46,12 +46,59 @@ public sealed class SlicedSketchTests
             sketch.Add(i % 100 == 99 ? 5000 : 50, now: i);
         }
 
-        // Two minutes in full, some eleven to fade to the floor, and a quarter of an hour for each halving of it.
+        // Two minutes in full, some eleven to fade to the floor, and a quarter of an hour for each halving of it: the rest is of the long run.
         var view = View(sketch, now: 29 * Minute);
-        Assert.InRange(view.Count, 0.4 * SlicedSketch.Floor, 0.6 * SlicedSketch.Floor);
+        Assert.Equal(SlicedSketch.Floor, view.Count);
+        Assert.InRange(sketch.ToDelta(E, LatencyPhase.Service, 0, 29 * Minute).Remembered, 0.4 * SlicedSketch.Floor, 0.6 * SlicedSketch.Floor);
         Assert.InRange(view.Quantile(0.5), 49.5, 50.5);
         Assert.InRange(view.Quantile(1), 4950, 5050);
-        Assert.Equal(0, View(sketch, now: 48 * 60 * Minute).Count);
+
+        // After a day a sixteenth of ten thousand is left of it, and after three a couple.
+        var day = sketch.ToDelta(E, LatencyPhase.Service, 0, 24 * 60 * Minute);
+        Assert.Equal((SlicedSketch.Floor, SlicedSketch.Floor), ((double)day.Counts.Sum(), (double)day.Remembered));
+        Assert.InRange(View(sketch, now: 3 * 24 * 60 * Minute).Count, 1, 4);
+        Assert.Equal(0, View(sketch, now: 6 * 24 * 60 * Minute).Count);
+    }
+
+    [Fact]
+    public void A_bad_moment_counts_in_the_long_run_for_no_more_than_it_was()
+    {
+        var sketch = new SlicedSketch();
+        long now = 0;
+        for (; now < 120 * Minute; now += 1_000)
+        {
+            sketch.Add(50, now);
+        }
+
+        for (; now < 123 * Minute; now += 1_000)
+        {
+            sketch.Add(5_000, now);
+        }
+
+        Assert.True(View(sketch, now).Quantile(0.5) > 4_000, "it is not seen");
+        Assert.InRange(View(sketch, now + (300 * Minute)).Quantile(0.9), 49, 51);
+    }
+
+    [Fact]
+    public void What_is_remembered_stays_so_when_it_is_taken_over()
+    {
+        var (sketch, heir) = (new SlicedSketch(), new SlicedSketch());
+        for (var i = 0; i < 1_000; i++)
+        {
+            sketch.Add(50, now: 0);
+        }
+
+        heir.Merge(sketch.ToDelta(E, LatencyPhase.Service, 0, 240 * Minute), now: 240 * Minute);
+        var taken = heir.ToDelta(E, LatencyPhase.Service, 0, 241 * Minute);
+        Assert.Equal(taken.Counts.Sum(), taken.Remembered);
+        Assert.InRange(taken.Remembered, 190, 200);
+        for (var i = 0; i < 300; i++)
+        {
+            heir.Add(500, now: 241 * Minute);
+        }
+
+        var newer = heir.ToDelta(E, LatencyPhase.Service, 0, 241 * Minute);
+        Assert.Equal((0, 300), (newer.Remembered, newer.Counts.Sum()));
     }
 
     [Fact]
@@ -68,8 +115,12 @@ public sealed class SlicedSketchTests
             sketch.Add(500, now: 60 * Minute);
         }
 
-        var later = View(sketch, now: 120 * Minute);
-        Assert.True(later.Quantile(0.35) > 400, $"median is {later.Quantile(0.5)}, 35 % at {later.Quantile(0.35)}");
+        var later = View(sketch, now: 65 * Minute);
+        Assert.True(later.Quantile(0.1) > 400, $"median is {later.Quantile(0.5)}, a tenth at {later.Quantile(0.1)}");
+
+        // In the long run both are what they were.
+        Assert.InRange(View(sketch, now: 180 * Minute).Quantile(0.6), 49, 51);
+        Assert.InRange(View(sketch, now: 180 * Minute).Quantile(0.9), 495, 505);
     }
 
     [Fact]

@@ -77,7 +77,7 @@ public sealed class QuoterPropertyTests
                 Lane.Serverless => ((quote.ServiceMs + quote.ColdStartMs) * slotMs) + (request.PayloadBytes * 0.016),
                 Lane.Batch => (quote.ServiceMs * slotMs) + (start * second / 1000.0 / Members(given, candidate)),
                 Lane.Async when slow.Cold => (quote.ServiceMs * slotMs) + (slow.MoreIn > 0 && slow.Waiting < slow.Slots ? 0 : instance / (slow.Waiting + 1)),
-                Lane.Async => quote.ServiceMs * slotMs,
+                Lane.Async => (quote.ServiceMs * slotMs) + (slow.InFlight + slow.Waiting == 0 && slow.InService > endpoint.MinInstances ? options.IdleTailMs * second / 1000.0 : 0),
                 _ when slow.Cold => slow.MoreIn > 0 && slow.Waiting < slow.Slots ? 0 : oneMore,
                 _ when slow.Ahead == 0 || slow.Waiting < slow.Coming || slow.InService >= endpoint.MaxInstances => 0,
                 _ => oneMore,

@@ -265,22 +265,49 @@ public sealed class RouterTests
     }
 
     [Theory]
-    [InlineData(1, 4, 30_000, 0)]
-    [InlineData(4, 4, 30_000, -1)]
-    [InlineData(1, 1, 30_000, -1)]
-    [InlineData(1, 4, 400, -1)]
-    public void A_request_that_was_turned_away_for_want_of_slots_is_told_to_the_endpoint_that_may_grow(int desired, int most, long within, int expected)
+    [InlineData(1, 4, 30_000, true, 0)]
+    [InlineData(4, 4, 30_000, true, 2)] // Where it has all that it may have, the async one may grow,
+    [InlineData(1, 1, 30_000, true, 2)]
+    [InlineData(4, 4, 30_000, false, -1)] // if the caller takes a job.
+    [InlineData(1, 4, 400, true, -1)]
+    [InlineData(4, 4, 400, true, -1)]
+    public void A_request_that_was_turned_away_for_want_of_slots_is_told_to_the_endpoint_that_may_grow(int desired, int most, long within, bool canDefer, int expected)
     {
         var endpoint = Endpoint("r", Lane.Realtime) with { MaxInstances = most };
         var table = Table((1, endpoint), (1, endpoint with { Name = new("dearer"), ConcurrencyPerInstance = 1 }), (1, Endpoint("a", Lane.Async) with { MinInstances = 0 }))
             .With([new() { Endpoint = new("r"), InService = 1, Desired = desired, Slots = 4 }, new() { Endpoint = new("dearer"), InService = most, Desired = most, Slots = most }], 2);
 
         // Four slots with thousands before it; half a second of service alone would be in time, but for the shortest.
-        var request = Request with { Deadline = Now + within };
+        var request = Request with { Deadline = Now + within, CanDefer = canDefer, InlineWaitMs = 30_000 };
         CandidateLoad[] loads = [new() { InFlight = 4, Waiting = 5_000 }, new() { InFlight = most, Waiting = 5_000 }, new()];
         var (decision, quotes) = Decide(table, request, Tenant, loads);
         Assert.Equal(DecisionOutcome.DeadlineUnreachable, decision.Outcome);
         Assert.Equal(expected, RefusedDemand.CandidateOf(table, request, decision.SizeClass, quotes));
+    }
+
+    [Fact]
+    public void A_job_that_no_async_instance_is_there_for_in_time_is_told_to_the_async_endpoint()
+    {
+        var async = Endpoint("a", Lane.Async) with { MinInstances = 0 };
+        var table = Table((1, Endpoint("r", Lane.Realtime) with { ServesDeferred = false }), (1, async with { Prior = async.Prior with { ColdStartSeconds = 300 } }));
+        var request = Request with { Deadline = Now + 200_000, AsJob = true, CanDefer = true };
+        var (decision, quotes) = Decide(table, request, Tenant, [default, default]);
+        Assert.Equal((DecisionOutcome.DeadlineUnreachable, DropReason.Lane), (decision.Outcome, quotes[0].Dropped));
+        Assert.Equal(1, RefusedDemand.CandidateOf(table, request, decision.SizeClass, quotes));
+    }
+
+    [Theory]
+    [InlineData(1, 0, 0, true)]
+    [InlineData(1, 1, 0, false)]
+    [InlineData(1, 0, 1, false)]
+    [InlineData(0, 0, 0, false)]
+    public void Who_keeps_idle_async_instances_from_going_bears_their_idle_time(int more, int inFlight, int backlog, bool bears)
+    {
+        var async = Endpoint("a", Lane.Async) with { MinInstances = 1 };
+        var table = Table((1, async)).With([new() { Endpoint = async.Name, InService = 1 + more, Desired = 1 + more, Slots = 8, InFlight = inFlight, Backlog = backlog }], 2);
+        var (_, quotes) = Decide(table, Request with { Deadline = Now + 600_000, CanDefer = true }, Tenant, [default]);
+        var share = quotes[0].ServiceMs * table.Candidates[0].SlotMsCost;
+        Assert.Equal(share + (bears ? RoutingOptions.Default.IdleTailMs * table.Candidates[0].InstanceMsCost : 0), quotes[0].MarginalCost, 3);
     }
 
     [Theory]
