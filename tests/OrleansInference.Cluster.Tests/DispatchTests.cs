@@ -75,7 +75,7 @@ public sealed class DispatchTests
         };
         await world.ApplyAsync(SampleCatalog.Create(Money.FromDollars(10), slow));
         var grain = world.Grains.GetGrain<IEndpointGrain>("chat-async");
-        await RouterCluster.EventuallyAsync(() => grain.GetView(), static view => view?.Capacity is not null);
+        await RouterCluster.EventuallyAsync(() => grain.GetView(), static view => view?.Capacity?.LeadSeconds > 0);
         var dispatcher = world.Dispatchers()[0];
         var request = SampleCatalog.Request(SampleCatalog.Poor, deadlineSeconds: 200) with { Class = TrafficClass.Medium };
         var outcomes = await Task.WhenAll(Enumerable.Range(0, 50).Select(_ => dispatcher.SubmitAsync(request, CancellationToken.None)));

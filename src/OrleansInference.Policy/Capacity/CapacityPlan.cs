@@ -225,8 +225,9 @@ public sealed class CapacityPlan
         var service = _forecast.ServiceMs(endpoint.Prior, endpoint.Lane == Lane.Async ? inUse : 0);
         if (_state.Offered > 0 && _forecast.RecentRate > 0)
         {
-            // Those who come now may be longer or shorter than those who ended.
-            service = 1000 * _state.Offered / _forecast.RecentRate;
+            // Those who come now may be longer or shorter than those who ended. Of jobs it is known what they take when they run: a backlog is not worked off by what was told of it.
+            var told = 1000 * _state.Offered / _forecast.RecentRate;
+            service = endpoint.Lane == Lane.Async ? Math.Max(service, told) : told;
         }
 
         var busy = Busy;

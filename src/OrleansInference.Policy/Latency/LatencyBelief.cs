@@ -66,12 +66,12 @@ internal sealed class LatencyBelief
                 }
             }
 
-            if (served < 1)
+            // The less has come of late, the more what came before that counts.
+            if (Math.Max(0, 1 - (served / priorGoneAt)) is > 0 and var missing)
             {
-                // Nothing has come of late: what came once.
                 foreach (var delta in deltas)
                 {
-                    served += delta.Endpoint == endpoint && delta.Phase == LatencyPhase.Service ? AddTo(overall, delta, 1 - RecentShare(delta)) : 0;
+                    served += delta.Endpoint == endpoint && delta.Phase == LatencyPhase.Service && delta.Remembered > 0 ? AddTo(overall, delta, missing * (1 - RecentShare(delta))) : 0;
                 }
             }
 
@@ -144,7 +144,17 @@ internal sealed class LatencyBelief
     /// <summary>Of a size that has not come of late little is in what comes now.</summary>
     private static double RecentShare(SketchDelta delta)
     {
-        var total = delta.Counts.Sum(static count => (double)count);
+        if (delta.Remembered <= 0)
+        {
+            return 1;
+        }
+
+        double total = 0;
+        foreach (var count in delta.Counts.AsSpan())
+        {
+            total += count;
+        }
+
         return total <= 0 ? 0 : Math.Clamp(1 - (delta.Remembered / total), 0, 1);
     }
 

@@ -118,7 +118,7 @@ public sealed class LatencyStatistics
             .Where(delta => !delta.Counts.IsEmpty),
     ];
 
-    /// <summary>Percentiles by endpoint and phase, over all size classes of which some came of late, or else over all, for <see cref="ModelStatistics.Latency"/>.</summary>
+    /// <summary>Percentiles by endpoint and phase, over all size classes, of what came of late, or else of what came before that, for <see cref="ModelStatistics.Latency"/>.</summary>
     public ImmutableArray<LatencyView> Views(ModelDefinition model, long now)
     {
         ArgumentNullException.ThrowIfNull(model);
@@ -127,10 +127,18 @@ public sealed class LatencyStatistics
         foreach (var group in Publish(now).Where(delta => lanes.ContainsKey(delta.Endpoint)).GroupBy(delta => (delta.Endpoint, delta.Phase)))
         {
             var merged = new QuantileSketch();
-            var recent = group.Where(static delta => !SlicedSketch.IsRemembered(delta)).ToList();
-            foreach (var delta in recent.Count > 0 ? recent : group.ToList())
+            foreach (var delta in group)
             {
-                merged.Merge(delta);
+                merged.Merge(_sketches[(delta.Endpoint, delta.Phase, delta.SizeClass)].ToDelta(delta.Endpoint, delta.Phase, delta.SizeClass, now, isRecentOnly: true));
+            }
+
+            if (merged.Count == 0)
+            {
+                // Nothing has come of late: what came before that.
+                foreach (var delta in group)
+                {
+                    merged.Merge(delta);
+                }
             }
 
             views.Add(new()

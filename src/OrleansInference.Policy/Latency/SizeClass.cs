@@ -13,7 +13,9 @@ public static class SizeClass
     public const int Count = 16;
 
     private const int OutputClasses = 8;
-    private const int LongInput = 2048;
+
+    // The most tokens of a short input.
+    private const int ShortInput = 2048;
 
     /// <summary>The class by input alone: up to 16 tokens, up to 32, … , more than 262,144.</summary>
     public static int Of(int inputTokens) => Math.Clamp(Log2Ceiling(inputTokens) - 4, 0, Count - 1);
@@ -31,7 +33,7 @@ public static class SizeClass
 
         // Output at 32, 64, … , 2048 tokens.
         var output = Math.Clamp(Log2Ceiling(maxOutputTokens) - 5, 0, OutputClasses - 1);
-        return (2 * output) + (inputTokens > LongInput ? 1 : 0);
+        return (2 * output) + (inputTokens > ShortInput ? 1 : 0);
     }
 
     private static int Log2Ceiling(int value) => value <= 1 ? 0 : BitOperations.Log2((uint)value - 1) + 1;

@@ -28,8 +28,9 @@ public sealed class SlicedSketch
     /// <summary>Time in which the weight of a sample in the long run halves, in milliseconds: work that comes once a day finds some of the day before.</summary>
     public const long LongRunHalfLifeMs = 6 * 3_600_000;
 
-    // In the long run what is left of so few samples tells nothing.
+    // In the long run what is left of so few samples tells nothing, and a recent sample displaces so many of it.
     private const double LeastLongRun = 0.5;
+    private const double Displaced = 4;
 
     private readonly QuantileSketch?[] _ring = new QuantileSketch?[Slices];
     private double[]? _older;
@@ -52,24 +53,32 @@ public sealed class SlicedSketch
     /// <summary>Adds a silo's samples, which <see cref="QuantileSketch.RequireValid"/> has passed.</summary>
     internal void MergeValid(SketchDelta delta, long now)
     {
-        if (delta.Remembered > 0 && IsRemembered(delta))
+        if (delta.Remembered <= 0)
         {
-            Advance(now);
-            _longRun ??= new double[LatencyBuckets.Count];
-            for (var i = 0; i < delta.Counts.Length; i++)
-            {
-                _longRun[delta.FirstBucket + i] += delta.Counts[i];
-                _longRunWeight += delta.Counts[i];
-            }
-
+            Current(now).MergeValid(delta);
             return;
         }
 
-        Current(now).MergeValid(delta);
-    }
+        // What somebody else remembered is no newer for being taken over.
+        Advance(now);
+        _older ??= new double[LatencyBuckets.Count];
+        _longRun ??= new double[LatencyBuckets.Count];
+        double total = 0;
+        foreach (var count in delta.Counts.AsSpan())
+        {
+            total += count;
+        }
 
-    /// <summary>Whether most of a delta is of the long run.</summary>
-    internal static bool IsRemembered(SketchDelta delta) => 2L * delta.Remembered > delta.Counts.Sum(static count => (long)count);
+        var recent = total <= 0 ? 0 : Math.Max(0, 1 - (delta.Remembered / total));
+        for (var i = 0; i < delta.Counts.Length; i++)
+        {
+            _older[delta.FirstBucket + i] += recent * delta.Counts[i];
+            _longRun[delta.FirstBucket + i] += delta.Counts[i];
+        }
+
+        _olderWeight += recent * total;
+        _longRunWeight += total;
+    }
 
     /// <summary>Total weight of what is remembered, in samples.</summary>
     public double Weight(long now)
@@ -82,6 +91,12 @@ public sealed class SlicedSketch
     public void AddTo(Span<double> weights, long now)
     {
         Advance(now);
+        AddRecent(weights);
+        AddLongRun(weights);
+    }
+
+    private void AddRecent(Span<double> weights)
+    {
         foreach (var slice in _ring)
         {
             slice?.AddTo(weights, 1);
@@ -91,7 +106,10 @@ public sealed class SlicedSketch
         {
             weights[i] += _older[i];
         }
+    }
 
+    private void AddLongRun(Span<double> weights)
+    {
         if (FromLongRun is > 0 and var used)
         {
             for (var i = 0; i < _longRun!.Length; i++)
@@ -105,15 +123,26 @@ public sealed class SlicedSketch
     /// The weighted view as a delta of whole counts. Rounding carries over from bucket to bucket, so the cumulative count
     /// is right to half a sample everywhere and no tail of fractional weights is lost.
     /// </summary>
-    public SketchDelta ToDelta(EndpointName endpoint, LatencyPhase phase, int sizeClass, long now)
+    /// <param name="endpoint">Whose samples they are.</param>
+    /// <param name="phase">Of what.</param>
+    /// <param name="sizeClass">Of what size.</param>
+    /// <param name="now">Unix ms.</param>
+    /// <param name="isRecentOnly">Whether the long run is left out.</param>
+    public SketchDelta ToDelta(EndpointName endpoint, LatencyPhase phase, int sizeClass, long now, bool isRecentOnly = false)
     {
         var weights = ArrayPool<double>.Shared.Rent(LatencyBuckets.Count);
         try
         {
             var used = weights.AsSpan(0, LatencyBuckets.Count);
             used.Clear();
-            AddTo(used, now);
-            return Round(used, endpoint, phase, sizeClass) with { Remembered = (int)Math.Round(FromLongRun) };
+            Advance(now);
+            AddRecent(used);
+            if (!isRecentOnly)
+            {
+                AddLongRun(used);
+            }
+
+            return Round(used, endpoint, phase, sizeClass) with { Remembered = isRecentOnly ? 0 : (int)Math.Round(FromLongRun) };
         }
         finally
         {
@@ -177,8 +206,8 @@ public sealed class SlicedSketch
         FadeLongRun((double)steps * SliceMs);
     }
 
-    /// <summary>Weight that the long run has: what is missing to the floor, and no more than it has beyond the older samples, which are in it as well.</summary>
-    private double FromLongRun => _longRunWeight < LeastLongRun ? 0 : Math.Max(0, Math.Min(Floor - _olderWeight - RecentCount(), _longRunWeight - _olderWeight));
+    /// <summary>Weight that the long run has: the floor without what recent samples displace, and no more than it has beyond the older samples, which are in it as well.</summary>
+    private double FromLongRun => _longRunWeight < LeastLongRun ? 0 : Math.Max(0, Math.Min(Floor - (Displaced * (_olderWeight + RecentCount())), _longRunWeight - _olderWeight));
 
     private void FadeLongRun(double elapsedMs)
     {

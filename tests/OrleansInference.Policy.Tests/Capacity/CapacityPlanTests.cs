@@ -44,6 +44,33 @@ public sealed class CapacityPlanTests
     }
 
     [Theory]
+    [InlineData(1)]
+    [InlineData(0)]
+    public void A_backlog_of_jobs_is_worked_off_by_what_they_take_whatever_was_told_of_them(int toldSeconds)
+    {
+        // A thousand jobs of a minute come in a minute, and are told to take a second, or nothing.
+        const int Jobs = 1_000, ServiceMs = 60_000;
+        var plan = new CapacityPlan();
+        var endpoint = Endpoint(0, 60, lane: Lane.Async);
+        var (now, left, most) = (1_000_000L, 0, 0);
+        plan.Observe(endpoint, new() { Now = now, UrgentArrivals = 0 });
+        for (var i = 0; i < 720; i++)
+        {
+            now += Poll;
+            var come = i < 12 ? Jobs / 12 : 0;
+            var slots = plan.Desired * endpoint.ConcurrencyPerInstance;
+            var ended = Math.Min(left, (int)(slots * Poll / ServiceMs));
+            left += come - ended;
+            plan.Observe(endpoint, new() { Now = now, InService = plan.Desired, Waiting = left, Arrivals = come, Completions = ended, ArrivedWorkMs = come * toldSeconds * 1_000, UrgentArrivals = 0, DrainMs = 600_000 });
+            most = Math.Max(most, plan.Desired);
+        }
+
+        // A hundred slots for ten minutes.
+        Assert.Equal(0, left);
+        Assert.True(most * endpoint.ConcurrencyPerInstance >= 60, $"{most} instances at most");
+    }
+
+    [Theory]
     [InlineData(Lane.Async, false)]
     [InlineData(Lane.Realtime, false)]
     [InlineData(Lane.Realtime, true)]

@@ -131,7 +131,9 @@ public sealed class LatencyDistributionTests
         Assert.InRange(belief.Service(9).Mean, 29_000, 31_000);
         Assert.InRange(belief.Overall.Mean, 99, 101);
 
-        // Where nothing has come of late, that is all that is known.
+        // The less has come of late, the more counts what came before that; where nothing has, that is all that is known.
+        var means = ((double[])[1, 0.75, 0.5, 0.25, 0]).Select(share => LatencyBelief.Build(prior, [deltas[1] with { Remembered = (int)(400 * share) }], new("e"), 25, 200).Overall.Mean).ToList();
+        Assert.All(means, static mean => Assert.InRange(mean, 29_000, 31_000));
         Assert.InRange(LatencyBelief.Build(prior, deltas.AsSpan(1), new("e"), 25, 200).Overall.Mean, 29_000, 31_000);
     }
 

@@ -285,15 +285,37 @@ public sealed class RouterTests
         Assert.Equal(expected, RefusedDemand.CandidateOf(table, request, decision.SizeClass, quotes));
     }
 
-    [Fact]
-    public void A_job_that_no_async_instance_is_there_for_in_time_is_told_to_the_async_endpoint()
+    [Theory]
+    [InlineData(200_000, 1)]
+    [InlineData(900, -1)] // Storing its input and fetching its result would take too long, whatever there is.
+    public void A_job_that_no_async_instance_is_there_for_in_time_is_told_to_the_async_endpoint(long within, int expected)
     {
         var async = Endpoint("a", Lane.Async) with { MinInstances = 0 };
         var table = Table((1, Endpoint("r", Lane.Realtime) with { ServesDeferred = false }), (1, async with { Prior = async.Prior with { ColdStartSeconds = 300 } }));
-        var request = Request with { Deadline = Now + 200_000, AsJob = true, CanDefer = true };
+        var request = Request with { Deadline = Now + within, AsJob = true, CanDefer = true };
         var (decision, quotes) = Decide(table, request, Tenant, [default, default]);
         Assert.Equal((DecisionOutcome.DeadlineUnreachable, DropReason.Lane), (decision.Outcome, quotes[0].Dropped));
-        Assert.Equal(1, RefusedDemand.CandidateOf(table, request, decision.SizeClass, quotes));
+        Assert.Equal(expected, RefusedDemand.CandidateOf(table, request, decision.SizeClass, quotes));
+    }
+
+    [Fact]
+    public void What_no_real_time_endpoint_takes_is_told_to_the_async_one_and_what_would_be_late_on_any_instance_to_nobody()
+    {
+        var async = Endpoint("a", Lane.Async) with { MinInstances = 0, MaxPayloadBytes = 1_000_000_000 };
+        var table = Table((1, Endpoint("r", Lane.Realtime) with { MaxPayloadBytes = 6_000_000 }), (1, async with { Prior = async.Prior with { ColdStartSeconds = 300 } }));
+        var request = Request with { Deadline = Now + 200_000, CanDefer = true, PayloadBytes = 20_000_000 };
+        Assert.Equal((DropReason.Payload, 1), Told(table, request));
+
+        // An idle instance is there, and does not help.
+        var warm = table.With([new() { Endpoint = async.Name, InService = 1, Desired = 1, Slots = 8 }], 2);
+        Assert.Equal((DropReason.Payload, -1), Told(warm, request with { Deadline = Now + 1_300 }));
+
+        static (DropReason Dropped, int Told) Told(RoutingTable table, RouteRequest request)
+        {
+            var (decision, quotes) = Decide(table, request, Tenant, [default, default]);
+            Assert.Equal(DecisionOutcome.DeadlineUnreachable, decision.Outcome);
+            return (quotes[0].Dropped, RefusedDemand.CandidateOf(table, request, decision.SizeClass, quotes));
+        }
     }
 
     [Theory]
