@@ -222,16 +222,16 @@ public sealed class CapacityPlan
         var (least, most) = Bounds(endpoint);
         var mostSlots = (int)Math.Min(int.MaxValue, (long)most * perInstance);
         var (inUse, queue) = Split(endpoint, observed);
-        var service = _forecast.ServiceMs(endpoint.Prior, endpoint.Lane == Lane.Async ? inUse : 0);
+        var isAsync = endpoint.Lane == Lane.Async;
+        var service = _forecast.ServiceMs(endpoint.Prior, isAsync ? inUse : 0);
         if (_state.Offered > 0 && _forecast.RecentRate > 0)
         {
             // Those who come now may be longer or shorter than those who ended. Of jobs it is known what they take when they run: a backlog is not worked off by what was told of it.
             var told = 1000 * _state.Offered / _forecast.RecentRate;
-            service = endpoint.Lane == Lane.Async ? Math.Max(service, told) : told;
+            service = isAsync ? Math.Max(service, told) : told;
         }
 
         var busy = Busy;
-        var isAsync = endpoint.Lane == Lane.Async;
         var mean = Math.Max(ahead.Rate * service / 1000, busy);
         var deferrable = isAsync ? queue : Math.Min(queue, observed.Deferrable);
         var staffed = isAsync ? mean

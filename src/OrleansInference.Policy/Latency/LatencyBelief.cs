@@ -54,7 +54,7 @@ internal sealed class LatencyBelief
             {
                 if (delta.Endpoint == endpoint && delta.Phase == LatencyPhase.Service)
                 {
-                    served += AddTo(overall, delta, RecentShare(delta));
+                    served += AddTo(overall, delta, SlicedSketch.RecentShare(delta));
                 }
                 else if (delta.Endpoint == endpoint && delta.Phase == LatencyPhase.ColdStart)
                 {
@@ -71,7 +71,7 @@ internal sealed class LatencyBelief
             {
                 foreach (var delta in deltas)
                 {
-                    served += delta.Endpoint == endpoint && delta.Phase == LatencyPhase.Service && delta.Remembered > 0 ? AddTo(overall, delta, missing * (1 - RecentShare(delta))) : 0;
+                    served += delta.Endpoint == endpoint && delta.Phase == LatencyPhase.Service && delta.Remembered > 0 ? AddTo(overall, delta, missing * (1 - SlicedSketch.RecentShare(delta))) : 0;
                 }
             }
 
@@ -140,23 +140,6 @@ internal sealed class LatencyBelief
 
     private static double PriorWeight(double samples, double priorSamples, double priorGoneAt) =>
         priorSamples * Math.Max(0, 1 - (samples / priorGoneAt));
-
-    /// <summary>Of a size that has not come of late little is in what comes now.</summary>
-    private static double RecentShare(SketchDelta delta)
-    {
-        if (delta.Remembered <= 0)
-        {
-            return 1;
-        }
-
-        double total = 0;
-        foreach (var count in delta.Counts.AsSpan())
-        {
-            total += count;
-        }
-
-        return total <= 0 ? 0 : Math.Clamp(1 - (delta.Remembered / total), 0, 1);
-    }
 
     private static double AddTo(Span<double> weights, SketchDelta delta, double share = 1)
     {

@@ -63,21 +63,34 @@ public sealed class SlicedSketch
         Advance(now);
         _older ??= new double[LatencyBuckets.Count];
         _longRun ??= new double[LatencyBuckets.Count];
+        var recent = RecentShare(delta);
+        double total = 0;
+        for (var i = 0; i < delta.Counts.Length; i++)
+        {
+            _older[delta.FirstBucket + i] += recent * delta.Counts[i];
+            _longRun[delta.FirstBucket + i] += delta.Counts[i];
+            total += delta.Counts[i];
+        }
+
+        _olderWeight += recent * total;
+        _longRunWeight += total;
+    }
+
+    /// <summary>Share of a delta's samples that is of the recent past, 0..1: of a size that has not come of late little is in what comes now.</summary>
+    internal static double RecentShare(SketchDelta delta)
+    {
+        if (delta.Remembered <= 0)
+        {
+            return 1;
+        }
+
         double total = 0;
         foreach (var count in delta.Counts.AsSpan())
         {
             total += count;
         }
 
-        var recent = total <= 0 ? 0 : Math.Max(0, 1 - (delta.Remembered / total));
-        for (var i = 0; i < delta.Counts.Length; i++)
-        {
-            _older[delta.FirstBucket + i] += recent * delta.Counts[i];
-            _longRun[delta.FirstBucket + i] += delta.Counts[i];
-        }
-
-        _olderWeight += recent * total;
-        _longRunWeight += total;
+        return total <= 0 ? 0 : Math.Max(0, 1 - (delta.Remembered / total));
     }
 
     /// <summary>Total weight of what is remembered, in samples.</summary>
