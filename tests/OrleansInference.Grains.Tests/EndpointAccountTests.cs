@@ -69,7 +69,7 @@ public sealed class EndpointAccountTests
         }
 
         using var cancel = new CancellationTokenSource();
-        var waiting = _account.AcquireAsync(new(TrafficClass.High, new("t"), 1, Now + 60_000, 1), cancel.Token).AsTask();
+        var waiting = _account.AcquireAsync(new(TrafficClass.High, new("t"), 1, Now + 60_000, 1, 60_000), cancel.Token).AsTask();
         await cancel.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => waiting);
         await Eventually(async () =>
@@ -95,8 +95,8 @@ public sealed class EndpointAccountTests
             held.Add(await Take(TrafficClass.High));
         }
 
-        var first = _account.AcquireAsync(new(TrafficClass.Medium, new("t"), 1, Now + 60_000, 30_000 * Slots), CancellationToken.None).AsTask();
-        var refused = await _account.AcquireAsync(new(TrafficClass.Low, new("t"), 1, Now + 20_000, 10), CancellationToken.None).AsTask().WaitAsync(Patience);
+        var first = _account.AcquireAsync(new(TrafficClass.Medium, new("t"), 1, Now + 60_000, 30_000 * Slots, 60_000), CancellationToken.None).AsTask();
+        var refused = await _account.AcquireAsync(new(TrafficClass.Low, new("t"), 1, Now + 20_000, 10, 20_000), CancellationToken.None).AsTask().WaitAsync(Patience);
         Assert.Null(refused.Slot);
         Assert.Equal(SlotVerdict.TooLate, refused.Refusal);
         Assert.InRange(refused.RetryAfterMs, 1, 240_000);
@@ -134,6 +134,6 @@ public sealed class EndpointAccountTests
     }
 
     private async Task<HeldLease> Take(TrafficClass trafficClass) => (await _account
-        .AcquireAsync(new(trafficClass, new("t"), 1, Now + 60_000, 1), CancellationToken.None)
+        .AcquireAsync(new(trafficClass, new("t"), 1, Now + 60_000, 1, 60_000), CancellationToken.None)
         .AsTask().WaitAsync(Patience)).Slot ?? throw new TimeoutException("No slot came.");
 }

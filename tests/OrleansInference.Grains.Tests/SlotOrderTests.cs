@@ -71,7 +71,7 @@ public sealed class SlotOrderTests
         var givesUp = new CancellationTokenSource();
         return new(trafficClass, deadline, AcquireAsync(), givesUp);
 
-        async Task<HeldLease?> AcquireAsync() => (await account.AcquireAsync(new(trafficClass, new("t"), 1, deadline, 1), givesUp.Token)).Slot;
+        async Task<HeldLease?> AcquireAsync() => (await account.AcquireAsync(new(trafficClass, new("t"), 1, deadline, 1, 1), givesUp.Token)).Slot;
     }
 
     /// <summary>The first of the list by class, deadline and arrival goes as long as it may; nobody passes it.</summary>

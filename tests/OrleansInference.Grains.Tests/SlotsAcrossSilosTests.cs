@@ -102,7 +102,7 @@ public sealed class SlotsAcrossSilosTests
         await Eventually(() => accounts[0].Available > 0);
 
         // At once: nobody is asked.
-        var urgent = accounts[0].AcquireAsync(new(TrafficClass.High, new("t"), 1, _clock.Now + 60_000, 1), CancellationToken.None);
+        var urgent = accounts[0].AcquireAsync(new(TrafficClass.High, new("t"), 1, _clock.Now + 60_000, 1, 60_000), CancellationToken.None);
         Assert.True(urgent.IsCompleted);
         Assert.NotNull((await urgent).Slot);
         Assert.Equal(slots - owner.Headroom, lower.Count(one => one.IsCompleted));
@@ -113,7 +113,7 @@ public sealed class SlotsAcrossSilosTests
     private async Task<bool> CallAsync(EndpointAccount account, TrafficClass trafficClass, TenantId tenant, int serviceMs, int afterMs)
     {
         await Task.Delay(afterMs);
-        var result = await account.AcquireAsync(new(trafficClass, tenant, 1, _clock.Now + 600_000, serviceMs), CancellationToken.None);
+        var result = await account.AcquireAsync(new(trafficClass, tenant, 1, _clock.Now + 600_000, serviceMs, 600_000 - serviceMs), CancellationToken.None);
         if (result.Slot is not { } slot)
         {
             return false;
@@ -133,7 +133,7 @@ public sealed class SlotsAcrossSilosTests
     }
 
     private async Task<HeldLease> TakeAsync(EndpointAccount account, TrafficClass trafficClass) =>
-        (await account.AcquireAsync(new(trafficClass, new("t"), 1, _clock.Now + 600_000, 1), CancellationToken.None).AsTask().WaitAsync(Patience)).Slot
+        (await account.AcquireAsync(new(trafficClass, new("t"), 1, _clock.Now + 600_000, 1, 600_000), CancellationToken.None).AsTask().WaitAsync(Patience)).Slot
         ?? throw new TimeoutException("No slot came.");
 
     private static async Task Eventually(Func<bool> holds)

@@ -19,9 +19,10 @@ internal sealed class Permits(ModelCaller caller, RouteOutcomes outcomes, Router
         SlotResult permit = default;
         try
         {
-            // Waiting so long that the deadline cannot be met helps nobody.
-            var latest = plan.Deadline - (long)Math.Min(routed.ServiceMs / 2, (plan.Deadline - plan.Route.Now) / 2);
-            permit = await account.AcquireAsync(new(plan.Class, plan.Request.Tenant, plan.Tenant.Definition?.Weight ?? 1, latest, routed.ServiceMs), cancellationToken);
+            // Waiting so long that the deadline cannot be met helps nobody, and keeps a slot from who can still be in time.
+            var asked = clock.Now;
+            var latest = candidate.LastBegin(routed.Decision.SizeClass, plan.Deadline, asked);
+            permit = await account.AcquireAsync(new(plan.Class, plan.Request.Tenant, plan.Tenant.Definition?.Weight ?? 1, latest, routed.ServiceMs, plan.Deadline - asked - routed.ServiceMs), cancellationToken);
         }
         finally
         {

@@ -6,6 +6,7 @@ using OrleansInference.Hosting;
 using OrleansInference.Invocation;
 using OrleansInference.Leases;
 using OrleansInference.Payloads;
+using OrleansInference.Queueing;
 
 namespace OrleansInference.Jobs;
 
@@ -123,9 +124,10 @@ internal sealed partial class DeferredLane(
         var trafficClass = isLate ? specification.Route.Class : TrafficClass.Low;
         var weight = (await tenants.GetAsync(address.Tenant))?.Definition?.Weight ?? 1;
         var expectedMs = specification.ServiceMs > 0 ? specification.ServiceMs : endpoint.Prior.ServiceP50Seconds * 1000;
-        var latest = specification.Deadline - (long)(expectedMs / 2);
-        var usefulUntil = isLate ? latest : Math.Min(latest, clock.Now + SlotWaitMs);
-        var permit = await account.AcquireAsync(new(trafficClass, address.Tenant, weight, usefulUntil, expectedMs, IsDeferred: !isLate), cancellationToken);
+        var now = clock.Now;
+        var latest = FairTurn.LastBegin(expectedMs, specification.Deadline, now);
+        var usefulUntil = isLate ? latest : Math.Min(latest, now + SlotWaitMs);
+        var permit = await account.AcquireAsync(new(trafficClass, address.Tenant, weight, usefulUntil, expectedMs, specification.Deadline - now - expectedMs, IsDeferred: !isLate), cancellationToken);
         if (permit.Slot is not { } slot)
         {
             return new();

@@ -66,7 +66,7 @@ internal sealed partial class EndpointAccount(EndpointName endpoint, IEndpointGr
         var now = Clock.Now;
         if (!ask.IsDeferred)
         {
-            _demand.Arrived(ask.Class, ask.UsefulUntil - (ask.ServiceMs / 2) - now, ask.ServiceMs);
+            _demand.Arrived(ask.Class, ask.SlackMs, ask.ServiceMs);
         }
 
         if (TakeFree(ask.Class, now) is { } free)

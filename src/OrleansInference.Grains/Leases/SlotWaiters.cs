@@ -8,8 +8,9 @@ namespace OrleansInference.Leases;
 /// <param name="Weight">The tenant's fair-share weight, greater than 0.</param>
 /// <param name="UsefulUntil">The last moment at which a slot is of use to it, Unix ms.</param>
 /// <param name="ServiceMs">How long its call is expected to take, in milliseconds.</param>
+/// <param name="SlackMs">How long it could wait and still be in time if its call takes as long as expected, in milliseconds.</param>
 /// <param name="IsDeferred">Whether it is deferred work, which is no demand that instances are planned for by its arrivals.</param>
-internal readonly record struct SlotAsk(TrafficClass Class, TenantId Tenant, double Weight, long UsefulUntil, double ServiceMs, bool IsDeferred = false);
+internal readonly record struct SlotAsk(TrafficClass Class, TenantId Tenant, double Weight, long UsefulUntil, double ServiceMs, double SlackMs, bool IsDeferred = false);
 
 /// <summary>A slot, or why there is none.</summary>
 /// <param name="Slot">The slot; null if there is none.</param>

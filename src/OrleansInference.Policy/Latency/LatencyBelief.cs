@@ -5,7 +5,7 @@ namespace OrleansInference.Latency;
 /// <summary>
 /// What is believed of one endpoint's latency: measured sketches over a configured prior. The prior counts as a few
 /// pseudo-samples that fade as evidence comes; each size class in turn leans on the endpoint as a whole while it has few
-/// samples of its own.
+/// samples of its own. What was measured of endpoints alike, which run the same model on the same instances, stands before both priors.
 /// </summary>
 internal sealed class LatencyBelief
 {
@@ -33,19 +33,21 @@ internal sealed class LatencyBelief
 
     /// <summary>The belief from the prior and the deltas of one endpoint.</summary>
     /// <param name="prior">The operator's prior.</param>
-    /// <param name="deltas">Measured sketches; those of other endpoints are ignored.</param>
+    /// <param name="deltas">Measured sketches; those of endpoints that are neither this nor alike are ignored.</param>
     /// <param name="endpoint">The endpoint.</param>
+    /// <param name="alike">The endpoints whose calls take as long as this one's.</param>
     /// <param name="priorSamples">Weight of the prior with no evidence.</param>
     /// <param name="priorGoneAt">Samples at which the prior has no weight left.</param>
-    public static LatencyBelief Build(LatencyPrior prior, ReadOnlySpan<SketchDelta> deltas, EndpointName endpoint, double priorSamples, double priorGoneAt)
+    public static LatencyBelief Build(LatencyPrior prior, ReadOnlySpan<SketchDelta> deltas, EndpointName endpoint, ReadOnlySpan<EndpointName> alike, double priorSamples, double priorGoneAt)
     {
-        var buffer = ArrayPool<double>.Shared.Rent(LatencyBuckets.Count * 4);
+        var buffer = ArrayPool<double>.Shared.Rent(LatencyBuckets.Count * 5);
         try
         {
             var overall = buffer.AsSpan(0, LatencyBuckets.Count);
             var cold = buffer.AsSpan(LatencyBuckets.Count, LatencyBuckets.Count);
             var own = buffer.AsSpan(2 * LatencyBuckets.Count, LatencyBuckets.Count);
             var load = buffer.AsSpan(3 * LatencyBuckets.Count, LatencyBuckets.Count);
+            var others = buffer.AsSpan(4 * LatencyBuckets.Count, LatencyBuckets.Count);
             overall.Clear();
             cold.Clear();
             load.Clear();
@@ -75,7 +77,18 @@ internal sealed class LatencyBelief
                 }
             }
 
-            AddLognormal(overall, prior.ServiceP50Seconds * 1000, prior.ServiceP99Seconds * 1000, PriorWeight(served, priorSamples, priorGoneAt));
+            if (PriorWeight(served, priorSamples, priorGoneAt) is > 0 and var weight)
+            {
+                others.Clear();
+                double told = 0;
+                foreach (var delta in deltas)
+                {
+                    told += delta.Phase == LatencyPhase.Service && alike.Contains(delta.Endpoint) ? AddTo(others, delta, SlicedSketch.RecentShare(delta)) : 0;
+                }
+
+                AddLognormal(others, prior.ServiceP50Seconds * 1000, prior.ServiceP99Seconds * 1000, PriorWeight(told, priorSamples, priorGoneAt));
+                AddScaled(overall, others, weight);
+            }
 
             // Only the usual start is configured, and the usual load; their tail is assumed half as long again.
             AddLognormal(cold, prior.ColdStartSeconds * 1000, prior.ColdStartSeconds * 1500, PriorWeight(started, priorSamples, priorGoneAt));
@@ -84,7 +97,35 @@ internal sealed class LatencyBelief
             var service = new LatencyDistribution[SizeClass.Count];
             for (var size = 0; size < service.Length; size++)
             {
-                service[size] = OfClass(deltas, endpoint, size, own, overall, whole, priorSamples, priorGoneAt);
+                own.Clear();
+                others.Clear();
+                double samples = 0, told = 0;
+                foreach (var delta in deltas)
+                {
+                    if (delta.Phase != LatencyPhase.Service || delta.SizeClass != size)
+                    {
+                        continue;
+                    }
+
+                    if (delta.Endpoint == endpoint)
+                    {
+                        samples += AddTo(own, delta);
+                    }
+                    else if (alike.Contains(delta.Endpoint))
+                    {
+                        told += AddTo(others, delta);
+                    }
+                }
+
+                if (samples + told <= 0)
+                {
+                    service[size] = whole;
+                    continue;
+                }
+
+                AddScaled(others, overall, PriorWeight(told, priorSamples, priorGoneAt));
+                AddScaled(own, others, PriorWeight(samples, priorSamples, priorGoneAt));
+                service[size] = LatencyDistribution.FromWeights(own);
             }
 
             return new(service, whole, LatencyDistribution.FromWeights(cold), LatencyDistribution.FromWeights(load));
@@ -93,49 +134,6 @@ internal sealed class LatencyBelief
         {
             ArrayPool<double>.Shared.Return(buffer);
         }
-    }
-
-    private static LatencyDistribution OfClass(
-        ReadOnlySpan<SketchDelta> deltas,
-        EndpointName endpoint,
-        int size,
-        Span<double> own,
-        ReadOnlySpan<double> overall,
-        LatencyDistribution whole,
-        double priorSamples,
-        double priorGoneAt)
-    {
-        own.Clear();
-        double samples = 0;
-        foreach (var delta in deltas)
-        {
-            if (delta.Endpoint == endpoint && delta.Phase == LatencyPhase.Service && delta.SizeClass == size)
-            {
-                samples += AddTo(own, delta);
-            }
-        }
-
-        if (samples == 0)
-        {
-            return whole;
-        }
-
-        var weight = PriorWeight(samples, priorSamples, priorGoneAt);
-        if (weight > 0)
-        {
-            double total = 0;
-            foreach (var value in overall)
-            {
-                total += value;
-            }
-
-            for (var i = 0; i < own.Length; i++)
-            {
-                own[i] += overall[i] * (weight / total);
-            }
-        }
-
-        return LatencyDistribution.FromWeights(own);
     }
 
     private static double PriorWeight(double samples, double priorSamples, double priorGoneAt) =>
@@ -153,6 +151,26 @@ internal sealed class LatencyBelief
         }
 
         return sum;
+    }
+
+    /// <summary>Adds other weights, as many in sum as <paramref name="weight"/>.</summary>
+    private static void AddScaled(Span<double> weights, ReadOnlySpan<double> others, double weight)
+    {
+        double total = 0;
+        foreach (var value in others)
+        {
+            total += value;
+        }
+
+        if (weight <= 0 || total <= 0)
+        {
+            return;
+        }
+
+        for (var i = 0; i < weights.Length; i++)
+        {
+            weights[i] += others[i] * (weight / total);
+        }
     }
 
     /// <summary>Adds a lognormal through the median and the 99th percentile, cut at 3.5 standard deviations.</summary>

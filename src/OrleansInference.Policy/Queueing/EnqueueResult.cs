@@ -21,6 +21,6 @@ public enum EnqueueVerdict
 
 /// <summary>The answer to an arrival.</summary>
 /// <param name="Verdict">What became of it.</param>
-/// <param name="WaitMs">How long it is expected to wait, in milliseconds; 0 also if there are no slots and nobody knows.</param>
+/// <param name="WaitMs">How long it is expected to wait, in milliseconds; 0 also if there are no slots, none is on its way and nobody knows.</param>
 /// <param name="RetryAfterMs">If it was refused: in how many milliseconds another attempt may fare better; 0 if waiting does not help.</param>
 public readonly record struct EnqueueResult(EnqueueVerdict Verdict, long WaitMs = 0, long RetryAfterMs = 0);

@@ -67,7 +67,7 @@ public sealed class FairQueue<T>
     }
 
     /// <summary>Tells what there is. Those who wait stay, also if the slots become fewer.</summary>
-    /// <param name="slots">Slots that may be in use, 0 or more. With 0 nothing is given out, and nothing is refused for its deadline.</param>
+    /// <param name="slots">Slots that may be in use, 0 or more. With 0 nothing is given out, and while none is on its way nothing is refused for its deadline.</param>
     /// <param name="headroom">Slots that lower classes leave free, 0 or more.</param>
     /// <param name="meanServiceMs">How long a call takes on average, in milliseconds, 0 or more.</param>
     /// <param name="moreSlots">Slots that are on their way, 0 or more.</param>
@@ -256,14 +256,24 @@ public sealed class FairQueue<T>
     }
 
     /// <summary>
-    /// How long a ticket that came now would wait, in milliseconds: behind all that is more urgent, its tenant's earlier deadlines, and what the
-    /// fair share gives other tenants of its class until then. 0 if there are no slots, because then nobody knows.
+    /// How long a ticket that came now would wait, in milliseconds: for the <see cref="WorkAhead(in Ticket{T})"/>. 0 if there are no slots and none is on its way, because then nobody knows.
     /// </summary>
     /// <exception cref="ArgumentException">The ticket's weight or class is out of range.</exception>
     public long FairWait(in Ticket<T> ticket, int slotsInUse)
     {
         Check(ticket);
         return WaitMs(_tenants.Find(ticket.Tenant), ticket, slotsInUse);
+    }
+
+    /// <summary>
+    /// Slot-milliseconds of the waiting work whose turn would come before that of a ticket that came now: all that is more urgent, its tenant's earlier deadlines, and what the fair share gives
+    /// other tenants of its class until then.
+    /// </summary>
+    /// <exception cref="ArgumentException">The ticket's weight or class is out of range.</exception>
+    public double WorkAhead(in Ticket<T> ticket)
+    {
+        Check(ticket);
+        return WorkAhead(_tenants.Find(ticket.Tenant), ticket);
     }
 
     /// <summary>Tenants that the queue remembers: those who wait, and those whose last turn is not yet paid for.</summary>
@@ -287,15 +297,10 @@ public sealed class FairQueue<T>
     private long WaitMs(int tenant, in Ticket<T> ticket, int slotsInUse)
     {
         var slots = SlotsFor(ticket.Class, Headroom);
+        var ahead = WorkAhead(tenant, ticket);
         if (slots == 0)
         {
-            return 0;
-        }
-
-        var ahead = _classes[(int)ticket.Class].WorkAhead(tenant, ticket.Weight, ticket.Deadline);
-        for (var i = 0; i < (int)ticket.Class; i++)
-        {
-            ahead += _classes[i].Work;
+            return _moreSlots == 0 ? 0 : (long)Math.Min(long.MaxValue / 4, _moreInMs + (ahead / _moreSlots));
         }
 
         // The first of n busy slots comes free after about service/(n+1), each free one takes a ticket at once.
@@ -308,6 +313,17 @@ public sealed class FairQueue<T>
         }
 
         return (long)Math.Min(long.MaxValue / 4, wait);
+    }
+
+    private double WorkAhead(int tenant, in Ticket<T> ticket)
+    {
+        var ahead = _classes[(int)ticket.Class].WorkAhead(tenant, ticket.Weight, ticket.Deadline);
+        for (var i = 0; i < (int)ticket.Class; i++)
+        {
+            ahead += _classes[i].Work;
+        }
+
+        return ahead;
     }
 
     /// <summary>How long it takes to serve what waits in a class and the more urgent ones, in milliseconds.</summary>

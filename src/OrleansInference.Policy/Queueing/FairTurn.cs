@@ -1,6 +1,6 @@
 namespace OrleansInference.Queueing;
 
-/// <summary>Whose turn comes before a request's in an endpoint's queue, from what the queue tells the silos of it: what a quote counts as ahead.</summary>
+/// <summary>A request's turn in an endpoint's queue: until when it is of use, and whose comes before it, from what the queue tells the silos of it: what a quote counts as ahead.</summary>
 public static class FairTurn
 {
     /// <summary>
@@ -33,6 +33,13 @@ public static class FairTurn
 
         return (int)Math.Min(int.MaxValue, WaitingUpTo(queue, trafficClass) - waiting + turns);
     }
+
+    /// <summary>The last moment at which a call should get its turn, Unix ms: by its deadline it has ended, but who has hardly time enough may wait for a quarter of it.</summary>
+    /// <param name="serviceMs">How long the call will hardly exceed, in milliseconds, 0 or more.</param>
+    /// <param name="deadline">The request's deadline, Unix ms.</param>
+    /// <param name="now">Unix ms.</param>
+    public static long LastBegin(double serviceMs, long deadline, long now) =>
+        Math.Max(deadline - (long)Math.Min(serviceMs, long.MaxValue / 4), now + ((deadline - now) / 4));
 
     /// <summary>Requests of a class and of more urgent ones that wait.</summary>
     public static int WaitingUpTo(SlotQueueReply queue, TrafficClass trafficClass)

@@ -12,7 +12,7 @@ public readonly record struct CandidateLoad
     /// <summary>Requests of the same or a more urgent class that wait on this silo for a slot.</summary>
     public int Waiting { get; init; }
 
-    /// <summary>Slot-milliseconds that those <see cref="Waiting"/> are expected to take; 0: not known, each is taken to be like the others.</summary>
+    /// <summary>Slot-milliseconds that those of <see cref="Waiting"/> whose turn comes before the request's are expected to take; 0: not known, each is taken to be like the others.</summary>
     public long WaitingWorkMs { get; init; }
 
     /// <summary>Slots that this silo holds on lease and does not use.</summary>

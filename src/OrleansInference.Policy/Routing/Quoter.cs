@@ -102,7 +102,7 @@ internal static class Quoter
         {
             var slots = Math.Max(candidate.SlotsComing, candidate.Endpoint.ConcurrencyPerInstance);
             quote.ColdStartMs = moreIn > 0 ? moreIn : candidate.ColdStart.Mean;
-            quote.WaitMs = waiting * candidate.Overall.Mean / slots;
+            quote.WaitMs = (load.WaitingWorkMs > 0 ? load.WaitingWorkMs : waiting * candidate.Overall.Mean) / slots;
             quote.Load = (double)(inFlight + waiting + 1) / slots;
             quote.MarginalCost = share + (moreIn > 0 && waiting < slots ? 0 : NewInstance(options, candidate, waiting));
             return;

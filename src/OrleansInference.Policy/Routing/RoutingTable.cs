@@ -66,7 +66,7 @@ public sealed class RoutingTable
                     tariff,
                     snapshot.InstanceSecondCosts.GetValueOrDefault(endpoint.Name),
                     StatusOf(snapshot, endpoint.SlotsName),
-                    LatencyBelief.Build(endpoint.Prior, deltas, endpoint.Name, options.PriorSamples, options.PriorGoneAtSamples)));
+                    LatencyBelief.Build(endpoint.Prior, deltas, endpoint.Name, AlikeOf(variant, endpoint), options.PriorSamples, options.PriorGoneAtSamples)));
             }
         }
 
@@ -88,6 +88,18 @@ public sealed class RoutingTable
     /// <summary>The size class of a request: under it the service time is predicted and recorded.</summary>
     public int SizeClassOf(int inputTokens, int maxOutputTokens) =>
         SizeClass.Of(Snapshot.Model.MaxOutputTokens, inputTokens, maxOutputTokens);
+
+    /// <summary>The variant's endpoints whose calls take as long as this one's: real-time and async ones on the same instances, of which the operator believes the same.</summary>
+    private static EndpointName[] AlikeOf(VariantDefinition variant, EndpointDefinition endpoint) =>
+    [
+        .. from other in variant.Endpoints
+           where other.Name != endpoint.Name && IsOnInstances(other.Lane) && IsOnInstances(endpoint.Lane)
+               && other.InstanceType == endpoint.InstanceType && other.ConcurrencyPerInstance == endpoint.ConcurrencyPerInstance
+               && other.Prior.ServiceP50Seconds == endpoint.Prior.ServiceP50Seconds && other.Prior.ServiceP99Seconds == endpoint.Prior.ServiceP99Seconds
+           select other.Name,
+    ];
+
+    private static bool IsOnInstances(Lane lane) => lane is Lane.Realtime or Lane.Async;
 
     private static EndpointStatus? StatusOf(RoutingSnapshot snapshot, EndpointName endpoint)
     {

@@ -162,7 +162,7 @@ internal sealed class RoutedEndpoint
             Reported = Pool.Wanted,
             InFlight = Pool.InUse - _deferredInUse,
             Waiting = Queue.Count,
-            WaitingWorkMs = WaitingWorkMs(TrafficClass.Low),
+            WaitingWorkMs = Queue.WorkOf(TrafficClass.High) + Queue.WorkOf(TrafficClass.Medium) + Queue.WorkOf(TrafficClass.Low),
             Deferrable = Queue.CountOf(TrafficClass.Low),
             DeferredSlots = _options.DeadlineBatching ? Deferred.SlotsNeeded(now, MarginMs) : (double)Deferred.WorkMs / SoonMs,
             DeferredIsDue = _options.DeadlineBatching ? Deferred.EarliestDeadline - MarginMs <= now : Deferred.Count > 0,
@@ -191,17 +191,8 @@ internal sealed class RoutedEndpoint
         MeanMedium = _demand.MeanMedium ?? 0,
     };
 
-    /// <summary>What those who wait in a class and the more urgent ones are expected to take.</summary>
-    public long WaitingWorkMs(TrafficClass trafficClass)
-    {
-        var work = 0L;
-        for (var i = 0; i <= (int)trafficClass; i++)
-        {
-            work += Queue.WorkOf((TrafficClass)i);
-        }
-
-        return work;
-    }
+    /// <summary>Slot-milliseconds of what waits and would be served before a request of which a slot is of use until a moment.</summary>
+    public double WorkAhead(TenantId tenant, TrafficClass trafficClass, long lastMs) => Queue.WorkAhead(new() { Id = 0, Tenant = tenant, Class = trafficClass, Deadline = lastMs });
 
     /// <summary>Whether so much has been measured of requests of which little was known that it should be told.</summary>
     public bool HasNews { get; private set; }

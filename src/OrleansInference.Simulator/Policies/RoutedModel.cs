@@ -179,7 +179,7 @@ internal sealed class RoutedModel
             return true;
         }
 
-        return endpoint.TryWait(index, _tenantIds[request.Tenant], request.Class, World.ToMs(request.DeadlineUs) - serviceMs, serviceMs);
+        return endpoint.TryWait(index, _tenantIds[request.Tenant], request.Class, _table.Candidates[decision.Chosen].LastBegin(decision.SizeClass, World.ToMs(request.DeadlineUs), _world.NowMs), serviceMs);
     }
 
     /// <summary>Tells the endpoints that would have been cheaper, had they had a slot.</summary>
@@ -299,11 +299,19 @@ internal sealed class RoutedModel
                 InFlight = pool.InUse,
                 InFlightUrgent = urgent,
                 Waiting = waiting,
-                WaitingWorkMs = waiting > 0 ? endpoint.WaitingWorkMs(trafficClass) : 0,
+                WaitingWorkMs = waiting > 0 ? WorkAhead(request, i) : 0,
                 WarmEnvironments = endpoint.Definition.Lane == Lane.Serverless ? pool.WarmIdle(_world.NowUs) : 0,
                 DeferredWorkMs = _defers && endpoint.Definition.Lane == Lane.Realtime ? endpoint.Deferred.WorkMs : null,
             };
         }
+    }
+
+    /// <summary>Slot-milliseconds of what waits at an endpoint and would be served before a request, at least 1.</summary>
+    private long WorkAhead(in Request request, int at)
+    {
+        var candidate = _table.Candidates[at];
+        var last = candidate.LastBegin(_table.SizeClassOf(request.InputTokens, request.OutputTokens), World.ToMs(request.DeadlineUs), _world.NowMs);
+        return (long)Math.Max(1, Endpoints[at].WorkAhead(_tenantIds[request.Tenant], request.Class, last));
     }
 
     /// <summary>The cheapest price elsewhere of what a slot of a variant's instances does, over that slot's: serverless, or the full variant.</summary>

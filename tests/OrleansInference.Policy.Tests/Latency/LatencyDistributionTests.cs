@@ -79,7 +79,7 @@ public sealed class LatencyDistributionTests
     [Fact]
     public void A_prior_goes_through_its_median_and_percentile()
     {
-        var belief = LatencyBelief.Build(new() { ServiceP50Seconds = 0.4, ServiceP99Seconds = 3, ColdStartSeconds = 60 }, [], new("e"), 25, 200);
+        var belief = LatencyBelief.Build(new() { ServiceP50Seconds = 0.4, ServiceP99Seconds = 3, ColdStartSeconds = 60 }, [], new("e"), [], 25, 200);
         Assert.InRange(belief.Overall.Quantile(0.5), 396, 404);
         Assert.InRange(belief.Overall.Quantile(0.99), 2950, 3050);
         Assert.InRange(belief.ColdStart.Quantile(0.5), 59_400, 60_600);
@@ -96,7 +96,7 @@ public sealed class LatencyDistributionTests
         {
             var sketch = new QuantileSketch();
             Array.ForEach(truth[..count], sketch.Add);
-            var belief = LatencyBelief.Build(prior, [sketch.ToDelta(new("e"), LatencyPhase.Service, 4)], new("e"), 25, 200);
+            var belief = LatencyBelief.Build(prior, [sketch.ToDelta(new("e"), LatencyPhase.Service, 4)], new("e"), [], 25, 200);
             var share = belief.Service(4).ProbabilityWithin(5000);
             Assert.True(share >= last, $"{share} after {count} samples, {last} before");
             last = share;
@@ -110,9 +110,43 @@ public sealed class LatencyDistributionTests
     {
         var sketch = new QuantileSketch();
         Array.ForEach(Samples.Of("lognormal", 500, 2), sketch.Add);
-        var belief = LatencyBelief.Build(new(), [sketch.ToDelta(new("e"), LatencyPhase.Service, 4), sketch.ToDelta(new("other"), LatencyPhase.Service, 5)], new("e"), 25, 200);
+        var belief = LatencyBelief.Build(new(), [sketch.ToDelta(new("e"), LatencyPhase.Service, 4), sketch.ToDelta(new("other"), LatencyPhase.Service, 5)], new("e"), [], 25, 200);
         Assert.Same(belief.Overall, belief.Service(5));
         Assert.NotSame(belief.Overall, belief.Service(4));
+    }
+
+    [Fact]
+    public void What_endpoints_alike_have_measured_stands_for_what_this_one_has_not()
+    {
+        var (shorts, longs) = (new QuantileSketch(), new QuantileSketch());
+        for (var i = 0; i < 400; i++)
+        {
+            shorts.Add(100);
+            longs.Add(30_000);
+        }
+
+        var prior = new LatencyPrior { ServiceP50Seconds = 1, ServiceP99Seconds = 1 };
+        SketchDelta[] deltas = [shorts.ToDelta(new("alike"), LatencyPhase.Service, 4), longs.ToDelta(new("alike"), LatencyPhase.Service, 9), longs.ToDelta(new("other"), LatencyPhase.Service, 5)];
+        var belief = LatencyBelief.Build(prior, deltas, new("e"), [new("alike")], 25, 200);
+        Assert.InRange(belief.Service(4).Mean, 99, 101);
+        Assert.InRange(belief.Service(9).Mean, 29_600, 30_400);
+        Assert.InRange(belief.Overall.Mean, 14_900, 15_200);
+        Assert.Same(belief.Overall, belief.Service(5));
+        Assert.InRange(LatencyBelief.Build(prior, deltas, new("e"), [], 25, 200).Service(9).Mean, 990, 1_010);
+
+        // What it measures itself soon counts alone.
+        var own = new QuantileSketch();
+        for (var i = 0; i < 200; i++)
+        {
+            own.Add(5_000);
+        }
+
+        Assert.InRange(LatencyBelief.Build(prior, [.. deltas, own.ToDelta(new("e"), LatencyPhase.Service, 9)], new("e"), [new("alike")], 25, 200).Service(9).Mean, 4_950, 5_050);
+
+        // Few samples of others are weighed against the prior, as few of its own would be.
+        var few = new QuantileSketch();
+        few.Add(100);
+        Assert.InRange(LatencyBelief.Build(prior, [few.ToDelta(new("alike"), LatencyPhase.Service, 4)], new("e"), [new("alike")], 25, 200).Service(4).Mean, 900, 1_000);
     }
 
     [Fact]
@@ -127,14 +161,14 @@ public sealed class LatencyDistributionTests
 
         var prior = new LatencyPrior { ServiceP50Seconds = 1, ServiceP99Seconds = 1 };
         SketchDelta[] deltas = [often.ToDelta(new("e"), LatencyPhase.Service, 4), once.ToDelta(new("e"), LatencyPhase.Service, 9) with { Remembered = 400 }];
-        var belief = LatencyBelief.Build(prior, deltas, new("e"), 25, 200);
+        var belief = LatencyBelief.Build(prior, deltas, new("e"), [], 25, 200);
         Assert.InRange(belief.Service(9).Mean, 29_000, 31_000);
         Assert.InRange(belief.Overall.Mean, 99, 101);
 
         // The less has come of late, the more counts what came before that; where nothing has, that is all that is known.
-        var means = ((double[])[1, 0.75, 0.5, 0.25, 0]).Select(share => LatencyBelief.Build(prior, [deltas[1] with { Remembered = (int)(400 * share) }], new("e"), 25, 200).Overall.Mean).ToList();
+        var means = ((double[])[1, 0.75, 0.5, 0.25, 0]).Select(share => LatencyBelief.Build(prior, [deltas[1] with { Remembered = (int)(400 * share) }], new("e"), [], 25, 200).Overall.Mean).ToList();
         Assert.All(means, static mean => Assert.InRange(mean, 29_000, 31_000));
-        Assert.InRange(LatencyBelief.Build(prior, deltas.AsSpan(1), new("e"), 25, 200).Overall.Mean, 29_000, 31_000);
+        Assert.InRange(LatencyBelief.Build(prior, deltas.AsSpan(1), new("e"), [], 25, 200).Overall.Mean, 29_000, 31_000);
     }
 
     [Fact]

@@ -195,6 +195,37 @@ public sealed class FairQueueTests
     }
 
     [Fact]
+    public void While_slots_are_on_their_way_what_could_not_make_its_deadline_on_them_is_refused()
+    {
+        var queue = new FairQueue<int>();
+        queue.SetCapacity(0, 0, 100, moreSlots: 4, moreInMs: 60_000);
+        for (var i = 0; i < 40; i++)
+        {
+            Assert.Equal(EnqueueVerdict.Queued, queue.TryEnqueue(New(A, TrafficClass.Medium) with { Deadline = Now + 61_000 }, 0, Now).Verdict);
+        }
+
+        // Forty tickets of 100 ms on four slots, a minute from now.
+        Assert.Equal(61_000, queue.FairWait(New(A, TrafficClass.Medium), 0));
+        Assert.Equal(new(EnqueueVerdict.TooLate, 61_000, 500), queue.TryEnqueue(New(A, TrafficClass.Low) with { Deadline = Now + 60_500 }, 0, Now));
+        Assert.Equal(EnqueueVerdict.Queued, queue.TryEnqueue(New(A, TrafficClass.High) with { Deadline = Now + 60_500 }, 0, Now).Verdict);
+    }
+
+    [Fact]
+    public void What_comes_before_a_ticket_is_the_more_urgent_and_what_of_its_tenant_is_due_as_early()
+    {
+        var queue = Queue(slots: 1, headroom: 0);
+        foreach (var (trafficClass, after) in new[] { (TrafficClass.High, 9_000), (TrafficClass.Medium, 1_000), (TrafficClass.Medium, 2_000), (TrafficClass.Medium, 3_000), (TrafficClass.Low, 1_000) })
+        {
+            Assert.Equal(EnqueueVerdict.Queued, queue.TryEnqueue(New(A, trafficClass, after), 0, Now).Verdict);
+        }
+
+        Assert.Equal(300, queue.WorkAhead(New(A, TrafficClass.Medium, 2_500)));
+        Assert.Equal(100, queue.WorkAhead(New(A, TrafficClass.Medium, 500)));
+        Assert.Equal(0, queue.WorkAhead(New(A, TrafficClass.High, 500)));
+        Assert.Throws<ArgumentException>(() => queue.WorkAhead(New(A, TrafficClass.Medium) with { Weight = 0 }));
+    }
+
+    [Fact]
     public void What_has_expired_is_reported_once_and_gone()
     {
         var queue = Queue(slots: 1, headroom: 0);

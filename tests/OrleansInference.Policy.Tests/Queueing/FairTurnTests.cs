@@ -43,6 +43,17 @@ public sealed class FairTurnTests
         }
     }
 
+    [Theory]
+    [InlineData(2_000, 10_000, 8_000)]
+    [InlineData(7_500, 10_000, 2_500)]
+    [InlineData(9_000, 10_000, 2_500)]
+    [InlineData(50_000, 10_000, 2_500)]
+    [InlineData(double.PositiveInfinity, 10_000, 2_500)]
+    [InlineData(0, 10_000, 10_000)]
+    [InlineData(1_000, -4_000, -1_000)]
+    public void A_turn_is_of_use_until_the_call_could_end_in_time_or_for_a_quarter_of_the_time_there_is(double serviceMs, long deadline, long expected) =>
+        Assert.Equal(1_800_000_000_000 + expected, FairTurn.LastBegin(serviceMs, 1_800_000_000_000 + deadline, 1_800_000_000_000));
+
     private static void Add(FairQueue<string> queue, long id, (TenantId Id, double Weight) tenant, TrafficClass trafficClass) =>
         Assert.Equal(EnqueueVerdict.Queued, queue.TryEnqueue(new() { Id = id, Tenant = tenant.Id, Weight = tenant.Weight, Class = trafficClass, Deadline = 1_000_000_000 }, 0, 0).Verdict);
 }

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using OrleansInference.Latency;
 using OrleansInference.Routing;
 
 namespace OrleansInference.Tests.Routing;
@@ -363,6 +364,63 @@ public sealed class RouterTests
         var (decision, _) = Decide(table, request, Tenant, [new() { DeferredWorkMs = 0 }]);
 
         Assert.Equal((isRouted, isRouted), (decision.HasRoute, decision.IsDeferred));
+    }
+
+    [Theory]
+    [InlineData("", true)]
+    [InlineData("instance", false)]
+    [InlineData("concurrency", false)]
+    [InlineData("median", false)]
+    [InlineData("tail", false)]
+    [InlineData("batch", false)]
+    [InlineData("serverless", false)]
+    [InlineData("variant", false)]
+    public void What_one_endpoint_has_measured_is_believed_of_another_on_the_same_instances(string difference, bool isAlike)
+    {
+        var first = Endpoint("first", Lane.Realtime);
+        var second = Endpoint("second", difference switch { "batch" => Lane.Batch, "serverless" => Lane.Serverless, _ => Lane.Async });
+        second = second with
+        {
+            InstanceType = difference == "instance" ? "ml.y" : second.InstanceType,
+            ConcurrencyPerInstance = difference == "concurrency" ? 2 : second.ConcurrencyPerInstance,
+            Prior = second.Prior with { ServiceP50Seconds = difference == "median" ? 0.4 : 0.5, ServiceP99Seconds = difference == "tail" ? 2 : 1 },
+        };
+        var measured = new QuantileSketch();
+        for (var i = 0; i < 400; i++)
+        {
+            measured.Add(9_000);
+        }
+
+        VariantDefinition[] variants = difference == "variant"
+            ? [new() { Name = new("v"), Endpoints = [first] }, new() { Name = new("w"), Endpoints = [second] }]
+            : [new() { Name = new("v"), Endpoints = [first, second] }];
+        var table = RoutingTable.Build(new() { Model = new() { Name = new("m"), Variants = [.. variants] }, Version = 1, Latency = [measured.ToDelta(new("first"), LatencyPhase.Service, 3)] });
+
+        Assert.Equal(isAlike, table.Candidates[1].Service(3).Mean is > 8_900 and < 9_100);
+        Assert.Equal(isAlike, table.Candidates[1].Overall.Mean is > 8_900 and < 9_100);
+    }
+
+    [Fact]
+    public void A_call_that_waits_begins_while_nine_in_ten_like_it_would_still_be_in_time()
+    {
+        var candidate = Table((1, Endpoint("r", Lane.Realtime))).Candidates[0];
+        var service = candidate.Service(3);
+        Assert.Equal(0.9, service.ProbabilityWithin(Now + 60_000 - candidate.LastBegin(3, Now + 60_000, Now)), 2);
+        Assert.Equal(Now + 225, candidate.LastBegin(3, Now + 900, Now));
+    }
+
+    [Theory]
+    [InlineData(0, true)]
+    [InlineData(100_000, true)]
+    [InlineData(1_000_000, false)]
+    public void Where_no_instance_serves_yet_the_work_that_waits_counts_if_it_is_known(long workMs, bool isInTime)
+    {
+        var table = Table((1, Endpoint("r", Lane.Realtime) with { MinInstances = 0 }));
+
+        var (decision, quotes) = Decide(table, Request with { Deadline = Now + 200_000 }, Tenant, [new() { Waiting = 4, WaitingWorkMs = workMs }]);
+
+        Assert.Equal(isInTime, decision.HasRoute);
+        Assert.Equal(workMs == 0 ? table.Candidates[0].Overall.Mean : workMs / 4.0, quotes[0].WaitMs, 6);
     }
 
     private static EndpointDefinition Endpoint(string name, Lane lane) => new()

@@ -7,8 +7,12 @@ using OrleansInference.Simulator.Scenarios;
 namespace OrleansInference.Tests.Policies;
 
 /// <summary>The router in virtual time, on hours of the shipped scenarios.</summary>
-public sealed class RoutedPolicyTests
+public sealed class RoutedPolicyTests : IDisposable
 {
+    private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("simulator-test");
+
+    public void Dispose() => _folder.Delete(recursive: true);
+
     private static Scenario Hours(string name, double hours, ulong seed = 1) =>
         ScenarioReader.Read(ScenarioReader.Find(name)) with { Days = hours / 24, Seed = seed };
 
@@ -51,6 +55,23 @@ public sealed class RoutedPolicyTests
             Assert.Equal(result.Requests, result.Tenants.Sum(static tenant => tenant.Requests));
             Assert.Equal(result.Classes.Sum(static tally => tally.Attained), result.Tenants.Sum(static tenant => tenant.Attained));
         }
+    }
+
+    [Fact]
+    public void In_overload_hardly_a_call_ends_late()
+    {
+        // Two instances with four slots each; a tenant sends a short request and two long ones a second, ten times what they serve.
+        var file = Path.Combine(_folder.FullName, "first.jsonl");
+        File.WriteAllText(file, """{"timestamp": 0, "input_length": 10, "output_length": 1}""");
+        var scenario = SmallWorld.Scenario(0.02, concurrency: 4, minInstances: 2);
+        scenario = scenario with { Trace = scenario.Trace with { File = file }, Models = [scenario.Models[0] with { Lanes = [scenario.Models[0].Lanes[0] with { MaxInstances = 2 }] }] };
+        var arrivals = SmallWorld.Pace(0, 1500, 60, TrafficClass.Medium, 1).Concat(SmallWorld.Pace(0.5, 1500, 120, TrafficClass.Medium, 40)).OrderBy(static arrival => arrival.AtUs).ToArray();
+        var run = SmallWorld.Run(scenario, new RoutedPolicy(new()), arrivals);
+
+        // In time is within five minutes and half as much again as it takes.
+        var served = run.Ends.Select(end => (Seconds: arrivals[end.Number].InputTokens, IsLate: end.At > (arrivals[end.Number].AtUs / 1e6) + 300 + (1.5 * arrivals[end.Number].InputTokens))).ToArray();
+        Assert.True(served.Count(static end => end.IsLate) <= 0.02 * served.Length, $"{served.Count(static end => end.IsLate)} of {served.Length} late");
+        Assert.True(run.World.Pools[0].BusyUs >= 0.9 * 4 * run.World.Pools[0].InstanceUs, "the slots are idle");
     }
 
     [Fact]

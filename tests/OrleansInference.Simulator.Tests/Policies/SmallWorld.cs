@@ -49,9 +49,11 @@ internal static class SmallWorld
         }
     }
 
-    public static Watched Run(Scenario scenario, ModelFleet fleet, IEnumerable<Arrival> arrivals)
+    public static Watched Run(Scenario scenario, ModelFleet fleet, IEnumerable<Arrival> arrivals) => Run(scenario, new BaselinePolicy("test", "", fleet), arrivals);
+
+    public static Watched Run(Scenario scenario, IFleetPolicy policy, IEnumerable<Arrival> arrivals)
     {
-        var watched = new Watched(new BaselinePolicy("test", "", fleet));
+        var watched = new Watched(policy);
         using var script = new Script(arrivals);
         watched.World = World.Run(scenario, watched, script);
         return watched;
@@ -73,7 +75,7 @@ internal static class SmallWorld
 }
 
 /// <summary>A policy with a record of what happened.</summary>
-internal sealed class Watched(BaselinePolicy inner) : IFleetPolicy
+internal sealed class Watched(IFleetPolicy inner) : IFleetPolicy
 {
     private int _wanted = -1;
 
