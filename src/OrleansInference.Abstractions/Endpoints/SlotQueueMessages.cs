@@ -25,7 +25,7 @@ public enum SlotVerdict
     /// <summary>It has a slot: the grant that comes with this holds one for it.</summary>
     Called = 0,
 
-    /// <summary>It could not make its deadline behind those whose turn comes first.</summary>
+    /// <summary>It could not make its deadline behind those whose turn comes first, or was given up for shorter ones of its tenant that could not have made theirs.</summary>
     TooLate = 1,
 
     /// <summary>As many wait in its class as may.</summary>

@@ -34,7 +34,12 @@ public sealed partial class SlotLedger
                 continue;
             }
 
-            var result = _tickets.Join(holder, joined, InUse(), now);
+            var result = _tickets.Join(holder, joined, InUse(), now, out var givenUp);
+            foreach (var (owner, id) in givenUp)
+            {
+                owner.Answer(++_lastAnswer, new(id, SlotVerdict.TooLate), now);
+            }
+
             if (result.Verdict != EnqueueVerdict.Queued)
             {
                 holder.Answer(++_lastAnswer, new(joined.Id, VerdictOf(result.Verdict), result.RetryAfterMs), now);

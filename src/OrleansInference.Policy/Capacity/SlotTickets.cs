@@ -17,6 +17,7 @@ internal sealed class SlotTickets(FairQueueOptions? options)
     private readonly FairQueue<SlotHolder> _queue = new(options);
     private readonly Dictionary<long, long> _idOf = [];
     private readonly List<Ticket<SlotHolder>> _expired = [];
+    private readonly List<Ticket<SlotHolder>> _givenUp = [];
     private readonly long[] _waitedAt = [long.MinValue / 2, long.MinValue / 2, long.MinValue / 2];
     private long _last;
 
@@ -65,7 +66,12 @@ internal sealed class SlotTickets(FairQueueOptions? options)
     public void SetCapacity(int slots, int headroom, double serviceMs, bool yields) => _queue.SetCapacity(slots, headroom, serviceMs, yields: yields);
 
     /// <summary>Lets a silo's request wait, or says why not.</summary>
-    public EnqueueResult Join(SlotHolder holder, SlotTicket joined, int inUse, long now)
+    /// <param name="holder">The silo.</param>
+    /// <param name="joined">The request.</param>
+    /// <param name="inUse">Slots in use.</param>
+    /// <param name="now">Unix ms.</param>
+    /// <param name="givenUp">The requests that were given up for it: they wait no more, and are to be answered.</param>
+    public EnqueueResult Join(SlotHolder holder, SlotTicket joined, int inUse, long now, out IReadOnlyList<(SlotHolder Holder, long Id)> givenUp)
     {
         var ticket = new Ticket<SlotHolder>
         {
@@ -77,7 +83,8 @@ internal sealed class SlotTickets(FairQueueOptions? options)
             ServiceMs = joined.ServiceMs,
             Holder = holder,
         };
-        var result = _queue.TryEnqueue(ticket, inUse, now);
+        var result = _queue.TryEnqueue(ticket, inUse, now, _givenUp);
+        givenUp = TakeOut(_givenUp);
         if (result.Verdict == EnqueueVerdict.Queued)
         {
             holder.Waiting.Add(joined.Id, ticket.Id);
@@ -129,13 +136,13 @@ internal sealed class SlotTickets(FairQueueOptions? options)
     public IReadOnlyList<(SlotHolder Holder, long Id)> TakeExpired(long now)
     {
         _queue.Expire(now, _expired);
-        if (_expired.Count == 0)
-        {
-            return [];
-        }
+        return TakeOut(_expired);
+    }
 
-        List<(SlotHolder, long)> taken = [.. _expired.Select(ticket => TakeOut(ticket))];
-        _expired.Clear();
+    private List<(SlotHolder Holder, long Id)> TakeOut(List<Ticket<SlotHolder>> left)
+    {
+        List<(SlotHolder, long)> taken = [.. left.Select(ticket => TakeOut(ticket))];
+        left.Clear();
         return taken;
     }
 

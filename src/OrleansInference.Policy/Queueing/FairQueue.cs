@@ -4,7 +4,7 @@ namespace OrleansInference.Queueing;
 /// Who gets the next slot of an endpoint. Classes in strict order; inside a class the tenants share by weight (<see cref="FairShare"/>); inside a tenant the
 /// earliest deadline is first, then arrival. Lower classes leave the headroom to <see cref="TrafficClass.High"/>, but for what <see cref="TrafficClass.Medium"/>
 /// needs of it to be in time. Bounded in each class and for each tenant;
-/// refuses on arrival what could not make its deadline. Operations take logarithmic time and allocate nothing once the arrays have grown. Virtual time
+/// refuses on arrival what could not make its deadline, and in overload gives up a tenant's longest for its shorter ones, so that as many of it as can be are in time. Operations take logarithmic time and allocate nothing once the arrays have grown. Virtual time
 /// is all the state there is beside the tickets: after a restart those who wait ask again. Not thread-safe.
 /// </summary>
 /// <typeparam name="T">What the owner needs to answer a ticket.</typeparam>
@@ -12,12 +12,15 @@ public sealed class FairQueue<T>
 {
     private const int Classes = 3;
     private const int MaxDebts = 1_000;
+    private const int MostLookedAt = 1_024;
 
     private readonly FairQueueOptions _options;
     private readonly Dictionary<long, int> _ids = [];
     private readonly TenantTable _tenants = new();
     private readonly WorkTree _order = new();
     private readonly FairShare[] _classes = new FairShare[Classes];
+    private readonly Comparison<int> _longestFirst;
+    private int[] _near = [];
     private Waiting[] _waiting = [];
     private int[] _free = [];
     private int _freeCount;
@@ -31,6 +34,7 @@ public sealed class FairQueue<T>
     public FairQueue(FairQueueOptions? options = null)
     {
         _options = options ?? new();
+        _longestFirst = LongestFirst;
         ArgumentOutOfRangeException.ThrowIfLessThan(_options.MaxPerClass, 1, nameof(options));
         ArgumentOutOfRangeException.ThrowIfLessThan(_options.MaxPerTenant, 1, nameof(options));
         for (var i = 0; i < Classes; i++)
@@ -89,8 +93,12 @@ public sealed class FairQueue<T>
     /// <param name="ticket">The ticket.</param>
     /// <param name="slotsInUse">Slots now in use.</param>
     /// <param name="now">Unix ms.</param>
+    /// <param name="givenUp">
+    /// Tickets of the same tenant that take at least twice as long and are given up for it are put here: they have left the queue and are to be answered. They are the fewest for which it is
+    /// in time (Moore, "An n job, one machine sequencing algorithm for minimizing the number of late jobs", Management Science 15, 1968). Null: none is given up.
+    /// </param>
     /// <exception cref="ArgumentException">The ticket's weight or class is out of range.</exception>
-    public EnqueueResult TryEnqueue(in Ticket<T> ticket, int slotsInUse, long now)
+    public EnqueueResult TryEnqueue(in Ticket<T> ticket, int slotsInUse, long now, ICollection<Ticket<T>>? givenUp = null)
     {
         Check(ticket);
         if (_ids.ContainsKey(ticket.Id))
@@ -100,7 +108,8 @@ public sealed class FairQueue<T>
 
         var fair = _classes[(int)ticket.Class];
         var tenant = _tenants.Find(ticket.Tenant);
-        var wait = WaitMs(tenant, ticket, slotsInUse);
+        var ahead = WorkAhead(tenant, ticket);
+        var wait = WaitMs(ahead, ticket.Class, slotsInUse);
         var room = _options.MaxPerClass - fair.Count;
         if (room <= 0)
         {
@@ -113,9 +122,16 @@ public sealed class FairQueue<T>
         }
 
         var slack = ticket.Deadline - now;
-        if (slack < wait || slack < 0)
+        if (slack < 0 || (slack < wait && (givenUp is null || !TryGiveUp(tenant, ticket, ahead, slotsInUse, slack, givenUp))))
         {
             return new(EnqueueVerdict.TooLate, wait, slack < 0 ? 0 : wait - slack);
+        }
+
+        if (slack < wait)
+        {
+            // If all that the tenant had waiting was given up, it has no number any more.
+            tenant = _tenants.Find(ticket.Tenant);
+            wait = WaitMs(WorkAhead(tenant, ticket), ticket.Class, slotsInUse);
         }
 
         var node = NewNode();
@@ -262,18 +278,19 @@ public sealed class FairQueue<T>
     public long FairWait(in Ticket<T> ticket, int slotsInUse)
     {
         Check(ticket);
-        return WaitMs(_tenants.Find(ticket.Tenant), ticket, slotsInUse);
+        return WaitMs(WorkAhead(_tenants.Find(ticket.Tenant), ticket), ticket.Class, slotsInUse);
     }
 
     /// <summary>
     /// Slot-milliseconds of the waiting work whose turn would come before that of a ticket that came now: all that is more urgent, its tenant's earlier deadlines, and what the fair share gives
-    /// other tenants of its class until then.
+    /// other tenants of its class until then; without what would be given up for it if need be.
     /// </summary>
     /// <exception cref="ArgumentException">The ticket's weight or class is out of range.</exception>
     public double WorkAhead(in Ticket<T> ticket)
     {
         Check(ticket);
-        return WorkAhead(_tenants.Find(ticket.Tenant), ticket);
+        var tenant = _tenants.Find(ticket.Tenant);
+        return WorkAhead(tenant, ticket, _classes[(int)ticket.Class].MuchLongerAhead(tenant, ticket.Deadline, Math.Max(1, ticket.ServiceMs)));
     }
 
     /// <summary>Tenants that the queue remembers: those who wait, and those whose last turn is not yet paid for.</summary>
@@ -294,10 +311,57 @@ public sealed class FairQueue<T>
 
     private int SlotsFor(TrafficClass trafficClass, int headroom) => trafficClass == TrafficClass.High ? Slots : Math.Min(Slots, Math.Max(1, Slots - headroom));
 
-    private long WaitMs(int tenant, in Ticket<T> ticket, int slotsInUse)
+    /// <summary>Gives up the longest of the tenant's tickets that are due before one for which there is no time; false if it would not be in time for that, and then none is.</summary>
+    private bool TryGiveUp(int tenant, in Ticket<T> ticket, double ahead, int slotsInUse, long slack, ICollection<Ticket<T>> givenUp)
     {
-        var slots = SlotsFor(ticket.Class, Headroom);
-        var ahead = WorkAhead(tenant, ticket);
+        var fair = _classes[(int)ticket.Class];
+        var work = Math.Max(1, ticket.ServiceMs);
+        if (WaitMs(ahead - fair.MuchLongerAhead(tenant, ticket.Deadline, work), ticket.Class, slotsInUse) > slack)
+        {
+            return false;
+        }
+
+        if (_near.Length == 0)
+        {
+            _near = new int[MostLookedAt];
+        }
+
+        var count = 0;
+        foreach (var node in _near.AsSpan(0, fair.LastUpTo(tenant, ticket.Deadline, _near)))
+        {
+            if (FairShare.IsMuchLonger(_order.Work(node), work))
+            {
+                _near[count++] = node;
+            }
+        }
+
+        var longer = _near.AsSpan(0, count);
+        longer.Sort(_longestFirst);
+        for (var i = 0; i < longer.Length; i++)
+        {
+            ahead -= _order.Work(longer[i]);
+            if (WaitMs(ahead, ticket.Class, slotsInUse) <= slack)
+            {
+                foreach (var node in longer[..(i + 1)])
+                {
+                    givenUp.Add(_waiting[node].Ticket);
+                    RemoveNode(node);
+                }
+
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    // Of those that take as long the one that is due last has waited least.
+    private int LongestFirst(int one, int other) =>
+        (_order.Work(other), _order.Key(other), other).CompareTo((_order.Work(one), _order.Key(one), one));
+
+    private long WaitMs(double ahead, TrafficClass trafficClass, int slotsInUse)
+    {
+        var slots = SlotsFor(trafficClass, Headroom);
         if (slots == 0)
         {
             return _moreSlots == 0 ? 0 : (long)Math.Min(long.MaxValue / 4, _moreInMs + (ahead / _moreSlots));
@@ -315,9 +379,9 @@ public sealed class FairQueue<T>
         return (long)Math.Min(long.MaxValue / 4, wait);
     }
 
-    private double WorkAhead(int tenant, in Ticket<T> ticket)
+    private double WorkAhead(int tenant, in Ticket<T> ticket, double without = 0)
     {
-        var ahead = _classes[(int)ticket.Class].WorkAhead(tenant, ticket.Weight, ticket.Deadline);
+        var ahead = _classes[(int)ticket.Class].WorkAhead(tenant, ticket.Weight, ticket.Deadline, without);
         for (var i = 0; i < (int)ticket.Class; i++)
         {
             ahead += _classes[i].Work;

@@ -1,3 +1,5 @@
+using System.Numerics;
+
 namespace OrleansInference.Queueing;
 
 /// <summary>
@@ -9,11 +11,14 @@ namespace OrleansInference.Queueing;
 /// </summary>
 internal sealed class FairShare(TenantTable tenants, WorkTree tickets, int maxDebts)
 {
+    private const int Lengths = 24;
+
     private readonly WorkTree _turns = new();
     private readonly IndexedHeap _deadlines = new();
     private readonly IndexedHeap _debts = new();
     private readonly BacklogProfile _profile = new();
     private Flow[] _flows = [];
+    private long[] _byLength = [];
     private int _first = WorkTree.None;
     private double _virtualMs;
     private long _turn;
@@ -63,6 +68,7 @@ internal sealed class FairShare(TenantTable tenants, WorkTree tickets, int maxDe
             flow = new() { Root = WorkTree.None, Start = _virtualMs };
         }
 
+        _byLength[(tenant * Lengths) + LengthOf(work)] += work;
         (flow.Weight, flow.Units) = (weight, BacklogProfile.UnitsOf(weight));
         tickets.Insert(ref flow.Root, ticket, deadline, sequence, work);
         flow.Count++;
@@ -119,19 +125,51 @@ internal sealed class FairShare(TenantTable tenants, WorkTree tickets, int maxDe
     /// The work that comes before a ticket that arrives now: of its tenant what has a deadline as early, and of the others what their share
     /// gives them until then. An estimate, by about one ticket of each of them.
     /// </summary>
-    public double WorkAhead(int tenant, double weight, long deadline)
+    /// <param name="tenant">Whose ticket it is.</param>
+    /// <param name="weight">Its weight.</param>
+    /// <param name="deadline">Its deadline.</param>
+    /// <param name="without">Work of which as much as the tenant has ahead is left out.</param>
+    public double WorkAhead(int tenant, double weight, long deadline, double without = 0)
     {
         var flow = tenant >= 0 && tenant < _flows.Length && (_flows[tenant].Count > 0 || _debts.Contains(tenant)) ? _flows[tenant] : default;
         var isWaiting = flow.Count > 0;
-        var own = isWaiting ? tickets.WorkUpTo(flow.Root, deadline) : 0;
+        var own = isWaiting ? Math.Max(0, tickets.WorkUpTo(flow.Root, deadline) - without) : 0;
         var start = Math.Max(flow.Start, _virtualMs) + (own / weight);
         var firstTurns = _turns.WorkUpTo(_first, KeyOf(start)) - (isWaiting ? tickets.Work(flow.Head) : 0);
         return own + Math.Max(firstTurns, _profile.Served(start - _virtualMs, flow.Work, flow.Units));
     }
 
+    /// <summary>Of the tenant's work with a deadline as early that of its much longer tickets (<see cref="IsMuchLonger"/>). An estimate: they are taken to be among the earlier ones as they are among all.</summary>
+    public double MuchLongerAhead(int tenant, long deadline, int work)
+    {
+        if (CountOf(tenant) == 0)
+        {
+            return 0;
+        }
+
+        ref var flow = ref _flows[tenant];
+        var longer = 0L;
+        for (var length = LengthOf(work) + 2; length < Lengths; length++)
+        {
+            longer += _byLength[(tenant * Lengths) + length];
+        }
+
+        return longer == 0 ? 0 : (double)longer / flow.Work * tickets.WorkUpTo(flow.Root, deadline);
+    }
+
+    /// <summary>Whether a ticket takes at least twice as long as another: lengths are told apart by powers of two.</summary>
+    public static bool IsMuchLonger(int work, int than) => LengthOf(work) >= LengthOf(than) + 2;
+
+    /// <summary>The tenant's last tickets with at most this deadline, the last one first.</summary>
+    /// <returns>How many were put into <paramref name="nodes"/>.</returns>
+    public int LastUpTo(int tenant, long deadline, Span<int> nodes) => CountOf(tenant) == 0 ? 0 : tickets.LastUpTo(_flows[tenant].Root, deadline, nodes);
+
+    private static int LengthOf(int work) => Math.Min(BitOperations.Log2((uint)work), Lengths - 1);
+
     private void Take(int tenant, ref Flow flow, int ticket)
     {
         var work = tickets.Work(ticket);
+        _byLength[(tenant * Lengths) + LengthOf(work)] -= work;
         _profile.Remove(flow.Work, flow.Units);
         tickets.Remove(ref flow.Root, ticket);
         flow.Count--;
@@ -198,6 +236,7 @@ internal sealed class FairShare(TenantTable tenants, WorkTree tickets, int maxDe
     private void Grow()
     {
         Array.Resize(ref _flows, tenants.Capacity);
+        Array.Resize(ref _byLength, tenants.Capacity * Lengths);
         _turns.Grow(tenants.Capacity);
         _deadlines.Grow(tenants.Capacity);
         _debts.Grow(tenants.Capacity);

@@ -126,6 +126,33 @@ internal sealed class WorkTree
         return sum;
     }
 
+    /// <summary>The last nodes with at most this key, the last one first.</summary>
+    /// <param name="root">The tree.</param>
+    /// <param name="key">The key.</param>
+    /// <param name="nodes">They are put here, as many as fit.</param>
+    /// <returns>How many they are.</returns>
+    public int LastUpTo(int root, long key, Span<int> nodes) => Collect(root, key, nodes, 0);
+
+    private int Collect(int node, long key, Span<int> nodes, int count)
+    {
+        while (node >= 0 && count < nodes.Length)
+        {
+            ref var at = ref _nodes[node];
+            if (at.Key <= key)
+            {
+                count = Collect(at.Right, key, nodes, count);
+                if (count < nodes.Length)
+                {
+                    nodes[count++] = node;
+                }
+            }
+
+            node = at.Left;
+        }
+
+        return count;
+    }
+
     private long Sum(int node) => node < 0 ? 0 : _nodes[node].Sum;
 
     private void Split(int root, long key, long sequence, out int before, out int after)

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using OrleansInference.Capacity;
 using OrleansInference.Latency;
 using OrleansInference.Queueing;
@@ -18,6 +19,7 @@ internal sealed class RoutedEndpoint
     private readonly SlotDemand _demand = new();
     private readonly DemandSums _sums = new();
     private readonly List<Ticket<int>> _expired = [];
+    private readonly List<Ticket<int>> _givenUp = [];
     private readonly LatencySeries _latency;
     private readonly int[] _new = new int[SizeClass.Count];
     private readonly int[] _known = new int[SizeClass.Count];
@@ -77,13 +79,23 @@ internal sealed class RoutedEndpoint
         && !WaitsUpTo(trafficClass);
 
     /// <summary>Lets a request wait in line; false if it could not be in time.</summary>
-    public bool TryWait(int request, TenantId tenant, TrafficClass trafficClass, long lastMs, int serviceMs)
+    /// <param name="request">The request.</param>
+    /// <param name="tenant">Whose it is.</param>
+    /// <param name="trafficClass">Its class.</param>
+    /// <param name="lastMs">When its call has to begin at the last.</param>
+    /// <param name="serviceMs">How long its call is expected to take.</param>
+    /// <param name="givenUp">Those that were given up for it; none by default.</param>
+    public bool TryWait(int request, TenantId tenant, TrafficClass trafficClass, long lastMs, int serviceMs, out ImmutableArray<int> givenUp)
     {
         SetCapacity();
-        return Queue.TryEnqueue(
+        var verdict = Queue.TryEnqueue(
             new() { Id = ++_ticket, Tenant = tenant, Class = trafficClass, Deadline = lastMs, ServiceMs = serviceMs, Holder = request },
             Pool.InUse,
-            _world.NowMs).Verdict == EnqueueVerdict.Queued;
+            _world.NowMs,
+            _givenUp).Verdict;
+        givenUp = _givenUp.Count == 0 ? [] : [.. _givenUp.Select(static ticket => ticket.Holder)];
+        _givenUp.Clear();
+        return verdict == EnqueueVerdict.Queued;
     }
 
     /// <summary>The next request in line that may have a slot; false if there is none.</summary>
@@ -192,7 +204,7 @@ internal sealed class RoutedEndpoint
     };
 
     /// <summary>Slot-milliseconds of what waits and would be served before a request of which a slot is of use until a moment.</summary>
-    public double WorkAhead(TenantId tenant, TrafficClass trafficClass, long lastMs) => Queue.WorkAhead(new() { Id = 0, Tenant = tenant, Class = trafficClass, Deadline = lastMs });
+    public double WorkAhead(TenantId tenant, TrafficClass trafficClass, long lastMs, int serviceMs) => Queue.WorkAhead(new() { Id = 0, Tenant = tenant, Class = trafficClass, Deadline = lastMs, ServiceMs = serviceMs });
 
     /// <summary>Whether so much has been measured of requests of which little was known that it should be told.</summary>
     public bool HasNews { get; private set; }

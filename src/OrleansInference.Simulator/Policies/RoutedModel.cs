@@ -14,6 +14,7 @@ internal sealed class RoutedModel
     private const long MostPublishMs = 600_000;
     private const int BytesPerToken = 4;
     private const int DeferredBit = 1 << 8;
+    private const int MostAttempts = 2;
 
     private readonly World _world;
     private readonly LatencyRecorder _recorder = new(1);
@@ -76,6 +77,12 @@ internal sealed class RoutedModel
             Refresh();
         }
 
+        Decide(index, 0, 0);
+    }
+
+    /// <summary>Decides a request that may not go to some endpoints, after so many attempts.</summary>
+    private void Decide(int index, ulong excluded, int attempts)
+    {
         ref var request = ref _world.Requests[index];
         var now = _world.NowMs;
         var route = new RouteRequest
@@ -89,8 +96,10 @@ internal sealed class RoutedModel
             MinQuality = _minQuality[request.Tenant],
             CanDefer = request.Class != TrafficClass.High,
             Seed = (ulong)request.Number,
+            Excluded = excluded,
+            Attempt = attempts,
         };
-        for (var attempt = 0; attempt < 2; attempt++)
+        for (; attempts < MostAttempts; attempts++)
         {
             Load(request);
             var decision = Router.Decide(_table, route, _tenants[request.Tenant], _loads, _quotes);
@@ -179,7 +188,14 @@ internal sealed class RoutedModel
             return true;
         }
 
-        return endpoint.TryWait(index, _tenantIds[request.Tenant], request.Class, _table.Candidates[decision.Chosen].LastBegin(decision.SizeClass, World.ToMs(request.DeadlineUs), _world.NowMs), serviceMs);
+        var last = _table.Candidates[decision.Chosen].LastBegin(decision.SizeClass, World.ToMs(request.DeadlineUs), _world.NowMs);
+        var waits = endpoint.TryWait(index, _tenantIds[request.Tenant], request.Class, last, serviceMs, out var givenUp);
+        foreach (var other in givenUp)
+        {
+            Decide(other, 1UL << decision.Chosen, 1);
+        }
+
+        return waits;
     }
 
     /// <summary>Tells the endpoints that would have been cheaper, had they had a slot.</summary>
@@ -310,8 +326,9 @@ internal sealed class RoutedModel
     private long WorkAhead(in Request request, int at)
     {
         var candidate = _table.Candidates[at];
-        var last = candidate.LastBegin(_table.SizeClassOf(request.InputTokens, request.OutputTokens), World.ToMs(request.DeadlineUs), _world.NowMs);
-        return (long)Math.Max(1, Endpoints[at].WorkAhead(_tenantIds[request.Tenant], request.Class, last));
+        var sizeClass = _table.SizeClassOf(request.InputTokens, request.OutputTokens);
+        var last = candidate.LastBegin(sizeClass, World.ToMs(request.DeadlineUs), _world.NowMs);
+        return (long)Math.Max(1, Endpoints[at].WorkAhead(_tenantIds[request.Tenant], request.Class, last, (int)Math.Clamp(candidate.Service(sizeClass).Mean, 1, int.MaxValue)));
     }
 
     /// <summary>The cheapest price elsewhere of what a slot of a variant's instances does, over that slot's: serverless, or the full variant.</summary>

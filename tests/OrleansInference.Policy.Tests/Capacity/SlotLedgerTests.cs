@@ -201,6 +201,25 @@ public sealed class SlotLedgerTests
         Assert.Equal((3, 1), (_ledger.Escrow.Outstanding, _ledger.Headroom));
     }
 
+    [Fact]
+    public void The_silo_of_a_request_that_is_given_up_for_a_shorter_one_of_its_tenant_hears_of_it()
+    {
+        _ledger.SetCapacity(1, keepsHeadroom: false, 100);
+        var holds = Ask("c", Start, [Ticket(TrafficClass.Medium)]);
+        var longs = Enumerable.Range(0, 2).Select(i => new SlotTicket(++_ticket, new("t"), 1, TrafficClass.Medium, Start + 9_000, 4_000)).ToArray();
+        Assert.Empty(Ask("a", Start + 1, [.. longs]).Queue!.Answers);
+        var waiting = Ask("b", Start + 2, [new(++_ticket, new("t"), 1, TrafficClass.Medium, Start + 9_000, 100)]);
+        Assert.Empty(waiting.Queue!.Answers);
+        Assert.Equal([0, 3, 0], _ledger.Waiting);
+
+        // For another, a while later, one of the long ones has to go.
+        Assert.Empty(Ask("b", Start + 1_200, [new(++_ticket, new("t"), 1, TrafficClass.Medium, Start + 9_000, 100)], heard: waiting.Queue!.Sequence).Queue!.Answers);
+        var (holder, grant) = Assert.Single(_ledger.TakeNotices(Start + 1_201), static notice => notice.Grant.Queue!.Answers.Any(static answer => answer.Verdict == SlotVerdict.TooLate));
+        Assert.Equal(("a", longs[1].Id, SlotVerdict.TooLate), (holder, Assert.Single(grant.Queue!.Answers).Ticket, grant.Queue.Answers[0].Verdict));
+        Assert.Equal([0, 3, 0], _ledger.Waiting);
+        Assert.Equal(1, holds.Granted);
+    }
+
     private SlotTicket LateMedium(long now) => new(++_ticket, new("t"), 1, TrafficClass.Medium, now + 110, 400);
 
     [Fact]

@@ -38,8 +38,16 @@ public sealed class FairQueuePropertyTests
                     break;
                 case < 8:
                     var ticket = Any(random, ++id, tenants, now);
-                    var result = queue.TryEnqueue(ticket, inUse, now);
+                    List<Ticket<int>>? givenUp = random.Next(2) == 0 ? null : [];
+                    var result = queue.TryEnqueue(ticket, inUse, now, givenUp);
                     Assert.True(result.WaitMs >= 0 && result.RetryAfterMs >= 0);
+                    foreach (var given in givenUp ?? [])
+                    {
+                        Assert.Equal((EnqueueVerdict.Queued, ticket.Tenant, ticket.Class), (result.Verdict, given.Tenant, given.Class));
+                        Assert.True(given.Deadline <= ticket.Deadline && given.ServiceMs >= 2 * ticket.ServiceMs);
+                        Assert.True(slow.Remove(given.Id));
+                    }
+
                     if (result.Verdict != EnqueueVerdict.TooLate)
                     {
                         Assert.Equal(slow.HasRoom(ticket, out var verdict), result.Verdict == EnqueueVerdict.Queued);
@@ -49,6 +57,8 @@ public sealed class FairQueuePropertyTests
                     {
                         Assert.True(result.WaitMs > ticket.Deadline - now);
                     }
+
+                    Assert.True(result.Verdict != EnqueueVerdict.Queued || result.WaitMs <= ticket.Deadline - now);
 
                     if (result.Verdict == EnqueueVerdict.Queued)
                     {

@@ -226,6 +226,51 @@ public sealed class FairQueueTests
     }
 
     [Fact]
+    public void The_fewest_of_a_tenants_much_longer_tickets_are_given_up_for_one_that_would_be_late()
+    {
+        var queue = Queue(slots: 1, headroom: 0);
+        var (long1, long2, medium, other, late) = (Lasting(A, 4_000, 10_000), Lasting(A, 4_000, 11_000), Lasting(A, 1_000, 12_000), Lasting(B, 4_000, 40_000), Lasting(A, 8_000, 60_000));
+        foreach (var ticket in new[] { long1, long2, medium, other, late })
+        {
+            Assert.Equal(EnqueueVerdict.Queued, queue.TryEnqueue(ticket, 0, Now).Verdict);
+        }
+
+        // Behind the long ones, one of medium length and what B's share is: 13 s; for 9.5 s one of the long ones has to go, the one that has waited less.
+        List<Ticket<int>> givenUp = [];
+        Assert.Equal(EnqueueVerdict.TooLate, queue.TryEnqueue(Lasting(A, 100, 12_500), 0, Now).Verdict);
+        Assert.Equal(5, queue.Count);
+        Assert.Equal(EnqueueVerdict.Queued, queue.TryEnqueue(Lasting(A, 100, 12_500), 0, Now, givenUp).Verdict);
+        Assert.Equal([long2], givenUp);
+
+        // None is given up for one that would not be half as long, for one that would be late all the same, or for one of another class or tenant.
+        givenUp.Clear();
+        Assert.Equal(EnqueueVerdict.TooLate, queue.TryEnqueue(Lasting(A, 1_100, 12_600), 0, Now + 5_000, givenUp).Verdict);
+        Assert.Equal(EnqueueVerdict.TooLate, queue.TryEnqueue(Lasting(A, 100, 12_600), 0, Now + 12_500, givenUp).Verdict);
+        Assert.Equal(EnqueueVerdict.TooLate, queue.TryEnqueue(Lasting(A, 100, 12_600) with { Class = TrafficClass.Low }, 0, Now + 5_000, givenUp).Verdict);
+        Assert.Equal(EnqueueVerdict.TooLate, queue.TryEnqueue(Lasting(new("c"), 100, 12_600) with { Weight = 1e-6 }, 0, Now + 5_000, givenUp).Verdict);
+        Assert.Empty(givenUp);
+        Assert.Equal(5, queue.Count);
+        Assert.Equal(EnqueueVerdict.Queued, queue.TryEnqueue(Lasting(A, 1_000, 12_600), 0, Now + 5_000, givenUp).Verdict);
+        Assert.Equal([long1], givenUp);
+    }
+
+    [Fact]
+    public void All_that_a_tenant_has_waiting_may_be_given_up_for_one_and_nothing_for_one_whose_time_is_over()
+    {
+        var queue = Queue(slots: 1, headroom: 0);
+        var longs = Enumerable.Range(0, 3).Select(_ => Lasting(A, 4_000, 20_000)).ToArray();
+        Assert.All(longs, ticket => Assert.Equal(EnqueueVerdict.Queued, queue.TryEnqueue(ticket, 0, Now).Verdict));
+        List<Ticket<int>> givenUp = [];
+        Assert.Equal(new(EnqueueVerdict.TooLate, 12_000, 0), queue.TryEnqueue(Lasting(A, 500, 20_000), 0, Now + 20_001, givenUp));
+        Assert.Empty(givenUp);
+        Assert.Equal(0, queue.WorkAhead(Lasting(A, 500, 20_000)));
+        Assert.Equal(12_000, queue.WorkAhead(Lasting(A, 2_000, 20_000)));
+        Assert.Equal(new(EnqueueVerdict.Queued, 0, 0), queue.TryEnqueue(Lasting(A, 500, 20_000), 0, Now + 19_500, givenUp));
+        Assert.Equal(longs.OrderBy(static ticket => ticket.Id), givenUp.OrderBy(static ticket => ticket.Id));
+        Assert.Equal((1, 1), (queue.Count, queue.Remembered));
+    }
+
+    [Fact]
     public void What_has_expired_is_reported_once_and_gone()
     {
         var queue = Queue(slots: 1, headroom: 0);
@@ -254,6 +299,8 @@ public sealed class FairQueueTests
 
     private Ticket<int> New(TenantId tenant, TrafficClass trafficClass, long after = 10_000_000, int mostInUse = int.MaxValue) =>
         new() { Id = ++_id, Tenant = tenant, Class = trafficClass, Deadline = Now + after, ServiceMs = 100, MostInUse = mostInUse };
+
+    private Ticket<int> Lasting(TenantId tenant, int serviceMs, long after) => New(tenant, TrafficClass.Medium, after) with { ServiceMs = serviceMs };
 
     private void Enqueue(FairQueue<int> queue, TenantId tenant, TrafficClass trafficClass, int mostInUse = int.MaxValue) =>
         Assert.Equal(EnqueueVerdict.Queued, queue.TryEnqueue(New(tenant, trafficClass, mostInUse: mostInUse), 0, Now).Verdict);

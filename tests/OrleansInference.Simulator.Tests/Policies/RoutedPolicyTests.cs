@@ -58,7 +58,7 @@ public sealed class RoutedPolicyTests : IDisposable
     }
 
     [Fact]
-    public void In_overload_hardly_a_call_ends_late()
+    public void In_overload_the_short_requests_of_a_tenant_are_served_before_its_long_ones_and_hardly_a_call_ends_late()
     {
         // Two instances with four slots each; a tenant sends a short request and two long ones a second, ten times what they serve.
         var file = Path.Combine(_folder.FullName, "first.jsonl");
@@ -70,6 +70,8 @@ public sealed class RoutedPolicyTests : IDisposable
 
         // In time is within five minutes and half as much again as it takes.
         var served = run.Ends.Select(end => (Seconds: arrivals[end.Number].InputTokens, IsLate: end.At > (arrivals[end.Number].AtUs / 1e6) + 300 + (1.5 * arrivals[end.Number].InputTokens))).ToArray();
+        var shorts = served.Count(static end => end is { Seconds: 1, IsLate: false });
+        Assert.True(shorts >= 0.9 * 1500, $"{shorts} of 1500");
         Assert.True(served.Count(static end => end.IsLate) <= 0.02 * served.Length, $"{served.Count(static end => end.IsLate)} of {served.Length} late");
         Assert.True(run.World.Pools[0].BusyUs >= 0.9 * 4 * run.World.Pools[0].InstanceUs, "the slots are idle");
     }
