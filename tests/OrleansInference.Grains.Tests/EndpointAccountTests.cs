@@ -106,6 +106,32 @@ public sealed class EndpointAccountTests
     }
 
     [Fact]
+    public async Task What_waits_is_known_by_its_length_and_a_long_request_is_given_up_for_a_short_one_of_its_tenant()
+    {
+        var held = new List<HeldLease>();
+        for (var i = 0; i < Slots; i++)
+        {
+            held.Add(await Take(TrafficClass.High));
+        }
+
+        var deadline = Now + 60_000;
+        var longer = _account.AcquireAsync(new(TrafficClass.Medium, new("t"), 1, deadline, 100_000 * Slots, 0), CancellationToken.None).AsTask();
+        await Eventually(() => Task.FromResult(WorkAhead("t", double.PositiveInfinity) == 100_000 * Slots));
+        Assert.Equal(1, WorkAhead("t", 200));
+        Assert.Equal(200, WorkAhead("u", 200));
+
+        var shorter = _account.AcquireAsync(new(TrafficClass.Medium, new("t"), 1, deadline + 10, 200, 60_000), CancellationToken.None).AsTask();
+        var refused = await longer.WaitAsync(Patience);
+        Assert.Equal((null, SlotVerdict.TooLate), (refused.Slot, refused.Refusal));
+        Assert.False(shorter.IsCompleted);
+        Assert.Equal(1, _owner.Waiting);
+        held.ForEach(one => _account.Return(one, TrafficClass.High));
+        Assert.NotNull((await shorter.WaitAsync(Patience)).Slot);
+
+        long WorkAhead(string tenant, double serviceMs) => _account.LoadFor(TrafficClass.Medium, Now, 0, new(tenant), 1, serviceMs).WaitingWorkMs;
+    }
+
+    [Fact]
     public async Task After_a_restart_of_the_grain_those_who_wait_are_told_of_again()
     {
         var held = new List<HeldLease>();

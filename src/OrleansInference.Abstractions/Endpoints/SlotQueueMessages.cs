@@ -113,7 +113,22 @@ public sealed record SlotQueueReply
 
     /// <summary>Who waits: the tenants with most, at most 32.</summary>
     [Id(7)] public ImmutableArray<WaitingTenant> Tenants { get; init; } = [];
+
+    /// <summary>Slot-milliseconds that those who wait are expected to take, by class. A grain of an earlier version does not tell it.</summary>
+    [Id(8)] public ImmutableArray<long> WorkMs { get; init; } = [];
+
+    /// <summary>Of that the work of the <see cref="Tenants"/> with most tickets, at most 64 parts, those of a tenant one after the other.</summary>
+    [Id(9)] public ImmutableArray<WaitingWork> Work { get; init; } = [];
 }
+
+/// <summary>Requests of a tenant, a class and a length that wait for an endpoint, on all silos.</summary>
+/// <param name="Tenant">The tenant.</param>
+/// <param name="Weight">Its fair-share weight in the class, greater than 0.</param>
+/// <param name="Class">The class.</param>
+/// <param name="Length">The power of two, in milliseconds, that the call of each is expected to take at least.</param>
+/// <param name="WorkMs">Slot-milliseconds that they are expected to take.</param>
+[GenerateSerializer, Immutable, Alias("oi.WaitingWork")]
+public readonly record struct WaitingWork([property: Id(0)] TenantId Tenant, [property: Id(1)] double Weight, [property: Id(2)] TrafficClass Class, [property: Id(3)] int Length, [property: Id(4)] long WorkMs);
 
 /// <summary>Requests of a tenant that wait for an endpoint, on all silos.</summary>
 /// <param name="Tenant">The tenant.</param>

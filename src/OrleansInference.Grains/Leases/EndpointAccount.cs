@@ -41,11 +41,13 @@ internal sealed partial class EndpointAccount(EndpointName endpoint, IEndpointGr
     /// <param name="statusAt">When the status in the snapshot was taken; 0: there is none.</param>
     /// <param name="tenant">Whose request asks.</param>
     /// <param name="weight">Its fair-share weight.</param>
-    public CandidateLoad LoadFor(TrafficClass trafficClass, long now, long statusAt, TenantId tenant = default, double weight = 1)
+    /// <param name="serviceMs">How long its call is expected to take, in milliseconds.</param>
+    public CandidateLoad LoadFor(TrafficClass trafficClass, long now, long statusAt, TenantId tenant = default, double weight = 1, double serviceMs = double.PositiveInfinity)
     {
         var queue = _queue;
         return new()
         {
+            WaitingWorkMs = queue.Tenants.IsDefaultOrEmpty ? 0 : (long)FairTurn.WorkAheadOf(queue, trafficClass, tenant, weight, serviceMs),
             InFlight = Volatile.Read(ref _inFlight),
             InFlightUrgent = InFlightAbove(trafficClass),
             Waiting = queue.Tenants.IsDefaultOrEmpty ? Math.Max(_waiters.CountUpTo(trafficClass), FairTurn.WaitingUpTo(queue, trafficClass)) : FairTurn.AheadOf(queue, trafficClass, tenant, weight),

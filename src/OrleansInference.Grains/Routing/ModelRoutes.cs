@@ -28,13 +28,14 @@ internal sealed class ModelRoutes
     public ModelResidency.Entry? ResidentOnShared(Candidate candidate) => _residents?[candidate.Index];
 
     /// <summary>What this silo knows of each candidate now, by index.</summary>
-    public void ReadLoads(Span<CandidateLoad> loads, TrafficClass trafficClass, long now, TenantId tenant, double weight)
+    public void ReadLoads(Span<CandidateLoad> loads, TrafficClass trafficClass, int sizeClass, long now, TenantId tenant, double weight)
     {
         for (var i = 0; i < _accounts.Length; i++)
         {
-            var (status, endpoint) = (Table.Candidates[i].Status, Table.Candidates[i].Endpoint);
+            var candidate = Table.Candidates[i];
+            var (status, endpoint) = (candidate.Status, candidate.Endpoint);
             var version = status?.Version ?? 0;
-            loads[i] = _accounts[i].LoadFor(trafficClass, now, version, tenant, weight);
+            loads[i] = _accounts[i].LoadFor(trafficClass, now, version, tenant, weight, candidate.Service(sizeClass).Mean);
             if (endpoint is { TakesDeferred: true, Draining: false })
             {
                 loads[i] = loads[i] with { DeferredWorkMs = (status?.DeferredWorkMs ?? 0) + _accounts[i].DeferredSince(version) };

@@ -254,6 +254,7 @@ public sealed partial class SlotLedger
     {
         var from = _tickets.WaitingFrom(now);
         var reserve = ReserveOf(holder);
+        ImmutableArray<WaitingTenant> tenants = _tickets.Count == 0 ? [] : [.. WaitingByTenant.OrderByDescending(static waiting => waiting.Total).Take(MostTenantsTold)];
         holder.ToldFrom = from;
         holder.HasNews = false;
         return grant with
@@ -268,7 +269,9 @@ public sealed partial class SlotLedger
                 WaitingFrom = from,
                 Reserve = reserve,
                 Waiting = Waiting,
-                Tenants = _tickets.Count == 0 ? [] : [.. WaitingByTenant.OrderByDescending(static waiting => waiting.Total).Take(MostTenantsTold)],
+                Tenants = tenants,
+                WorkMs = _tickets.WorkByClass,
+                Work = _tickets.WorkOf(tenants),
             },
         };
     }

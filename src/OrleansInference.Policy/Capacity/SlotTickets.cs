@@ -13,6 +13,7 @@ internal sealed class SlotTickets(FairQueueOptions? options)
     private const long HoldMs = 200;
 
     private const int Classes = 3;
+    private const int MostWorkTold = 64;
 
     private readonly FairQueue<SlotHolder> _queue = new(options);
     private readonly Dictionary<long, long> _idOf = [];
@@ -32,6 +33,21 @@ internal sealed class SlotTickets(FairQueueOptions? options)
 
     /// <summary>Tickets that wait, by tenant.</summary>
     public IReadOnlyList<WaitingTenant> ByTenant => _queue.Tenants();
+
+    /// <summary>Slot-milliseconds that they are expected to take, by class.</summary>
+    public ImmutableArray<long> WorkByClass => [_queue.WorkOf(TrafficClass.High), _queue.WorkOf(TrafficClass.Medium), _queue.WorkOf(TrafficClass.Low)];
+
+    /// <summary>The work of some tenants by class and length, as much as may be told.</summary>
+    public ImmutableArray<WaitingWork> WorkOf(ImmutableArray<WaitingTenant> tenants)
+    {
+        List<WaitingWork> work = [];
+        for (var i = 0; i < tenants.Length && work.Count < MostWorkTold; i++)
+        {
+            _queue.AddWork(tenants[i].Tenant, work);
+        }
+
+        return [.. work.Take(MostWorkTold)];
+    }
 
     /// <summary>Tickets of <see cref="TrafficClass.High"/> that wait.</summary>
     public int High => _queue.CountOf(TrafficClass.High);

@@ -256,6 +256,16 @@ public sealed class FairQueue<T>
     /// <summary>Tickets of a tenant that wait.</summary>
     public WaitingTenant CountOf(TenantId tenant) => Backlog(tenant, _tenants.Find(tenant));
 
+    /// <summary>Adds what a tenant has waiting, by class and length.</summary>
+    public void AddWork(TenantId tenant, ICollection<WaitingWork> work)
+    {
+        ArgumentNullException.ThrowIfNull(work);
+        for (var i = 0; i < Classes; i++)
+        {
+            _classes[i].AddWork(_tenants.Find(tenant), tenant, (TrafficClass)i, work);
+        }
+    }
+
     /// <summary>The tenants that have tickets waiting; for views.</summary>
     public IReadOnlyList<WaitingTenant> Tenants()
     {

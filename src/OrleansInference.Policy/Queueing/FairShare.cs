@@ -11,6 +11,9 @@ namespace OrleansInference.Queueing;
 /// </summary>
 internal sealed class FairShare(TenantTable tenants, WorkTree tickets, int maxDebts)
 {
+    /// <summary>A ticket is much longer than another if its length is by so much more: it takes at least twice as long.</summary>
+    public const int MuchLonger = 2;
+
     private const int Lengths = 24;
 
     private readonly WorkTree _turns = new();
@@ -149,7 +152,7 @@ internal sealed class FairShare(TenantTable tenants, WorkTree tickets, int maxDe
 
         ref var flow = ref _flows[tenant];
         var longer = 0L;
-        for (var length = LengthOf(work) + 2; length < Lengths; length++)
+        for (var length = LengthOf(work) + MuchLonger; length < Lengths; length++)
         {
             longer += _byLength[(tenant * Lengths) + length];
         }
@@ -158,13 +161,26 @@ internal sealed class FairShare(TenantTable tenants, WorkTree tickets, int maxDe
     }
 
     /// <summary>Whether a ticket takes at least twice as long as another: lengths are told apart by powers of two.</summary>
-    public static bool IsMuchLonger(int work, int than) => LengthOf(work) >= LengthOf(than) + 2;
+    public static bool IsMuchLonger(int work, int than) => LengthOf(work) >= LengthOf(than) + MuchLonger;
 
     /// <summary>The tenant's last tickets with at most this deadline, the last one first.</summary>
     /// <returns>How many were put into <paramref name="nodes"/>.</returns>
     public int LastUpTo(int tenant, long deadline, Span<int> nodes) => CountOf(tenant) == 0 ? 0 : tickets.LastUpTo(_flows[tenant].Root, deadline, nodes);
 
-    private static int LengthOf(int work) => Math.Min(BitOperations.Log2((uint)work), Lengths - 1);
+    /// <summary>Adds what a tenant has waiting, by length.</summary>
+    public void AddWork(int tenant, TenantId name, TrafficClass trafficClass, ICollection<WaitingWork> work)
+    {
+        for (var length = 0; length < Lengths && CountOf(tenant) > 0; length++)
+        {
+            if (_byLength[(tenant * Lengths) + length] is > 0 and var sum)
+            {
+                work.Add(new(name, _flows[tenant].Weight, trafficClass, length, sum));
+            }
+        }
+    }
+
+    /// <summary>The length of a ticket: the power of two that its work is at least.</summary>
+    public static int LengthOf(int work) => Math.Min(BitOperations.Log2((uint)work), Lengths - 1);
 
     private void Take(int tenant, ref Flow flow, int ticket)
     {

@@ -305,6 +305,7 @@ internal sealed class RoutedModel
             {
                 _loads[i] = silos.Load(request, endpoint.Definition.Lane == Lane.Serverless, endpoint.Slots - pool.InUse, waiting, _world.NowMs) with
                 {
+                    WaitingWorkMs = waiting > 0 ? WorkAhead(request, i) : 0,
                     DeferredWorkMs = _defers && endpoint.Definition.Lane == Lane.Realtime ? endpoint.DeferredWorkAtPoll : null,
                 };
                 continue;
@@ -327,7 +328,9 @@ internal sealed class RoutedModel
     {
         var candidate = _table.Candidates[at];
         var sizeClass = _table.SizeClassOf(request.InputTokens, request.OutputTokens);
-        var last = candidate.LastBegin(sizeClass, World.ToMs(request.DeadlineUs), _world.NowMs);
+
+        // Silos are not told what is due when.
+        var last = Endpoints[at].Silos is null ? candidate.LastBegin(sizeClass, World.ToMs(request.DeadlineUs), _world.NowMs) : long.MaxValue;
         return (long)Math.Max(1, Endpoints[at].WorkAhead(_tenantIds[request.Tenant], request.Class, last, (int)Math.Clamp(candidate.Service(sizeClass).Mean, 1, int.MaxValue)));
     }
 

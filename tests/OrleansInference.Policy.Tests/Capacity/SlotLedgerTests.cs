@@ -220,6 +220,25 @@ public sealed class SlotLedgerTests
         Assert.Equal(1, holds.Granted);
     }
 
+    [Fact]
+    public void Silos_are_told_what_those_who_wait_take_by_tenant_class_and_length()
+    {
+        _ledger.SetCapacity(1, keepsHeadroom: false, 100);
+        Assert.Equal([0, 0, 0], Ask("a", Start, [Ticket(TrafficClass.High)]).Queue!.WorkMs);
+        var told = Ask("a", Start + 1, [Waits("t", TrafficClass.Medium, 100), Waits("t", TrafficClass.Medium, 120), Waits("t", TrafficClass.Medium, 5_000), Waits("u", TrafficClass.Low, 0)]).Queue!;
+        Assert.Equal([0, 5_220, 1], told.WorkMs);
+        Assert.Equal(
+            [new(new("t"), 1, TrafficClass.Medium, 6, 220), new(new("t"), 1, TrafficClass.Medium, 12, 5_000), new(new("u"), 1, TrafficClass.Low, 0, 1)],
+            told.Work);
+
+        // Of many no more than a bounded part is told, of those with most.
+        told = Ask("a", Start + 2, [.. Enumerable.Range(0, 400).Select(i => Waits($"v{i % 50}", TrafficClass.High, 1 << (i / 50)))]).Queue!;
+        Assert.Equal((32, 64), (told.Tenants.Length, told.Work.Length));
+        Assert.Equal(50 * 255, told.WorkMs[0]);
+
+        SlotTicket Waits(string tenant, TrafficClass trafficClass, int serviceMs) => new(++_ticket, new(tenant), 1, trafficClass, Start + 100_000_000, serviceMs);
+    }
+
     private SlotTicket LateMedium(long now) => new(++_ticket, new("t"), 1, TrafficClass.Medium, now + 110, 400);
 
     [Fact]
