@@ -219,6 +219,7 @@ internal sealed partial class EndpointGrain(
         var endpoint = _configuration!.Endpoint;
         _slots!.SetCapacity(Slots, endpoint.Lane == Lane.Realtime, endpoint.Prior.ServiceP50Seconds * 1000, endpoint.Draining);
         _slots.UrgentWaitMs = _heard.UrgentWaitMs;
+        _slots.Coming = endpoint.Lane == Lane.Realtime ? (Math.Max(0, _keeper!.Reported - InService) * endpoint.ConcurrencyPerInstance, _keeper.MoreAt) : default;
     }
 
     /// <summary>Makes durable who has which slots, and then tells the silos that have not asked.</summary>
@@ -361,6 +362,7 @@ internal sealed partial class EndpointGrain(
             PersistAsync);
         if (isChanged)
         {
+            SetCapacity();
             await TellModelAsync(now);
         }
     }

@@ -54,7 +54,11 @@ public sealed partial class SlotLedger
         _ => SlotVerdict.QueueFull,
     };
 
-    private void Prepare(long now) => _tickets.SetCapacity(Limit, Headroom, _demand.ServiceMs, yields: HaveAllTold(now));
+    private void Prepare(long now)
+    {
+        var more = Coming.At > now ? Math.Max(0, Coming.Slots) : 0;
+        _tickets.SetCapacity(Limit, Headroom, _demand.ServiceMs, more, more > 0 ? Coming.At - now : 0, yields: HaveAllTold(now));
+    }
 
     // After a restart silos tell their tickets one after the other: until all have, the headroom is all that is left to the urgent ones not yet told. Whose leases ran out while
     // nobody heard them are not known any more; like all that live, they report within the time of a lease.

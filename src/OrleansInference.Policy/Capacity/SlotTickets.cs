@@ -79,7 +79,7 @@ internal sealed class SlotTickets(FairQueueOptions? options)
     }
 
     /// <summary>Tells what there is, as <see cref="FairQueue{T}.SetCapacity"/>.</summary>
-    public void SetCapacity(int slots, int headroom, double serviceMs, bool yields) => _queue.SetCapacity(slots, headroom, serviceMs, yields: yields);
+    public void SetCapacity(int slots, int headroom, double serviceMs, int moreSlots, long moreInMs, bool yields) => _queue.SetCapacity(slots, headroom, serviceMs, moreSlots, moreInMs, yields);
 
     /// <summary>Lets a silo's request wait, or says why not.</summary>
     /// <param name="holder">The silo.</param>

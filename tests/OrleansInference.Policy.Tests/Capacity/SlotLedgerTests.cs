@@ -221,6 +221,21 @@ public sealed class SlotLedgerTests
     }
 
     [Fact]
+    public void Slots_that_are_on_their_way_are_counted_on_until_they_are_overdue()
+    {
+        _ledger.SetCapacity(1, keepsHeadroom: false, 100);
+        var heard = Ask("a", Start, [Ticket(TrafficClass.High), Waits()]).Queue!.Sequence;
+        Assert.Equal(SlotVerdict.TooLate, Assert.Single(Ask("a", Start + 1, [Waits()], heard: heard, pending: 1).Queue!.Answers).Verdict);
+        heard = Ask("a", Start + 2, [], heard: heard + 1, pending: 1).Queue!.Sequence;
+        _ledger.Coming = (4, Start + 1_000);
+        Assert.Empty(Ask("a", Start + 3, [Waits()], heard: heard, pending: 1).Queue!.Answers);
+        Assert.Equal([0, 2, 0], _ledger.Waiting);
+        Assert.Equal(SlotVerdict.TooLate, Assert.Single(Ask("a", Start + 1_001, [Waits()], heard: heard, pending: 1).Queue!.Answers).Verdict);
+
+        SlotTicket Waits() => new(++_ticket, new("t"), 1, TrafficClass.Medium, Start + 5_000, 8_000);
+    }
+
+    [Fact]
     public void Silos_are_told_what_those_who_wait_take_by_tenant_class_and_length()
     {
         _ledger.SetCapacity(1, keepsHeadroom: false, 100);
