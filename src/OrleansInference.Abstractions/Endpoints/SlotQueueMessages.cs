@@ -117,7 +117,7 @@ public sealed record SlotQueueReply
     /// <summary>Slot-milliseconds that those who wait are expected to take, by class. A grain of an earlier version does not tell it.</summary>
     [Id(8)] public ImmutableArray<long> WorkMs { get; init; } = [];
 
-    /// <summary>Of that the work of the <see cref="Tenants"/> with most tickets, at most 64 parts, those of a tenant one after the other.</summary>
+    /// <summary>Of that the work of the <see cref="Tenants"/>, those of one after the other: by length of the first of them, for some 64 parts, and in one of the others, with length 0.</summary>
     [Id(9)] public ImmutableArray<WaitingWork> Work { get; init; } = [];
 }
 

@@ -219,7 +219,11 @@ internal sealed partial class EndpointGrain(
         var endpoint = _configuration!.Endpoint;
         _slots!.SetCapacity(Slots, endpoint.Lane == Lane.Realtime, endpoint.Prior.ServiceP50Seconds * 1000, endpoint.Draining);
         _slots.UrgentWaitMs = _heard.UrgentWaitMs;
-        _slots.Coming = endpoint.Lane == Lane.Realtime ? (Math.Max(0, _keeper!.Reported - InService) * endpoint.ConcurrencyPerInstance, _keeper.MoreAt) : default;
+
+        // A start is taken to be half as long again at the most, as where its tail is not configured.
+        _slots.Coming = endpoint.Lane == Lane.Realtime && _keeper!.MoreAt > 0
+            ? (Math.Max(0, _keeper.Reported - InService) * endpoint.ConcurrencyPerInstance, _keeper.MoreAt, _keeper.MoreAt + (long)(endpoint.Prior.ColdStartSeconds * 500))
+            : default;
     }
 
     /// <summary>Makes durable who has which slots, and then tells the silos that have not asked.</summary>

@@ -61,7 +61,7 @@ internal sealed class Permits(ModelCaller caller, RouteOutcomes outcomes, Router
 
     private static string WhyNoSlot(RequestPlan plan, Candidate candidate, SlotVerdict refusal) => refusal switch
     {
-        SlotVerdict.TooLate => $"Endpoint {candidate.Endpoint.Name} is busy: behind those whose turn comes first, or that are much shorter, a request of class {plan.Class} would not get a slot in time; come back later, or allow a later deadline.",
+        SlotVerdict.TooLate => $"Endpoint {candidate.Endpoint.Name} is busy: behind those whose turn comes first, a request of class {plan.Class} would not get a slot in time; come back later, or allow a later deadline.",
         SlotVerdict.Gone => $"Endpoint {candidate.Endpoint.Name} was removed while the request waited for it; come back.",
         SlotVerdict.QueueFull => $"Too many requests of class {plan.Class} wait for endpoint {candidate.Endpoint.Name}; come back later.",
         SlotVerdict.TenantFull => $"Too many requests of tenant '{plan.Request.Tenant}' wait for endpoint {candidate.Endpoint.Name}; come back when some of them have been served.",

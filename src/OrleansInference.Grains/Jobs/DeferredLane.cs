@@ -6,7 +6,6 @@ using OrleansInference.Hosting;
 using OrleansInference.Invocation;
 using OrleansInference.Leases;
 using OrleansInference.Payloads;
-using OrleansInference.Queueing;
 
 namespace OrleansInference.Jobs;
 
@@ -125,7 +124,7 @@ internal sealed partial class DeferredLane(
         var weight = (await tenants.GetAsync(address.Tenant))?.Definition?.Weight ?? 1;
         var expectedMs = specification.ServiceMs > 0 ? specification.ServiceMs : endpoint.Prior.ServiceP50Seconds * 1000;
         var now = clock.Now;
-        var latest = FairTurn.LastBegin(expectedMs, specification.Deadline, now);
+        var latest = specification.Deadline - (long)(expectedMs / 2);
         var usefulUntil = isLate ? latest : Math.Min(latest, now + SlotWaitMs);
         var permit = await account.AcquireAsync(new(trafficClass, address.Tenant, weight, usefulUntil, expectedMs, specification.Deadline - now - expectedMs, IsDeferred: !isLate), cancellationToken);
         if (permit.Slot is not { } slot)

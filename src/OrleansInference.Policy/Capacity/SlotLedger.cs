@@ -56,8 +56,8 @@ public sealed partial class SlotLedger
     /// <summary>How long a request of High can wait for a slot and still be in time, in milliseconds; 0: not known.</summary>
     public double UrgentWaitMs { get; set; }
 
-    /// <summary>Slots of instances that are on their way, and when they are expected, Unix ms: those who could be in time only with them are let wait, until that moment has passed without them.</summary>
-    public (int Slots, long At) Coming { get; set; }
+    /// <summary>Slots of instances that are on their way, when they are expected, and until when at the latest, Unix ms: those who could be in time only with them are let wait. The longer they are overdue, the less soon they are expected.</summary>
+    public (int Slots, long At, long Until) Coming { get; set; }
 
     /// <summary>What the calls did: the limit and the headroom rest on it.</summary>
     public SlotDemand Demand => _demand;

@@ -27,6 +27,7 @@ public sealed partial class SlotLedger
         }
 
         Prepare(now);
+        AnswerExpired(now);
         foreach (var joined in queue.Joined)
         {
             if (holder.Waiting.ContainsKey(joined.Id) || holder.IsAnswered(joined.Id))
@@ -37,13 +38,21 @@ public sealed partial class SlotLedger
             var result = _tickets.Join(holder, joined, InUse(), now, out var givenUp);
             foreach (var (owner, id) in givenUp)
             {
-                owner.Answer(++_lastAnswer, new(id, SlotVerdict.TooLate), now);
+                owner.Answer(++_lastAnswer, new(id, SlotVerdict.TooLate, Math.Max(1, result.WaitMs)), now);
             }
 
             if (result.Verdict != EnqueueVerdict.Queued)
             {
                 holder.Answer(++_lastAnswer, new(joined.Id, VerdictOf(result.Verdict), result.RetryAfterMs), now);
             }
+        }
+    }
+
+    private void AnswerExpired(long now)
+    {
+        foreach (var (holder, id) in _tickets.TakeExpired(now))
+        {
+            holder.Answer(++_lastAnswer, new(id, SlotVerdict.Expired), now);
         }
     }
 
@@ -56,8 +65,8 @@ public sealed partial class SlotLedger
 
     private void Prepare(long now)
     {
-        var more = Coming.At > now ? Math.Max(0, Coming.Slots) : 0;
-        _tickets.SetCapacity(Limit, Headroom, _demand.ServiceMs, more, more > 0 ? Coming.At - now : 0, yields: HaveAllTold(now));
+        var inMs = Math.Max(Coming.At - now, (Coming.Until - now) / 2);
+        _tickets.SetCapacity(Limit, Headroom, _demand.ServiceMs, inMs > 0 ? Math.Max(0, Coming.Slots) : 0, Math.Max(0, inMs), yields: HaveAllTold(now));
     }
 
     // After a restart silos tell their tickets one after the other: until all have, the headroom is all that is left to the urgent ones not yet told. Whose leases ran out while
@@ -96,11 +105,7 @@ public sealed partial class SlotLedger
 
         // A silo that has not heard of several that were called is waited for, and if it stays silent passed over.
         var mostUnheard = Math.Max(1, Limit / (2 * Math.Max(1, _holders.Count)));
-        foreach (var (holder, id) in _tickets.TakeExpired(now))
-        {
-            holder.Answer(++_lastAnswer, new(id, SlotVerdict.Expired), now);
-        }
-
+        AnswerExpired(now);
         while (Limit > Escrow.Outstanding)
         {
             var inUse = InUse();

@@ -13,7 +13,7 @@ internal sealed class SlotTickets(FairQueueOptions? options)
     private const long HoldMs = 200;
 
     private const int Classes = 3;
-    private const int MostWorkTold = 64;
+    private const int ByLengthTold = 64;
 
     private readonly FairQueue<SlotHolder> _queue = new(options);
     private readonly Dictionary<long, long> _idOf = [];
@@ -37,16 +37,21 @@ internal sealed class SlotTickets(FairQueueOptions? options)
     /// <summary>Slot-milliseconds that they are expected to take, by class.</summary>
     public ImmutableArray<long> WorkByClass => [_queue.WorkOf(TrafficClass.High), _queue.WorkOf(TrafficClass.Medium), _queue.WorkOf(TrafficClass.Low)];
 
-    /// <summary>The work of some tenants by class and length, as much as may be told.</summary>
+    /// <summary>The work of some tenants by class, and of the first of them by length.</summary>
     public ImmutableArray<WaitingWork> WorkOf(ImmutableArray<WaitingTenant> tenants)
     {
-        List<WaitingWork> work = [];
-        for (var i = 0; i < tenants.Length && work.Count < MostWorkTold; i++)
+        if (tenants.IsEmpty)
         {
-            _queue.AddWork(tenants[i].Tenant, work);
+            return [];
         }
 
-        return [.. work.Take(MostWorkTold)];
+        List<WaitingWork> work = [];
+        foreach (var tenant in tenants)
+        {
+            _queue.AddWork(tenant.Tenant, isByLength: work.Count < ByLengthTold, work);
+        }
+
+        return [.. work];
     }
 
     /// <summary>Tickets of <see cref="TrafficClass.High"/> that wait.</summary>
@@ -87,7 +92,7 @@ internal sealed class SlotTickets(FairQueueOptions? options)
     /// <param name="inUse">Slots in use.</param>
     /// <param name="now">Unix ms.</param>
     /// <param name="givenUp">The requests that were given up for it: they wait no more, and are to be answered.</param>
-    public EnqueueResult Join(SlotHolder holder, SlotTicket joined, int inUse, long now, out IReadOnlyList<(SlotHolder Holder, long Id)> givenUp)
+    public EnqueueResult Join(SlotHolder holder, SlotTicket joined, int inUse, long now, out IReadOnlyCollection<(SlotHolder Holder, long Id)> givenUp)
     {
         var ticket = new Ticket<SlotHolder>
         {
@@ -149,14 +154,19 @@ internal sealed class SlotTickets(FairQueueOptions? options)
     }
 
     /// <summary>Takes out the requests whose time is over.</summary>
-    public IReadOnlyList<(SlotHolder Holder, long Id)> TakeExpired(long now)
+    public IReadOnlyCollection<(SlotHolder Holder, long Id)> TakeExpired(long now)
     {
         _queue.Expire(now, _expired);
         return TakeOut(_expired);
     }
 
-    private List<(SlotHolder Holder, long Id)> TakeOut(List<Ticket<SlotHolder>> left)
+    private IReadOnlyCollection<(SlotHolder Holder, long Id)> TakeOut(List<Ticket<SlotHolder>> left)
     {
+        if (left.Count == 0)
+        {
+            return Array.Empty<(SlotHolder, long)>();
+        }
+
         List<(SlotHolder, long)> taken = [.. left.Select(ticket => TakeOut(ticket))];
         left.Clear();
         return taken;

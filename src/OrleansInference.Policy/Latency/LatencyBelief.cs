@@ -51,14 +51,10 @@ internal sealed class LatencyBelief
             overall.Clear();
             cold.Clear();
             load.Clear();
-            double served = 0, started = 0, loaded = 0;
+            double started = 0, loaded = 0;
             foreach (var delta in deltas)
             {
-                if (delta.Endpoint == endpoint && delta.Phase == LatencyPhase.Service)
-                {
-                    served += AddTo(overall, delta, SlicedSketch.RecentShare(delta));
-                }
-                else if (delta.Endpoint == endpoint && delta.Phase == LatencyPhase.ColdStart)
+                if (delta.Endpoint == endpoint && delta.Phase == LatencyPhase.ColdStart)
                 {
                     started += AddTo(cold, delta);
                 }
@@ -68,25 +64,11 @@ internal sealed class LatencyBelief
                 }
             }
 
-            // The less has come of late, the more what came before that counts.
-            if (Math.Max(0, 1 - (served / priorGoneAt)) is > 0 and var missing)
-            {
-                foreach (var delta in deltas)
-                {
-                    served += delta.Endpoint == endpoint && delta.Phase == LatencyPhase.Service && delta.Remembered > 0 ? AddTo(overall, delta, missing * (1 - SlicedSketch.RecentShare(delta))) : 0;
-                }
-            }
-
+            var served = AddOverall(overall, deltas, [endpoint], priorGoneAt);
             if (PriorWeight(served, priorSamples, priorGoneAt) is > 0 and var weight)
             {
                 others.Clear();
-                double told = 0;
-                foreach (var delta in deltas)
-                {
-                    told += delta.Phase == LatencyPhase.Service && alike.Contains(delta.Endpoint) ? AddTo(others, delta, SlicedSketch.RecentShare(delta)) : 0;
-                }
-
-                AddLognormal(others, prior.ServiceP50Seconds * 1000, prior.ServiceP99Seconds * 1000, PriorWeight(told, priorSamples, priorGoneAt));
+                AddLognormal(others, prior.ServiceP50Seconds * 1000, prior.ServiceP99Seconds * 1000, PriorWeight(AddOverall(others, deltas, alike, priorGoneAt), priorSamples, priorGoneAt));
                 AddScaled(overall, others, weight);
             }
 
@@ -134,6 +116,26 @@ internal sealed class LatencyBelief
         {
             ArrayPool<double>.Shared.Return(buffer);
         }
+    }
+
+    /// <summary>Adds what some endpoints have measured over all sizes: what came of late, and the less that is, the more of what came before that.</summary>
+    private static double AddOverall(Span<double> weights, ReadOnlySpan<SketchDelta> deltas, ReadOnlySpan<EndpointName> endpoints, double enough)
+    {
+        double served = 0;
+        foreach (var delta in deltas)
+        {
+            served += delta.Phase == LatencyPhase.Service && endpoints.Contains(delta.Endpoint) ? AddTo(weights, delta, SlicedSketch.RecentShare(delta)) : 0;
+        }
+
+        if (Math.Max(0, 1 - (served / enough)) is > 0 and var missing)
+        {
+            foreach (var delta in deltas)
+            {
+                served += delta.Phase == LatencyPhase.Service && delta.Remembered > 0 && endpoints.Contains(delta.Endpoint) ? AddTo(weights, delta, missing * (1 - SlicedSketch.RecentShare(delta))) : 0;
+            }
+        }
+
+        return served;
     }
 
     private static double PriorWeight(double samples, double priorSamples, double priorGoneAt) =>

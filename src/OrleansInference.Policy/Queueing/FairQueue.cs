@@ -4,8 +4,8 @@ namespace OrleansInference.Queueing;
 /// Who gets the next slot of an endpoint. Classes in strict order; inside a class the tenants share by weight (<see cref="FairShare"/>); inside a tenant the
 /// earliest deadline is first, then arrival. Lower classes leave the headroom to <see cref="TrafficClass.High"/>, but for what <see cref="TrafficClass.Medium"/>
 /// needs of it to be in time. Bounded in each class and for each tenant;
-/// refuses on arrival what could not make its deadline, and in overload gives up a tenant's longest for its shorter ones, so that as many of it as can be are in time. Operations take logarithmic time and allocate nothing once the arrays have grown. Virtual time
-/// is all the state there is beside the tickets: after a restart those who wait ask again. Not thread-safe.
+/// refuses on arrival what could not make its deadline, and in overload gives up a tenant's longest for its shorter ones, so that more of it are in time. Operations take logarithmic time (but for giving up,
+/// which looks at a thousand tickets at the most) and allocate nothing once the arrays have grown. Virtual time is all the state there is beside the tickets: after a restart those who wait ask again. Not thread-safe.
 /// </summary>
 /// <typeparam name="T">What the owner needs to answer a ticket.</typeparam>
 public sealed class FairQueue<T>
@@ -94,8 +94,9 @@ public sealed class FairQueue<T>
     /// <param name="slotsInUse">Slots now in use.</param>
     /// <param name="now">Unix ms.</param>
     /// <param name="givenUp">
-    /// Tickets of the same tenant that take at least twice as long and are given up for it are put here: they have left the queue and are to be answered. They are the fewest for which it is
-    /// in time (Moore, "An n job, one machine sequencing algorithm for minimizing the number of late jobs", Management Science 15, 1968). Null: none is given up.
+    /// Tickets of the same tenant that take at least twice as long, by powers of two, and are given up for it are put here: they have left the queue and are to be answered. They are the fewest for which it is
+    /// in time (after Moore, "An n job, one machine sequencing algorithm for minimizing the number of late jobs", Management Science 15, 1968), of the thousand that come right before it. Null: none is given up,
+    /// nor is while a slot is free for the class.
     /// </param>
     /// <exception cref="ArgumentException">The ticket's weight or class is out of range.</exception>
     public EnqueueResult TryEnqueue(in Ticket<T> ticket, int slotsInUse, long now, ICollection<Ticket<T>>? givenUp = null)
@@ -122,7 +123,7 @@ public sealed class FairQueue<T>
         }
 
         var slack = ticket.Deadline - now;
-        if (slack < 0 || (slack < wait && (givenUp is null || !TryGiveUp(tenant, ticket, ahead, slotsInUse, slack, givenUp))))
+        if (slack < 0 || (slack < wait && (givenUp is null || slotsInUse < SlotsFor(ticket.Class, Headroom) || !TryGiveUp(tenant, ticket, ahead, slotsInUse, slack, givenUp))))
         {
             return new(EnqueueVerdict.TooLate, wait, slack < 0 ? 0 : wait - slack);
         }
@@ -256,13 +257,13 @@ public sealed class FairQueue<T>
     /// <summary>Tickets of a tenant that wait.</summary>
     public WaitingTenant CountOf(TenantId tenant) => Backlog(tenant, _tenants.Find(tenant));
 
-    /// <summary>Adds what a tenant has waiting, by class and length.</summary>
-    public void AddWork(TenantId tenant, ICollection<WaitingWork> work)
+    /// <summary>Adds what a tenant has waiting, by class and length, or by class alone: then it counts as short.</summary>
+    public void AddWork(TenantId tenant, bool isByLength, ICollection<WaitingWork> work)
     {
         ArgumentNullException.ThrowIfNull(work);
         for (var i = 0; i < Classes; i++)
         {
-            _classes[i].AddWork(_tenants.Find(tenant), tenant, (TrafficClass)i, work);
+            _classes[i].AddWork(_tenants.Find(tenant), tenant, (TrafficClass)i, isByLength, work);
         }
     }
 
@@ -282,7 +283,7 @@ public sealed class FairQueue<T>
     }
 
     /// <summary>
-    /// How long a ticket that came now would wait, in milliseconds: for the <see cref="WorkAhead(in Ticket{T})"/>. 0 if there are no slots and none is on its way, because then nobody knows.
+    /// How long a ticket that came now would wait, in milliseconds: for the work whose turn comes first. 0 if there are no slots and none is on its way, because then nobody knows.
     /// </summary>
     /// <exception cref="ArgumentException">The ticket's weight or class is out of range.</exception>
     public long FairWait(in Ticket<T> ticket, int slotsInUse)
@@ -326,7 +327,7 @@ public sealed class FairQueue<T>
     {
         var fair = _classes[(int)ticket.Class];
         var work = Math.Max(1, ticket.ServiceMs);
-        if (WaitMs(ahead - fair.MuchLongerAhead(tenant, ticket.Deadline, work), ticket.Class, slotsInUse) > slack)
+        if (WaitMs(ahead - fair.MuchLongerAhead(tenant, long.MaxValue, work), ticket.Class, slotsInUse) > slack)
         {
             return false;
         }
@@ -371,7 +372,8 @@ public sealed class FairQueue<T>
 
     private long WaitMs(double ahead, TrafficClass trafficClass, int slotsInUse)
     {
-        var slots = SlotsFor(trafficClass, Headroom);
+        // The headroom yields to those who would else be late.
+        var slots = SlotsFor(trafficClass, trafficClass == TrafficClass.Medium && _yields ? 0 : Headroom);
         if (slots == 0)
         {
             return _moreSlots == 0 ? 0 : (long)Math.Min(long.MaxValue / 4, _moreInMs + (ahead / _moreSlots));

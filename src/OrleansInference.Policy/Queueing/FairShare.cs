@@ -142,7 +142,7 @@ internal sealed class FairShare(TenantTable tenants, WorkTree tickets, int maxDe
         return own + Math.Max(firstTurns, _profile.Served(start - _virtualMs, flow.Work, flow.Units));
     }
 
-    /// <summary>Of the tenant's work with a deadline as early that of its much longer tickets (<see cref="IsMuchLonger"/>). An estimate: they are taken to be among the earlier ones as they are among all.</summary>
+    /// <summary>Of the tenant's work with a deadline as early that of its much longer tickets (<see cref="IsMuchLonger"/>). But for the latest of deadlines an estimate: they are taken to be among the earlier ones as they are among all.</summary>
     public double MuchLongerAhead(int tenant, long deadline, int work)
     {
         if (CountOf(tenant) == 0)
@@ -167,9 +167,15 @@ internal sealed class FairShare(TenantTable tenants, WorkTree tickets, int maxDe
     /// <returns>How many were put into <paramref name="nodes"/>.</returns>
     public int LastUpTo(int tenant, long deadline, Span<int> nodes) => CountOf(tenant) == 0 ? 0 : tickets.LastUpTo(_flows[tenant].Root, deadline, nodes);
 
-    /// <summary>Adds what a tenant has waiting, by length.</summary>
-    public void AddWork(int tenant, TenantId name, TrafficClass trafficClass, ICollection<WaitingWork> work)
+    /// <summary>Adds what a tenant has waiting, by length or in one.</summary>
+    public void AddWork(int tenant, TenantId name, TrafficClass trafficClass, bool isByLength, ICollection<WaitingWork> work)
     {
+        if (!isByLength && CountOf(tenant) > 0)
+        {
+            work.Add(new(name, _flows[tenant].Weight, trafficClass, 0, _flows[tenant].Work));
+            return;
+        }
+
         for (var length = 0; length < Lengths && CountOf(tenant) > 0; length++)
         {
             if (_byLength[(tenant * Lengths) + length] is > 0 and var sum)

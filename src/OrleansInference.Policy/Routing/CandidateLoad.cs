@@ -9,7 +9,7 @@ public readonly record struct CandidateLoad
     /// <summary>Of <see cref="InFlight"/> those of a class more urgent than the request's.</summary>
     public int InFlightUrgent { get; init; }
 
-    /// <summary>Requests of the same or a more urgent class that wait on this silo for a slot.</summary>
+    /// <summary>Requests of the same or a more urgent class that wait for a slot.</summary>
     public int Waiting { get; init; }
 
     /// <summary>Slot-milliseconds that those of <see cref="Waiting"/> whose turn comes before the request's are expected to take; 0: not known, each is taken to be like the others.</summary>

@@ -89,17 +89,18 @@ public sealed class RoutingTable
     public int SizeClassOf(int inputTokens, int maxOutputTokens) =>
         SizeClass.Of(Snapshot.Model.MaxOutputTokens, inputTokens, maxOutputTokens);
 
-    /// <summary>The variant's endpoints whose calls take as long as this one's: real-time and async ones on the same instances, of which the operator believes the same.</summary>
+    /// <summary>
+    /// The variant's endpoints whose calls take as long as this one's: of real-time and async ones those on the same instances, of which the operator believes the same. What an async one measures is often
+    /// taken from outside, with its queue, and so says nothing of a real-time one.
+    /// </summary>
     private static EndpointName[] AlikeOf(VariantDefinition variant, EndpointDefinition endpoint) =>
     [
         .. from other in variant.Endpoints
-           where other.Name != endpoint.Name && IsOnInstances(other.Lane) && IsOnInstances(endpoint.Lane)
+           where other.Name != endpoint.Name && (other.Lane, endpoint.Lane) is (Lane.Realtime, Lane.Realtime or Lane.Async) or (Lane.Async, Lane.Async)
                && other.InstanceType == endpoint.InstanceType && other.ConcurrencyPerInstance == endpoint.ConcurrencyPerInstance
                && other.Prior.ServiceP50Seconds == endpoint.Prior.ServiceP50Seconds && other.Prior.ServiceP99Seconds == endpoint.Prior.ServiceP99Seconds
            select other.Name,
     ];
-
-    private static bool IsOnInstances(Lane lane) => lane is Lane.Realtime or Lane.Async;
 
     private static EndpointStatus? StatusOf(RoutingSnapshot snapshot, EndpointName endpoint)
     {

@@ -14,6 +14,7 @@ internal sealed class RoutedModel
     private const long MostPublishMs = 600_000;
     private const int BytesPerToken = 4;
     private const int DeferredBit = 1 << 8;
+    private const int GivenUpBit = 1 << 9;
     private const int MostAttempts = 2;
 
     private readonly World _world;
@@ -171,7 +172,7 @@ internal sealed class RoutedModel
     {
         var endpoint = Endpoints[decision.Chosen];
         ref readonly var quote = ref _quotes[decision.Chosen];
-        request.Mark = decision.SizeClass;
+        request.Mark = (request.Mark & GivenUpBit) | decision.SizeClass;
         var serviceMs = (int)Math.Clamp(quote.ServiceMs, 1, int.MaxValue);
         if (decision.IsDeferred)
         {
@@ -192,6 +193,14 @@ internal sealed class RoutedModel
         var waits = endpoint.TryWait(index, _tenantIds[request.Tenant], request.Class, last, serviceMs, out var givenUp);
         foreach (var other in givenUp)
         {
+            ref var given = ref _world.Requests[other];
+            if ((given.Mark & GivenUpBit) != 0)
+            {
+                _world.Miss(other);
+                continue;
+            }
+
+            given.Mark |= GivenUpBit;
             Decide(other, 1UL << decision.Chosen, 1);
         }
 

@@ -227,12 +227,35 @@ public sealed class SlotLedgerTests
         var heard = Ask("a", Start, [Ticket(TrafficClass.High), Waits()]).Queue!.Sequence;
         Assert.Equal(SlotVerdict.TooLate, Assert.Single(Ask("a", Start + 1, [Waits()], heard: heard, pending: 1).Queue!.Answers).Verdict);
         heard = Ask("a", Start + 2, [], heard: heard + 1, pending: 1).Queue!.Sequence;
-        _ledger.Coming = (4, Start + 1_000);
+        _ledger.Coming = (4, Start + 1_000, Start + 1_600);
         Assert.Empty(Ask("a", Start + 3, [Waits()], heard: heard, pending: 1).Queue!.Answers);
         Assert.Equal([0, 2, 0], _ledger.Waiting);
-        Assert.Equal(SlotVerdict.TooLate, Assert.Single(Ask("a", Start + 1_001, [Waits()], heard: heard, pending: 1).Queue!.Answers).Verdict);
+
+        // When they are overdue nobody is given up for that, and newcomers count on them until nobody does.
+        Assert.Empty(Ask("a", Start + 1_001, [Waits() with { ServiceMs = 500 }], heard: heard, pending: 1).Queue!.Answers);
+        Assert.Equal([0, 3, 0], _ledger.Waiting);
+        Assert.Equal(SlotVerdict.TooLate, Assert.Single(Ask("a", Start + 1_601, [Waits()], heard: heard, pending: 1).Queue!.Answers).Verdict);
 
         SlotTicket Waits() => new(++_ticket, new("t"), 1, TrafficClass.Medium, Start + 5_000, 8_000);
+    }
+
+    [Fact]
+    public void Nobody_is_given_up_for_one_that_comes_in_the_same_message_while_slots_are_free_or_because_of_one_whose_time_is_over()
+    {
+        _ledger.SetCapacity(16, keepsHeadroom: false, 2_000);
+        var answers = Ask("a", Start, [.. Enumerable.Range(0, 20).Select(_ => Waits(40_000, 90_000)), Waits(1_000, 90_000)]).Queue!.Answers;
+        Assert.Equal(16, answers.Count(static answer => answer.Verdict == SlotVerdict.Called));
+        Assert.Equal(16, answers.Length);
+        Assert.Equal([0, 5, 0], _ledger.Waiting);
+
+        _ledger = new(EscrowOptions.Slots(60_000), 1);
+        _ledger.SetCapacity(1, keepsHeadroom: false, 100);
+        _queues.Clear();
+        var heard = Ask("a", Start, [Ticket(TrafficClass.High), Waits(800, 500), Waits(4_000, 5_000)]).Queue!.Sequence;
+        answers = Ask("a", Start + 600, [Waits(100, 5_000)], heard: heard, pending: 1).Queue!.Answers;
+        Assert.Equal((3L, SlotVerdict.Expired), (Assert.Single(answers).Ticket - 20, answers[0].Verdict));
+
+        SlotTicket Waits(int serviceMs, long after) => new(++_ticket, new("t"), 1, TrafficClass.Medium, Start + after, serviceMs);
     }
 
     [Fact]
@@ -246,9 +269,11 @@ public sealed class SlotLedgerTests
             [new(new("t"), 1, TrafficClass.Medium, 6, 220), new(new("t"), 1, TrafficClass.Medium, 12, 5_000), new(new("u"), 1, TrafficClass.Low, 0, 1)],
             told.Work);
 
-        // Of many no more than a bounded part is told, of those with most.
+        // Of many tenants those with most are told, and not of all of them by length.
         told = Ask("a", Start + 2, [.. Enumerable.Range(0, 400).Select(i => Waits($"v{i % 50}", TrafficClass.High, 1 << (i / 50)))]).Queue!;
-        Assert.Equal((32, 64), (told.Tenants.Length, told.Work.Length));
+        Assert.Equal((32, 64 + 24), (told.Tenants.Length, told.Work.Length));
+        Assert.Equal(32 * 255, told.Work.Sum(static part => part.WorkMs));
+        Assert.All(told.Work[64..], static part => Assert.Equal((0, 255L), (part.Length, part.WorkMs)));
         Assert.Equal(50 * 255, told.WorkMs[0]);
 
         SlotTicket Waits(string tenant, TrafficClass trafficClass, int serviceMs) => new(++_ticket, new(tenant), 1, trafficClass, Start + 100_000_000, serviceMs);

@@ -235,22 +235,23 @@ public sealed class FairQueueTests
             Assert.Equal(EnqueueVerdict.Queued, queue.TryEnqueue(ticket, 0, Now).Verdict);
         }
 
-        // Behind the long ones, one of medium length and what B's share is: 13 s; for 9.5 s one of the long ones has to go, the one that has waited less.
+        // Behind the long ones, one of medium length and what B's share is: 13 s; for 12.5 s one of the long ones has to go, the one that has waited less, unless a slot is free.
         List<Ticket<int>> givenUp = [];
-        Assert.Equal(EnqueueVerdict.TooLate, queue.TryEnqueue(Lasting(A, 100, 12_500), 0, Now).Verdict);
-        Assert.Equal(5, queue.Count);
-        Assert.Equal(EnqueueVerdict.Queued, queue.TryEnqueue(Lasting(A, 100, 12_500), 0, Now, givenUp).Verdict);
+        Assert.Equal(EnqueueVerdict.TooLate, queue.TryEnqueue(Lasting(A, 100, 12_500), 1, Now).Verdict);
+        Assert.Equal(EnqueueVerdict.TooLate, queue.TryEnqueue(Lasting(A, 100, 12_500), 0, Now, givenUp).Verdict);
+        Assert.Equal((5, 0), (queue.Count, givenUp.Count));
+        Assert.Equal(EnqueueVerdict.Queued, queue.TryEnqueue(Lasting(A, 100, 12_500), 1, Now, givenUp).Verdict);
         Assert.Equal([long2], givenUp);
 
         // None is given up for one that would not be half as long, for one that would be late all the same, or for one of another class or tenant.
         givenUp.Clear();
-        Assert.Equal(EnqueueVerdict.TooLate, queue.TryEnqueue(Lasting(A, 1_100, 12_600), 0, Now + 5_000, givenUp).Verdict);
-        Assert.Equal(EnqueueVerdict.TooLate, queue.TryEnqueue(Lasting(A, 100, 12_600), 0, Now + 12_500, givenUp).Verdict);
-        Assert.Equal(EnqueueVerdict.TooLate, queue.TryEnqueue(Lasting(A, 100, 12_600) with { Class = TrafficClass.Low }, 0, Now + 5_000, givenUp).Verdict);
-        Assert.Equal(EnqueueVerdict.TooLate, queue.TryEnqueue(Lasting(new("c"), 100, 12_600) with { Weight = 1e-6 }, 0, Now + 5_000, givenUp).Verdict);
+        Assert.Equal(EnqueueVerdict.TooLate, queue.TryEnqueue(Lasting(A, 1_100, 12_600), 1, Now + 5_000, givenUp).Verdict);
+        Assert.Equal(EnqueueVerdict.TooLate, queue.TryEnqueue(Lasting(A, 100, 12_600), 1, Now + 12_500, givenUp).Verdict);
+        Assert.Equal(EnqueueVerdict.TooLate, queue.TryEnqueue(Lasting(A, 100, 12_600) with { Class = TrafficClass.Low }, 1, Now + 5_000, givenUp).Verdict);
+        Assert.Equal(EnqueueVerdict.TooLate, queue.TryEnqueue(Lasting(new("c"), 100, 12_600) with { Weight = 1e-6 }, 1, Now + 5_000, givenUp).Verdict);
         Assert.Empty(givenUp);
         Assert.Equal(5, queue.Count);
-        Assert.Equal(EnqueueVerdict.Queued, queue.TryEnqueue(Lasting(A, 1_000, 12_600), 0, Now + 5_000, givenUp).Verdict);
+        Assert.Equal(EnqueueVerdict.Queued, queue.TryEnqueue(Lasting(A, 1_000, 12_600), 1, Now + 5_000, givenUp).Verdict);
         Assert.Equal([long1], givenUp);
     }
 
@@ -261,13 +262,30 @@ public sealed class FairQueueTests
         var longs = Enumerable.Range(0, 3).Select(_ => Lasting(A, 4_000, 20_000)).ToArray();
         Assert.All(longs, ticket => Assert.Equal(EnqueueVerdict.Queued, queue.TryEnqueue(ticket, 0, Now).Verdict));
         List<Ticket<int>> givenUp = [];
-        Assert.Equal(new(EnqueueVerdict.TooLate, 12_000, 0), queue.TryEnqueue(Lasting(A, 500, 20_000), 0, Now + 20_001, givenUp));
+        Assert.Equal(new(EnqueueVerdict.TooLate, 12_050, 0), queue.TryEnqueue(Lasting(A, 500, 20_000), 1, Now + 20_001, givenUp));
         Assert.Empty(givenUp);
         Assert.Equal(0, queue.WorkAhead(Lasting(A, 500, 20_000)));
         Assert.Equal(12_000, queue.WorkAhead(Lasting(A, 2_000, 20_000)));
-        Assert.Equal(new(EnqueueVerdict.Queued, 0, 0), queue.TryEnqueue(Lasting(A, 500, 20_000), 0, Now + 19_500, givenUp));
+        Assert.Equal(new(EnqueueVerdict.Queued, 50, 0), queue.TryEnqueue(Lasting(A, 500, 20_000), 1, Now + 19_500, givenUp));
         Assert.Equal(longs.OrderBy(static ticket => ticket.Id), givenUp.OrderBy(static ticket => ticket.Id));
         Assert.Equal((1, 1), (queue.Count, queue.Remembered));
+    }
+
+    [Fact]
+    public void The_headroom_that_yields_to_Medium_is_no_reason_to_refuse_it_or_to_give_one_up()
+    {
+        var queue = Queue(slots: 8, headroom: 6);
+        List<Ticket<int>> givenUp = [];
+        for (var i = 0; i < 10; i++)
+        {
+            Assert.Equal(EnqueueVerdict.Queued, queue.TryEnqueue(Lasting(A, 40_000, 150_000), 8, Now, givenUp).Verdict);
+        }
+
+        // 400 s on eight slots.
+        Assert.Equal(EnqueueVerdict.Queued, queue.TryEnqueue(Lasting(A, 1_000, 160_000), 8, Now, givenUp).Verdict);
+        Assert.Empty(givenUp);
+        Assert.Equal(EnqueueVerdict.Queued, queue.TryEnqueue(Lasting(A, 1_000, 150_000), 8, Now + 100_500, givenUp).Verdict);
+        Assert.Single(givenUp);
     }
 
     [Fact]

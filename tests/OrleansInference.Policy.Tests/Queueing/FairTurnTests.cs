@@ -56,17 +56,17 @@ public sealed class FairTurnTests
             var (queue, without) = (New(), New());
             for (var id = 1; id <= 60; id++)
             {
-                var (tenant, trafficClass, work) = (tenants[random.Next(tenants.Length)], (TrafficClass)random.Next(3), random.Next(1, longest));
-                Add(queue, id, tenant, trafficClass, work);
-                if (trafficClass != asks || tenant != asker || Math.Floor(Math.Log2(work)) < Math.Floor(Math.Log2(service)) + 2)
+                var (tenant, trafficClass, serviceMs) = (tenants[random.Next(tenants.Length)], (TrafficClass)random.Next(3), random.Next(1, longest));
+                Add(queue, id, tenant, trafficClass, serviceMs);
+                if (trafficClass != asks || tenant != asker || Math.Floor(Math.Log2(serviceMs)) < Math.Floor(Math.Log2(service)) + 2)
                 {
-                    Add(without, id, tenant, trafficClass, work);
+                    Add(without, id, tenant, trafficClass, serviceMs);
                 }
             }
 
-            List<WaitingWork> work64 = [];
-            Array.ForEach(tenants, tenant => queue.AddWork(tenant.Id, work64));
-            var told = new SlotQueueReply { WorkMs = [.. Enum.GetValues<TrafficClass>().Select(queue.WorkOf)], Work = [.. work64] };
+            List<WaitingWork> work = [];
+            Array.ForEach(tenants, tenant => queue.AddWork(tenant.Id, isByLength: true, work));
+            var told = new SlotQueueReply { WorkMs = [.. Enum.GetValues<TrafficClass>().Select(queue.WorkOf)], Work = [.. work] };
             var ahead = FairTurn.WorkAheadOf(told, asks, asker.Id, asker.Weight, service);
             Add(without, 100, asker, asks, service);
             long before = 0;

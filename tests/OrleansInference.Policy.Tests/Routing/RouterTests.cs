@@ -375,10 +375,13 @@ public sealed class RouterTests
     [InlineData("batch", false)]
     [InlineData("serverless", false)]
     [InlineData("variant", false)]
+    [InlineData("measured as jobs", false)]
+    [InlineData("both async", true)]
+    [InlineData("both real-time", true)]
     public void What_one_endpoint_has_measured_is_believed_of_another_on_the_same_instances(string difference, bool isAlike)
     {
-        var first = Endpoint("first", Lane.Realtime);
-        var second = Endpoint("second", difference switch { "batch" => Lane.Batch, "serverless" => Lane.Serverless, _ => Lane.Async });
+        var first = Endpoint("first", difference is "measured as jobs" or "both async" ? Lane.Async : Lane.Realtime);
+        var second = Endpoint("second", difference switch { "batch" => Lane.Batch, "serverless" => Lane.Serverless, "measured as jobs" or "both real-time" => Lane.Realtime, _ => Lane.Async });
         second = second with
         {
             InstanceType = difference == "instance" ? "ml.y" : second.InstanceType,
