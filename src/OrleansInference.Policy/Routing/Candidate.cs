@@ -1,5 +1,4 @@
 using OrleansInference.Latency;
-using OrleansInference.Queueing;
 
 namespace OrleansInference.Routing;
 
@@ -8,9 +7,6 @@ public sealed class Candidate
 {
     /// <summary>Utilisation from which the congestion price goes on as its tangent, so that it stays finite in overload.</summary>
     private const double Knee = 0.95;
-
-    // Of the calls that begin at the last moment, so many are to end in time.
-    private const double InTimeShare = 0.9;
 
     private readonly LatencyBelief _latency;
     private readonly double[] _withinLimit;
@@ -83,19 +79,6 @@ public sealed class Candidate
 
     /// <summary>Service time predicted for a size class.</summary>
     public LatencyDistribution Service(int sizeClass) => _latency.Service(sizeClass);
-
-    /// <summary>
-    /// The last moment at which it is worth to begin a call that had to wait, Unix ms: nine in ten such calls still end in time. One that begins later mostly ends late, and has had a slot with which another
-    /// would have been in time.
-    /// </summary>
-    /// <param name="sizeClass">The request's size class.</param>
-    /// <param name="deadline">The request's deadline, Unix ms.</param>
-    /// <param name="now">Unix ms.</param>
-    public long LastBegin(int sizeClass, long deadline, long now)
-    {
-        var service = Service(sizeClass);
-        return FairTurn.LastBegin(Math.Max(service.Mean, service.Quantile(InTimeShare)), deadline, now);
-    }
 
     /// <summary>P(service of a size class ≤ <see cref="MaxServiceMs"/>).</summary>
     internal double WithinLimit(int sizeClass) => _withinLimit[sizeClass];
