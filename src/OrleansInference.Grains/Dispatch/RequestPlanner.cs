@@ -208,7 +208,7 @@ internal sealed class RequestPlanner(
         var candidates = plan.Table.Candidates;
         Span<CandidateLoad> loads = stackalloc CandidateLoad[candidates.Length];
         Span<Quote> quotes = stackalloc Quote[candidates.Length];
-        plan.Routes.ReadLoads(loads, plan.Class, plan.Table.SizeClassOf(plan.Route.InputTokens, plan.Route.MaxOutputTokens), now, plan.Request.Tenant, plan.Definition.Weight);
+        plan.Routes.ReadLoads(loads, plan.Route, plan.Request.Tenant, plan.Definition.Weight);
         var tenant = TenantOf(plan, affordable);
         var decision = Router.Decide(plan.Table, plan.Route, tenant, loads, quotes);
         if (decision.Outcome == DecisionOutcome.BudgetShort && !isLast)
@@ -271,7 +271,7 @@ internal sealed class RequestPlanner(
         plan.DecideAt(now);
         var loads = new CandidateLoad[plan.Table.Candidates.Length];
         var quotes = new Quote[loads.Length];
-        plan.Routes.ReadLoads(loads, plan.Class, plan.Table.SizeClassOf(plan.Route.InputTokens, plan.Route.MaxOutputTokens), now, plan.Request.Tenant, plan.Definition.Weight);
+        plan.Routes.ReadLoads(loads, plan.Route, plan.Request.Tenant, plan.Definition.Weight);
         var tenant = TenantOf(plan, affordable);
         var decision = Router.Decide(plan.Table, plan.Route, tenant, loads, quotes);
         return (decision, quotes, Explainer.Explain(plan.Table, plan.Route, tenant, decision, quotes, plan.Request.Tenant));

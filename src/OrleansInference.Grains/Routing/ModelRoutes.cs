@@ -27,15 +27,16 @@ internal sealed class ModelRoutes
     /// <summary>The candidate's model in the memory of its shared endpoint; null if it has instances of its own.</summary>
     public ModelResidency.Entry? ResidentOnShared(Candidate candidate) => _residents?[candidate.Index];
 
-    /// <summary>What this silo knows of each candidate now, by index.</summary>
-    public void ReadLoads(Span<CandidateLoad> loads, TrafficClass trafficClass, int sizeClass, long now, TenantId tenant, double weight)
+    /// <summary>What this silo knows of each candidate when a request of a tenant is decided, by index.</summary>
+    public void ReadLoads(Span<CandidateLoad> loads, in RouteRequest request, TenantId tenant, double weight)
     {
+        var sizeClass = Table.SizeClassOf(request.InputTokens, request.MaxOutputTokens);
         for (var i = 0; i < _accounts.Length; i++)
         {
             var candidate = Table.Candidates[i];
             var (status, endpoint) = (candidate.Status, candidate.Endpoint);
             var version = status?.Version ?? 0;
-            loads[i] = _accounts[i].LoadFor(trafficClass, now, version, tenant, weight, candidate.Service(sizeClass).Mean);
+            loads[i] = _accounts[i].LoadFor(request.Class, request.Now, version, tenant, weight, candidate.Service(sizeClass).Mean);
             if (endpoint is { TakesDeferred: true, Draining: false })
             {
                 loads[i] = loads[i] with { DeferredWorkMs = (status?.DeferredWorkMs ?? 0) + _accounts[i].DeferredSince(version) };

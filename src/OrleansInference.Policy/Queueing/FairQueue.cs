@@ -8,26 +8,21 @@ namespace OrleansInference.Queueing;
 /// which looks at a thousand tickets at the most) and allocate nothing once the arrays have grown. Virtual time is all the state there is beside the tickets: after a restart those who wait ask again. Not thread-safe.
 /// </summary>
 /// <typeparam name="T">What the owner needs to answer a ticket.</typeparam>
-public sealed class FairQueue<T>
+public sealed partial class FairQueue<T>
 {
     private const int Classes = 3;
     private const int MaxDebts = 1_000;
-    private const int MostLookedAt = 1_024;
 
     private readonly FairQueueOptions _options;
     private readonly Dictionary<long, int> _ids = [];
     private readonly TenantTable _tenants = new();
     private readonly WorkTree _order = new();
     private readonly FairShare[] _classes = new FairShare[Classes];
-    private readonly Comparison<int> _longestFirst;
-    private int[] _near = [];
     private Waiting[] _waiting = [];
     private int[] _free = [];
     private int _freeCount;
     private long _sequence;
-    private bool _yields;
-    private int _moreSlots;
-    private long _moreInMs;
+    private QueueSlots _slots;
 
     /// <summary>Begins empty, with no slots.</summary>
     /// <exception cref="ArgumentOutOfRangeException">A bound is below 1.</exception>
@@ -42,15 +37,6 @@ public sealed class FairQueue<T>
             _classes[i] = new(_tenants, _order, Math.Max(MaxDebts, _options.MaxPerClass));
         }
     }
-
-    /// <summary>Slots that may be in use.</summary>
-    public int Slots { get; private set; }
-
-    /// <summary>Slots that lower classes leave to <see cref="TrafficClass.High"/>; they always have one.</summary>
-    public int Headroom { get; private set; }
-
-    /// <summary>How long a call takes on average, in milliseconds.</summary>
-    public double MeanServiceMs { get; private set; }
 
     /// <summary>Tickets that wait.</summary>
     public int Count => _ids.Count;
@@ -85,8 +71,7 @@ public sealed class FairQueue<T>
         ArgumentOutOfRangeException.ThrowIfNegative(meanServiceMs);
         ArgumentOutOfRangeException.ThrowIfNegative(moreSlots);
         ArgumentOutOfRangeException.ThrowIfNegative(moreInMs);
-        (Slots, Headroom, MeanServiceMs) = (slots, headroom, meanServiceMs);
-        (_moreSlots, _moreInMs, _yields) = (moreSlots, moreInMs, yields);
+        _slots = new(slots, headroom, meanServiceMs, moreSlots, moreInMs, yields);
     }
 
     /// <summary>Lets a ticket wait, or says why not and when to come back.</summary>
@@ -110,7 +95,7 @@ public sealed class FairQueue<T>
         var fair = _classes[(int)ticket.Class];
         var tenant = _tenants.Find(ticket.Tenant);
         var ahead = WorkAhead(tenant, ticket);
-        var wait = WaitMs(ahead, ticket.Class, slotsInUse);
+        var wait = _slots.WaitMs(ahead, ticket.Class, slotsInUse);
         var room = _options.MaxPerClass - fair.Count;
         if (room <= 0)
         {
@@ -123,7 +108,7 @@ public sealed class FairQueue<T>
         }
 
         var slack = ticket.Deadline - now;
-        if (slack < 0 || (slack < wait && (givenUp is null || slotsInUse < SlotsFor(ticket.Class, Headroom) || !TryGiveUp(tenant, ticket, ahead, slotsInUse, slack, givenUp))))
+        if (slack < 0 || (slack < wait && (givenUp is null || slotsInUse < _slots.For(ticket.Class) || !TryGiveUp(tenant, ticket, ahead, slotsInUse, slack, givenUp))))
         {
             return new(EnqueueVerdict.TooLate, wait, slack < 0 ? 0 : wait - slack);
         }
@@ -132,7 +117,7 @@ public sealed class FairQueue<T>
         {
             // If all that the tenant had waiting was given up, it has no number any more.
             tenant = _tenants.Find(ticket.Tenant);
-            wait = WaitMs(WorkAhead(tenant, ticket), ticket.Class, slotsInUse);
+            wait = _slots.WaitMs(WorkAhead(tenant, ticket), ticket.Class, slotsInUse);
         }
 
         var node = NewNode();
@@ -186,7 +171,7 @@ public sealed class FairQueue<T>
 
             var node = fair.Front;
             ref var ticket = ref _waiting[node].Ticket;
-            return slotsInUse < Math.Min(SlotsFor(ticket.Class, HeadroomFor(ticket, now)), ticket.Class == TrafficClass.High ? int.MaxValue : ticket.MostInUse) ? (fair, node) : (null, 0);
+            return slotsInUse < Math.Min(_slots.For(ticket.Class, HeadroomFor(ticket, now)), ticket.Class == TrafficClass.High ? int.MaxValue : ticket.MostInUse) ? (fair, node) : (null, 0);
         }
 
         return (null, 0);
@@ -243,16 +228,7 @@ public sealed class FairQueue<T>
     /// </summary>
     /// <param name="front">The ticket; it waits.</param>
     /// <param name="now">Unix ms.</param>
-    public int HeadroomFor(in Ticket<T> front, long now)
-    {
-        if (!_yields || Headroom == 0 || front.Class != TrafficClass.Medium)
-        {
-            return Headroom;
-        }
-
-        var needed = Math.Ceiling(WorkOf(TrafficClass.Medium) / Math.Max(front.Deadline - now, Math.Max(1, MeanServiceMs)));
-        return (int)Math.Clamp(Slots - needed, 0, Headroom);
-    }
+    public int HeadroomFor(in Ticket<T> front, long now) => _slots.HeadroomFor(front.Class, WorkOf(front.Class), front.Deadline - now);
 
     /// <summary>Tickets of a tenant that wait.</summary>
     public WaitingTenant CountOf(TenantId tenant) => Backlog(tenant, _tenants.Find(tenant));
@@ -289,7 +265,7 @@ public sealed class FairQueue<T>
     public long FairWait(in Ticket<T> ticket, int slotsInUse)
     {
         Check(ticket);
-        return WaitMs(WorkAhead(_tenants.Find(ticket.Tenant), ticket), ticket.Class, slotsInUse);
+        return _slots.WaitMs(WorkAhead(_tenants.Find(ticket.Tenant), ticket), ticket.Class, slotsInUse);
     }
 
     /// <summary>
@@ -320,77 +296,6 @@ public sealed class FairQueue<T>
         }
     }
 
-    private int SlotsFor(TrafficClass trafficClass, int headroom) => trafficClass == TrafficClass.High ? Slots : Math.Min(Slots, Math.Max(1, Slots - headroom));
-
-    /// <summary>Gives up the longest of the tenant's tickets that are due before one for which there is no time; false if it would not be in time for that, and then none is.</summary>
-    private bool TryGiveUp(int tenant, in Ticket<T> ticket, double ahead, int slotsInUse, long slack, ICollection<Ticket<T>> givenUp)
-    {
-        var fair = _classes[(int)ticket.Class];
-        var work = Math.Max(1, ticket.ServiceMs);
-        if (WaitMs(ahead - fair.MuchLongerAhead(tenant, long.MaxValue, work), ticket.Class, slotsInUse) > slack)
-        {
-            return false;
-        }
-
-        if (_near.Length == 0)
-        {
-            _near = new int[MostLookedAt];
-        }
-
-        var count = 0;
-        foreach (var node in _near.AsSpan(0, fair.LastUpTo(tenant, ticket.Deadline, _near)))
-        {
-            if (FairShare.IsMuchLonger(_order.Work(node), work))
-            {
-                _near[count++] = node;
-            }
-        }
-
-        var longer = _near.AsSpan(0, count);
-        longer.Sort(_longestFirst);
-        for (var i = 0; i < longer.Length; i++)
-        {
-            ahead -= _order.Work(longer[i]);
-            if (WaitMs(ahead, ticket.Class, slotsInUse) <= slack)
-            {
-                foreach (var node in longer[..(i + 1)])
-                {
-                    givenUp.Add(_waiting[node].Ticket);
-                    RemoveNode(node);
-                }
-
-                return true;
-            }
-        }
-
-        return false;
-    }
-
-    // Of those that take as long the one that is due last has waited least.
-    private int LongestFirst(int one, int other) =>
-        (_order.Work(other), _order.Key(other), other).CompareTo((_order.Work(one), _order.Key(one), one));
-
-    private long WaitMs(double ahead, TrafficClass trafficClass, int slotsInUse)
-    {
-        // The headroom yields to those who would else be late.
-        var slots = SlotsFor(trafficClass, trafficClass == TrafficClass.Medium && _yields ? 0 : Headroom);
-        if (slots == 0)
-        {
-            return _moreSlots == 0 ? 0 : (long)Math.Min(long.MaxValue / 4, _moreInMs + (ahead / _moreSlots));
-        }
-
-        // The first of n busy slots comes free after about service/(n+1), each free one takes a ticket at once.
-        var free = Math.Max(0, slots - slotsInUse);
-        ahead = free == 0 ? ahead + (MeanServiceMs * slots / (slots + 1)) : Math.Max(0, ahead - ((free - 1) * MeanServiceMs));
-        var wait = ahead / slots;
-        if (_moreSlots > 0 && wait > _moreInMs)
-        {
-            wait = _moreInMs + ((ahead - ((double)slots * _moreInMs)) / (slots + _moreSlots));
-        }
-
-        return (long)Math.Min(long.MaxValue / 4, wait);
-    }
-
     private double WorkAhead(int tenant, in Ticket<T> ticket, double without = 0)
     {
         var ahead = _classes[(int)ticket.Class].WorkAhead(tenant, ticket.Weight, ticket.Deadline, without);
@@ -411,7 +316,7 @@ public sealed class FairQueue<T>
             work += _classes[i].Work;
         }
 
-        return Math.Max(1, work / Math.Max(1, SlotsFor(trafficClass, Headroom)));
+        return Math.Max(1, work / Math.Max(1, _slots.For(trafficClass)));
     }
 
     private WaitingTenant Backlog(TenantId tenant, int number)
