@@ -34,6 +34,9 @@ public sealed class CapacityPlan
     private const double LeadShare = 0.3;
     private const double WaitShare = 0.8;
 
+    // Of the requests of High: so many may be late at a rate that is exceeded one time in ten, so one in a hundred of all.
+    private const double UrgentLateShare = 0.1;
+
     // Of the work that comes while an instance starts, what is late for it where those who can wait are told apart: the rest is in time, on slots that come free.
     private const double StartShare = 0.25;
 
@@ -272,14 +275,15 @@ public sealed class CapacityPlan
         return (instances, (int)Math.Clamp(Math.Ceiling(asked / perInstance), instances, most), mean, Why(observed, queue, instances, isAsync));
     }
 
-    /// <summary>Slots for the requests of High alone: the others, who can wait longer, take what those leave.</summary>
+    /// <summary>Slots for the requests of High alone: the others, who can wait longer, take what those leave. What has been there for hours and pauses comes again at once, and starts would be late for it.</summary>
     private int StaffUrgent(EndpointDefinition endpoint, in CapacityObservation observed, long lead, int mostSlots)
     {
         _urgent.Promise(2 * lead);
         var ahead = Ahead(_urgent, lead);
         var service = _urgent.ServiceMs(endpoint.Prior);
-        var target = observed.UrgentWaitMs > 0 ? new WaitTarget(WaitShare * observed.UrgentWaitMs / service, WaitTarget.Default.LateShare) : WaitTarget.Default;
-        return Staffing.Slots(ahead.HighRate * service / 1000, ahead.Peakedness, target, mostSlots);
+        var target = observed.UrgentWaitMs > 0 ? new WaitTarget(WaitShare * observed.UrgentWaitMs / service, UrgentLateShare) : WaitTarget.Default;
+        var staffed = Staffing.Slots(ahead.HighRate * service / 1000, ahead.Peakedness, target, mostSlots);
+        return Math.Max(staffed, (int)Math.Min(mostSlots, _options.Forecasts ? _urgent.HoursRate * service / 1000 : 0));
     }
 
     /// <summary>
@@ -289,7 +293,7 @@ public sealed class CapacityPlan
     private double StaffPatient(in CapacityObservation observed, in ArrivalForecast ahead, double service, long lead, int queue, int perInstance, bool isAsking)
     {
         var perRequest = service / 1000;
-        var present = _forecast.RecentRate * perRequest * (isAsking ? Growth : 1);
+        var present = (_options.Forecasts ? _forecast.PresentRate : _forecast.RecentRate) * perRequest * (isAsking ? Growth : 1);
         var expected = Math.Max(ahead.Rate * perRequest, isAsking ? present : 0);
         var burst = Math.Max(ahead.HighRate, _options.Forecasts ? _forecast.PeakRate : 0) * perRequest;
         return Math.Max(Math.Max(expected, Busy), observed.PatientWaitMs <= 0 ? ahead.HighRate * perRequest : PatientStaffing.Slots(new()

@@ -16,7 +16,8 @@ public readonly record struct ArrivalForecast(double Rate, double HighRate, doub
 /// <summary>
 /// Forecasts the arrivals of an endpoint from their recent rate, its trend, the time of day and how bursty they are. The rate is an exponentially
 /// weighted mean over a minute; what it is above the mean over a quarter of an hour is a trend, as far as chance does not explain it, which is expected to
-/// go on but to tire (damped trend: Gardner, McKenzie, Forecasting trends in time series, 1985); <see cref="DaySeason"/> adds what the time of day
+/// go on but to tire (damped trend: Gardner, McKenzie, Forecasting trends in time series, 1985); what the last ten seconds are above the minute is a burst that begins, as far as
+/// chance does not explain it, and counts at once; <see cref="DaySeason"/> adds what the time of day
 /// will change. The high forecast covers the uncertainty of the rate as its forecasts have missed so far. Burstiness is the index of
 /// dispersion of counts (Cox, Lewis, The statistical analysis of series of events, 1966) about the rate of that time. Not thread-safe.
 /// </summary>
@@ -25,9 +26,11 @@ public sealed class DemandForecast
     /// <summary>A longer time between two observations was not seen: nothing is concluded from it, in milliseconds.</summary>
     public const long GapMs = 120_000;
 
+    private const double QuickMs = 10_000;
     private const double FastMs = 60_000;
     private const double SlowMs = 900_000;
     private const double MiddleMs = 240_000;
+    private const double HoursMs = 7_200_000;
     private const double PeakMs = 7_200_000;
     private const double TireMs = 600_000;
     private const double LeastSeenMs = 3_000;
@@ -48,6 +51,9 @@ public sealed class DemandForecast
     private const double MostLasting = 1.5;
     private const double Deviations = 1.2816;
 
+    // Of a departure of so many deviations half is taken not to be chance.
+    private const double Doubted = 3;
+
     private readonly DaySeason _season;
     private DemandForecastState _state;
 
@@ -60,6 +66,20 @@ public sealed class DemandForecast
 
     /// <summary>Arrivals per second in the last minute or so.</summary>
     public double RecentRate => Over(_state.Fast, Math.Max(_state.FastWeight, 1 - Math.Exp(-LeastSeenMs / FastMs)));
+
+    /// <summary>Arrivals per second now: those of the last minute, and what the last seconds are above them if that is more than chance. Of a burst the minute shows little as it begins.</summary>
+    public double PresentRate
+    {
+        get
+        {
+            var fast = RecentRate;
+            var rise = _state.Quick - fast;
+            return rise <= 0 ? fast : fast + (rise * Significance(rise, Math.Max(fast, 1000 / FastMs), 2 * QuickMs / 1000));
+        }
+    }
+
+    /// <summary>Arrivals per second that there have been for hours: what pauses is likely to come again as it was. It fades over hours, and is little after a burst.</summary>
+    public double HoursRate => _state.Hours;
 
     /// <summary>The highest rate over some minutes that was seen of late, in arrivals per second: it fades over hours, for bursts seldom come alone.</summary>
     public double PeakRate => _state.Peak;
@@ -97,6 +117,8 @@ public sealed class DemandForecast
                 FastWeight = _state.FastWeight * fast,
                 Slow = _state.Slow * slow,
                 SlowWeight = _state.SlowWeight * slow,
+                Quick = 0,
+                Hours = _state.Hours * Math.Exp(-elapsed / HoursMs),
                 At = now,
                 CountAt = now,
                 Count = 0,
@@ -134,7 +156,7 @@ public sealed class DemandForecast
 
         // Where nothing ever came, nothing says that anything will: what does come first is served by what the operator keeps at least.
         var next = Mean > 0 ? 1 / seenSeconds : 0;
-        var variance = seenSeconds <= 0 ? 0 : Math.Max(dispersion * (RecentRate + next) / seenSeconds, Square(relative * Math.Max(Mean, 1000 / FastMs)));
+        var variance = seenSeconds <= 0 ? 0 : Math.Max(dispersion * (PresentRate + next) / seenSeconds, Square(relative * Math.Max(Mean, 1000 / FastMs)));
         return new(rate, rate + (Deviations * Math.Sqrt(variance)), dispersion);
     }
 
@@ -155,7 +177,7 @@ public sealed class DemandForecast
 
     private double MeanAt(long horizonMs)
     {
-        var (fast, mean) = (RecentRate, Mean);
+        var (fast, mean) = (PresentRate, Mean);
         return _season.At(_state.At, _state.At + horizonMs, fast, Math.Max(0, mean + (Lasting(horizonMs) * (fast - mean))));
     }
 
@@ -173,18 +195,22 @@ public sealed class DemandForecast
 
         // On a steady rise a mean lags behind by its own time constant.
         var (fast, mean) = (RecentRate, Mean);
-        var square = Square(fast - mean);
-        var chance = Dispersion * Math.Max(fast, mean) / seenSeconds;
-        var significance = square <= 0 ? 0 : square / (square + (9 * chance));
-        var trend = 1 + (significance * (FastMs + (TireMs * (1 - Math.Exp(-horizonMs / TireMs)))) / (SlowMs - FastMs));
+        var trend = 1 + (Significance(fast - mean, Math.Max(fast, mean), seenSeconds) * (FastMs + (TireMs * (1 - Math.Exp(-horizonMs / TireMs)))) / (SlowMs - FastMs));
         var known = _state.Departed <= 0 ? 0 : _state.Tried / (_state.Tried + ErrorsNeeded);
         return trend + (known * (Math.Clamp(_state.Departed <= 0 ? 1 : _state.Lasting / _state.Departed, 0, MostLasting) - trend));
+    }
+
+    /// <summary>How much of a departure is not chance, 0..1, where so many seconds of a rate were counted.</summary>
+    private double Significance(double departure, double rate, double seenSeconds)
+    {
+        var square = Square(departure);
+        return square <= 0 ? 0 : square / (square + (Square(Doubted) * Dispersion * rate / seenSeconds));
     }
 
     private void See(long now, long elapsed, int arrivals)
     {
         var perSecond = arrivals * 1000.0 / elapsed;
-        var (fast, slow) = (Math.Exp(-elapsed / FastMs), Math.Exp(-elapsed / SlowMs));
+        var (fast, slow, quick, hours) = (Math.Exp(-elapsed / FastMs), Math.Exp(-elapsed / SlowMs), Math.Exp(-elapsed / QuickMs), Math.Exp(-elapsed / HoursMs));
         _season.Observe(_state.At, now, arrivals);
         var middle = Math.Exp(-elapsed / MiddleMs);
         middle = (_state.Middle * middle) + (perSecond * (1 - middle));
@@ -193,6 +219,8 @@ public sealed class DemandForecast
             Middle = middle,
             Peak = Math.Max(middle, _state.Peak * Math.Exp(-elapsed / PeakMs)),
             At = now,
+            Quick = (_state.Quick * quick) + (perSecond * (1 - quick)),
+            Hours = (_state.Hours * hours) + (perSecond * (1 - hours)),
             Fast = (_state.Fast * fast) + (perSecond * (1 - fast)),
             FastWeight = (_state.FastWeight * fast) + 1 - fast,
             Slow = (_state.Slow * slow) + (perSecond * (1 - slow)),

@@ -27,6 +27,12 @@ public sealed record DemandForecastState
     /// <summary>Faded sum of the arrival rate over the last minute or so.</summary>
     [JsonPropertyName("fast")] public double Fast { get; init; }
 
+    /// <summary>Arrivals per second over the last ten seconds or so, beginning with 0.</summary>
+    [JsonPropertyName("quick")] public double Quick { get; init; }
+
+    /// <summary>Arrivals per second over the last two hours or so, beginning with 0.</summary>
+    [JsonPropertyName("hours")] public double Hours { get; init; }
+
     /// <summary>Weight of what is in <see cref="Fast"/>, 0..1.</summary>
     [JsonPropertyName("fastWeight")] public double FastWeight { get; init; }
 

@@ -51,13 +51,13 @@ public sealed class CapacityByClassTests
         Assert.InRange(Steady(static seen => seen with { UrgentArrivals = seen.Arrivals, UrgentCompletions = seen.Completions, UrgentBusyMs = seen.BusyMs, UrgentWaitMs = 2000, PatientWaitMs = 3_600_000 }), 6, alike);
     }
 
-    /// <summary>What is asked for when a load of requests that can wait five minutes grows tenfold, and what is kept before it.</summary>
+    /// <summary>What is asked for when a load of requests that can wait five minutes grows fourfold, and what is kept before it.</summary>
     private static (int Before, int Asked) Grown(bool oneChangeAtATime)
     {
         var plan = new CapacityPlan();
         for (var now = 1_000_000L; now < 20_000_000; now += Poll)
         {
-            var arrivals = now < 10_000_000 ? 40 : 400;
+            var arrivals = now < 10_000_000 ? 40 : 160;
             var before = plan.Desired;
             var decision = plan.Observe(Endpoint, new()
             {
@@ -87,6 +87,52 @@ public sealed class CapacityByClassTests
         var (alone, several) = (Grown(oneChangeAtATime: true), Grown(oneChangeAtATime: false));
         Assert.InRange(alone.Before, 1, several.Before);
         Assert.True(alone.Asked > several.Asked, $"{alone} against {several}");
+    }
+
+    /// <summary>The plan after a load of High, of requests of a second, in spans of some time at some rate.</summary>
+    private static CapacityPlan Urgent(params (int Seconds, int PerSecond)[] spans)
+    {
+        var plan = new CapacityPlan();
+        var endpoint = Endpoint with { MinInstances = 1 };
+        var now = 1_000_000L;
+        foreach (var (seconds, perSecond) in spans)
+        {
+            for (var end = now + (seconds * 1000L); now < end; now += Poll)
+            {
+                var arrivals = (int)(perSecond * Poll / 1000);
+                plan.Observe(endpoint, new()
+                {
+                    Now = now,
+                    InService = plan.Desired,
+                    InFlight = perSecond,
+                    Arrivals = arrivals,
+                    Completions = arrivals,
+                    BusyMs = arrivals * 1000L,
+                    ArrivedWorkMs = arrivals * 1000,
+                    UrgentArrivals = arrivals,
+                    UrgentCompletions = arrivals,
+                    UrgentBusyMs = arrivals * 1000L,
+                    UrgentWaitMs = 2000,
+                });
+            }
+        }
+
+        return plan;
+    }
+
+    [Fact]
+    public void A_burst_is_asked_for_within_seconds()
+    {
+        // Twenty-five instances it takes; at most three doublings at once are asked for, and one more ten seconds later.
+        Assert.InRange(Urgent((3_600, 2), (15, 200)).Desired, 14, 50);
+    }
+
+    [Fact]
+    public void What_has_been_there_for_hours_is_kept_for_while_it_pauses_and_a_burst_is_not()
+    {
+        Assert.InRange(Urgent((4 * 3_600, 64), (1_800, 0)).Desired, 5, 8);
+        Assert.InRange(Urgent((4 * 3_600, 0), (600, 64), (1_800, 0)).Desired, 1, 3);
+        Assert.InRange(Urgent((4 * 3_600, 64), (6 * 3_600, 0)).Desired, 1, 1);
     }
 
     [Fact]

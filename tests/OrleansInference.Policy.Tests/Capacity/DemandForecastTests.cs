@@ -44,6 +44,28 @@ public sealed class DemandForecastTests
         Assert.InRange(stepped.At(Horizon).Dispersion, 1, 3);
     }
 
+    [Theory]
+    [InlineData(0.5)]
+    [InlineData(2)]
+    [InlineData(6)]
+    public void A_burst_counts_as_it_begins_and_chance_does_not(double perSecond)
+    {
+        Drive(3_600_000, _ => perSecond);
+        var (recent, present) = (0.0, 0.0);
+        for (var i = 0; i < 720; i++)
+        {
+            Drive(Poll, _ => perSecond);
+            recent += _forecast.RecentRate;
+            present += _forecast.PresentRate;
+            Assert.True(_forecast.PresentRate >= _forecast.RecentRate);
+        }
+
+        Assert.InRange(present / recent, 1, 1.05);
+        Drive(15_000, _ => 20 * perSecond);
+        Assert.InRange(_forecast.RecentRate, perSecond, 8 * perSecond);
+        Assert.InRange(_forecast.PresentRate, 10 * perSecond, 22 * perSecond);
+    }
+
     [Fact]
     public void A_rise_is_expected_to_go_on_and_chance_is_not_taken_for_one()
     {
