@@ -29,16 +29,17 @@ public sealed class CapacityPlan
     private const long LongestLeadMs = 3_600_000;
     private const long LongestAdoptionMs = 3_600_000;
     private const int LeastStep = 4;
+    private const int LeastDoublings = 2;
     private const int MostDoublings = 3;
     private const double FadeMs = 60_000;
     private const double LeadShare = 0.3;
     private const double WaitShare = 0.8;
 
-    // Of the requests of High: so many may be late at a rate that is exceeded one time in ten, so one in a hundred of all.
+    // Of the requests of High: how many may be late at a rate that is exceeded one time in ten, so about one in a hundred of all. At the rate that is expected it is one in a hundred anyway.
     private const double UrgentLateShare = 0.1;
 
     // Of the work that comes while an instance starts, what is late for it where those who can wait are told apart: the rest is in time, on slots that come free.
-    private const double StartShare = 0.25;
+    private const double StartShare = 0.15;
 
     // Where no second change can be begun before the first is done: of what a burst may bring, what has to be there before it, for the change that it sets off is made
     // for the rest of it; and by how much the load may have grown by the time that the change is done, of which little is seen when it is asked for.
@@ -220,7 +221,9 @@ public sealed class CapacityPlan
     {
         var lead = LeadMs(endpoint, observed.Now);
         _forecast.Promise(2 * lead);
-        var ahead = Ahead(_forecast, lead);
+
+        // What comes all at once in the async lane waits, and is seen so.
+        var ahead = Ahead(_forecast, lead, countsBurst: endpoint.Lane != Lane.Async);
         var perInstance = Math.Max(1, endpoint.ConcurrencyPerInstance);
         var (least, most) = Bounds(endpoint);
         var mostSlots = (int)Math.Min(int.MaxValue, (long)most * perInstance);
@@ -275,15 +278,17 @@ public sealed class CapacityPlan
         return (instances, (int)Math.Clamp(Math.Ceiling(asked / perInstance), instances, most), mean, Why(observed, queue, instances, isAsync));
     }
 
-    /// <summary>Slots for the requests of High alone: the others, who can wait longer, take what those leave. What has been there for hours and pauses comes again at once, and starts would be late for it.</summary>
+    /// <summary>Slots for the requests of High alone: the others, who can wait longer, take what those leave. What has been there for long and pauses comes again at once, and starts would be late for it.</summary>
     private int StaffUrgent(EndpointDefinition endpoint, in CapacityObservation observed, long lead, int mostSlots)
     {
         _urgent.Promise(2 * lead);
         var ahead = Ahead(_urgent, lead);
         var service = _urgent.ServiceMs(endpoint.Prior);
-        var target = observed.UrgentWaitMs > 0 ? new WaitTarget(WaitShare * observed.UrgentWaitMs / service, UrgentLateShare) : WaitTarget.Default;
-        var staffed = Staffing.Slots(ahead.HighRate * service / 1000, ahead.Peakedness, target, mostSlots);
-        return Math.Max(staffed, (int)Math.Min(mostSlots, _options.Forecasts ? _urgent.HoursRate * service / 1000 : 0));
+        var target = observed.UrgentWaitMs > 0 ? new WaitTarget(WaitShare * observed.UrgentWaitMs / service, WaitTarget.Default.LateShare) : WaitTarget.Default;
+        var staffed = Math.Max(
+            Staffing.Slots(ahead.Rate * service / 1000, ahead.Peakedness, target, mostSlots),
+            Staffing.Slots(ahead.HighRate * service / 1000, ahead.Peakedness, target with { LateShare = UrgentLateShare }, mostSlots));
+        return Math.Max(staffed, (int)Math.Min(mostSlots, _options.Forecasts && endpoint.MinInstances > 0 ? _urgent.LastingLoad : 0));
     }
 
     /// <summary>
@@ -293,7 +298,7 @@ public sealed class CapacityPlan
     private double StaffPatient(in CapacityObservation observed, in ArrivalForecast ahead, double service, long lead, int queue, int perInstance, bool isAsking)
     {
         var perRequest = service / 1000;
-        var present = (_options.Forecasts ? _forecast.PresentRate : _forecast.RecentRate) * perRequest * (isAsking ? Growth : 1);
+        var present = Math.Max(_forecast.RecentRate * (isAsking ? Growth : 1), _options.Forecasts ? _forecast.PresentRate : 0) * perRequest;
         var expected = Math.Max(ahead.Rate * perRequest, isAsking ? present : 0);
         var burst = Math.Max(ahead.HighRate, _options.Forecasts ? _forecast.PeakRate : 0) * perRequest;
         return Math.Max(Math.Max(expected, Busy), observed.PatientWaitMs <= 0 ? ahead.HighRate * perRequest : PatientStaffing.Slots(new()
@@ -309,14 +314,14 @@ public sealed class CapacityPlan
     }
 
     // While a change is made no other can be begun: what is asked for now has to do until the next one serves (a periodic review, as of stock with a lead time).
-    private ArrivalForecast Ahead(DemandForecast forecast, long lead)
+    private ArrivalForecast Ahead(DemandForecast forecast, long lead, bool countsBurst = true)
     {
         if (!_options.Forecasts)
         {
             return new(forecast.RecentRate, forecast.RecentRate, forecast.At(0).Dispersion);
         }
 
-        var (soon, later) = (forecast.At(lead), forecast.At(2 * lead));
+        var (soon, later) = (forecast.At(lead, countsBurst), forecast.At(2 * lead, countsBurst));
         return later.Rate > soon.Rate ? later : soon;
     }
 
@@ -341,9 +346,9 @@ public sealed class CapacityPlan
         return alone <= free ? alone : free + ((work - (free * within)) / Math.Max(within - lead, within / 4));
     }
 
-    // At most doubling per cooldown; a change that lasts minutes lets no second one begin, so after it what was not asked for meanwhile may be made up for.
+    // At most fourfold per cooldown; a change that lasts minutes lets no second one begin, so after it what was not asked for meanwhile may be made up for.
     private static long MostAfter(int before, long sinceChange) =>
-        Math.Max(before + LeastStep, (long)before << (int)Math.Clamp(sinceChange / CooldownMs, 1, MostDoublings));
+        Math.Max(before + LeastStep, (long)before << (int)Math.Clamp(sinceChange / CooldownMs, LeastDoublings, MostDoublings));
 
     private static (int InUse, int Queue) Split(EndpointDefinition endpoint, in CapacityObservation observed)
     {

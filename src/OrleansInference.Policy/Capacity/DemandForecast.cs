@@ -16,7 +16,7 @@ public readonly record struct ArrivalForecast(double Rate, double HighRate, doub
 /// <summary>
 /// Forecasts the arrivals of an endpoint from their recent rate, its trend, the time of day and how bursty they are. The rate is an exponentially
 /// weighted mean over a minute; what it is above the mean over a quarter of an hour is a trend, as far as chance does not explain it, which is expected to
-/// go on but to tire (damped trend: Gardner, McKenzie, Forecasting trends in time series, 1985); what the last ten seconds are above the minute is a burst that begins, as far as
+/// go on but to tire (damped trend: Gardner, McKenzie, Forecasting trends in time series, 1985); what two observations running are above the minute is a burst that begins, as far as
 /// chance does not explain it, and counts at once; <see cref="DaySeason"/> adds what the time of day
 /// will change. The high forecast covers the uncertainty of the rate as its forecasts have missed so far. Burstiness is the index of
 /// dispersion of counts (Cox, Lewis, The statistical analysis of series of events, 1966) about the rate of that time. Not thread-safe.
@@ -26,11 +26,10 @@ public sealed class DemandForecast
     /// <summary>A longer time between two observations was not seen: nothing is concluded from it, in milliseconds.</summary>
     public const long GapMs = 120_000;
 
-    private const double QuickMs = 10_000;
     private const double FastMs = 60_000;
     private const double SlowMs = 900_000;
     private const double MiddleMs = 240_000;
-    private const double HoursMs = 7_200_000;
+    private const double HourMs = 3_600_000;
     private const double PeakMs = 7_200_000;
     private const double TireMs = 600_000;
     private const double LeastSeenMs = 3_000;
@@ -60,26 +59,32 @@ public sealed class DemandForecast
     /// <summary>Begins with nothing seen, or with what was stored.</summary>
     public DemandForecast(DemandForecastState? state = null)
     {
-        _state = state is not null && double.IsFinite(state.Fast + state.Slow + state.BusyMs + state.Ended + state.Squares + state.Counts + state.Errors + state.Middle + state.Peak) ? state : new();
+        _state = state is not null && double.IsFinite(state.Fast + state.Slow + state.BusyMs + state.Ended + state.Squares + state.Counts + state.Errors + state.Middle + state.Peak + state.Last + state.Both + state.Hour) ? state : new();
         _season = new(_state.Season);
     }
 
     /// <summary>Arrivals per second in the last minute or so.</summary>
     public double RecentRate => Over(_state.Fast, Math.Max(_state.FastWeight, 1 - Math.Exp(-LeastSeenMs / FastMs)));
 
-    /// <summary>Arrivals per second now: those of the last minute, and what the last seconds are above them if that is more than chance. Of a burst the minute shows little as it begins.</summary>
+    /// <summary>
+    /// Arrivals per second now: those of the last minute, and what two observations running have above them, as far as that is more than chance. Of a burst the minute shows little as it begins; what comes all
+    /// at once is none.
+    /// </summary>
     public double PresentRate
     {
         get
         {
             var fast = RecentRate;
-            var rise = _state.Quick - fast;
-            return rise <= 0 ? fast : fast + (rise * Significance(rise, Math.Max(fast, 1000 / FastMs), 2 * QuickMs / 1000));
+            var rise = _state.BothMs > 0 ? _state.Both - fast : 0;
+            return rise <= 0 ? fast : fast + (rise * Significance(rise, Math.Max(fast, 1000 / FastMs), _state.BothMs / 1000.0));
         }
     }
 
-    /// <summary>Arrivals per second that there have been for hours: what pauses is likely to come again as it was. It fades over hours, and is little after a burst.</summary>
-    public double HoursRate => _state.Hours;
+    /// <summary>
+    /// Calls in progress that there have been for long and that pause: they are likely to come again as they were. It fades within an hour and is little after a burst, or where the time of day says what is
+    /// to be expected.
+    /// </summary>
+    public double LastingLoad => _state.Hour * (1 - Math.Clamp(_season.Skill, 0, 1));
 
     /// <summary>The highest rate over some minutes that was seen of late, in arrivals per second: it fades over hours, for bursts seldom come alone.</summary>
     public double PeakRate => _state.Peak;
@@ -117,8 +122,9 @@ public sealed class DemandForecast
                 FastWeight = _state.FastWeight * fast,
                 Slow = _state.Slow * slow,
                 SlowWeight = _state.SlowWeight * slow,
-                Quick = 0,
-                Hours = _state.Hours * Math.Exp(-elapsed / HoursMs),
+                LastMs = 0,
+                BothMs = 0,
+                Hour = _state.Hour * Math.Exp(-elapsed / HourMs),
                 At = now,
                 CountAt = now,
                 Count = 0,
@@ -128,7 +134,7 @@ public sealed class DemandForecast
             return;
         }
 
-        See(now, elapsed, Math.Max(0, arrivals));
+        See(now, elapsed, Math.Max(0, arrivals), Math.Max(0, busyMs));
     }
 
     /// <summary>Mean service time in milliseconds: as measured, and as it was believed before where little was.</summary>
@@ -146,17 +152,19 @@ public sealed class DemandForecast
 
     /// <summary>What is expected some time from the last observation on.</summary>
     /// <param name="horizonMs">The time in milliseconds, not negative.</param>
-    public ArrivalForecast At(long horizonMs)
+    /// <param name="countsBurst">Whether a burst that begins counts (<see cref="PresentRate"/>); else it does as the last minute shows it.</param>
+    public ArrivalForecast At(long horizonMs, bool countsBurst = true)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(horizonMs);
-        var rate = MeanAt(horizonMs);
+        var burst = countsBurst ? PresentRate - RecentRate : 0;
+        var rate = MeanAt(horizonMs, burst);
         var dispersion = Dispersion;
         var seenSeconds = SeenSeconds(FastMs, _state.FastWeight);
         var relative = _state.Tried >= ErrorsNeeded ? DeviationOfMeanError * _state.Errors / _state.Tried : 0;
 
         // Where nothing ever came, nothing says that anything will: what does come first is served by what the operator keeps at least.
         var next = Mean > 0 ? 1 / seenSeconds : 0;
-        var variance = seenSeconds <= 0 ? 0 : Math.Max(dispersion * (PresentRate + next) / seenSeconds, Square(relative * Math.Max(Mean, 1000 / FastMs)));
+        var variance = seenSeconds <= 0 ? 0 : Math.Max(dispersion * (RecentRate + burst + next) / seenSeconds, Square(relative * Math.Max(Mean, 1000 / FastMs)));
         return new(rate, rate + (Deviations * Math.Sqrt(variance)), dispersion);
     }
 
@@ -175,10 +183,11 @@ public sealed class DemandForecast
 
     private double Mean => Over(_state.Slow, Math.Max(_state.SlowWeight, 1 - Math.Exp(-LeastSeenMs / SlowMs)));
 
-    private double MeanAt(long horizonMs)
+    // A burst shows no trend: it is there, or will have gone as others have.
+    private double MeanAt(long horizonMs, double burst)
     {
-        var (fast, mean) = (PresentRate, Mean);
-        return _season.At(_state.At, _state.At + horizonMs, fast, Math.Max(0, mean + (Lasting(horizonMs) * (fast - mean))));
+        var (fast, mean, lasting) = (RecentRate, Mean, Lasting(horizonMs));
+        return _season.At(_state.At, _state.At + horizonMs, fast + burst, Math.Max(0, mean + (lasting * (fast - mean)) + (Math.Min(1, lasting) * burst)));
     }
 
     /// <summary>
@@ -207,10 +216,10 @@ public sealed class DemandForecast
         return square <= 0 ? 0 : square / (square + (Square(Doubted) * Dispersion * rate / seenSeconds));
     }
 
-    private void See(long now, long elapsed, int arrivals)
+    private void See(long now, long elapsed, int arrivals, double busyMs)
     {
         var perSecond = arrivals * 1000.0 / elapsed;
-        var (fast, slow, quick, hours) = (Math.Exp(-elapsed / FastMs), Math.Exp(-elapsed / SlowMs), Math.Exp(-elapsed / QuickMs), Math.Exp(-elapsed / HoursMs));
+        var (fast, slow, hour) = (Math.Exp(-elapsed / FastMs), Math.Exp(-elapsed / SlowMs), Math.Exp(-elapsed / HourMs));
         _season.Observe(_state.At, now, arrivals);
         var middle = Math.Exp(-elapsed / MiddleMs);
         middle = (_state.Middle * middle) + (perSecond * (1 - middle));
@@ -219,8 +228,11 @@ public sealed class DemandForecast
             Middle = middle,
             Peak = Math.Max(middle, _state.Peak * Math.Exp(-elapsed / PeakMs)),
             At = now,
-            Quick = (_state.Quick * quick) + (perSecond * (1 - quick)),
-            Hours = (_state.Hours * hours) + (perSecond * (1 - hours)),
+            Last = perSecond,
+            LastMs = elapsed,
+            Both = Math.Min(perSecond, _state.Last),
+            BothMs = _state.LastMs == 0 ? 0 : elapsed + _state.LastMs,
+            Hour = (_state.Hour * hour) + (busyMs / elapsed * (1 - hour)),
             Fast = (_state.Fast * fast) + (perSecond * (1 - fast)),
             FastWeight = (_state.FastWeight * fast) + 1 - fast,
             Slow = (_state.Slow * slow) + (perSecond * (1 - slow)),
@@ -263,7 +275,7 @@ public sealed class DemandForecast
         var spacing = Math.Max(1, horizonMs / MostPromises);
         if (_state.SlowWeight >= 0.5 && promises.Count < MostPromises && (promises.Count == 0 || promises[^1].Due + spacing <= _state.At + horizonMs))
         {
-            promises = [.. promises, new() { Due = _state.At + Math.Max(1, horizonMs), Fast = RecentRate, Slow = Mean, Rate = MeanAt(horizonMs) }];
+            promises = [.. promises, new() { Due = _state.At + Math.Max(1, horizonMs), Fast = RecentRate, Slow = Mean, Rate = MeanAt(horizonMs, burst: 0) }];
         }
 
         _state = _state with { Promises = promises };

@@ -27,11 +27,20 @@ public sealed record DemandForecastState
     /// <summary>Faded sum of the arrival rate over the last minute or so.</summary>
     [JsonPropertyName("fast")] public double Fast { get; init; }
 
-    /// <summary>Arrivals per second over the last ten seconds or so, beginning with 0.</summary>
-    [JsonPropertyName("quick")] public double Quick { get; init; }
+    /// <summary>Arrivals per second between the last two observations.</summary>
+    [JsonPropertyName("last")] public double Last { get; init; }
 
-    /// <summary>Arrivals per second over the last two hours or so, beginning with 0.</summary>
-    [JsonPropertyName("hours")] public double Hours { get; init; }
+    /// <summary>Milliseconds between them; 0: there were none.</summary>
+    [JsonPropertyName("lastMs")] public long LastMs { get; init; }
+
+    /// <summary>Arrivals per second that each of the last two times between observations had at least.</summary>
+    [JsonPropertyName("both")] public double Both { get; init; }
+
+    /// <summary>Milliseconds of both times; 0: there were none.</summary>
+    [JsonPropertyName("bothMs")] public long BothMs { get; init; }
+
+    /// <summary>Calls in progress over the last hour or so, beginning with 0.</summary>
+    [JsonPropertyName("hour")] public double Hour { get; init; }
 
     /// <summary>Weight of what is in <see cref="Fast"/>, 0..1.</summary>
     [JsonPropertyName("fastWeight")] public double FastWeight { get; init; }

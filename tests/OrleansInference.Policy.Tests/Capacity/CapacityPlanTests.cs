@@ -117,13 +117,13 @@ public sealed class CapacityPlanTests
     }
 
     [Fact]
-    public void Out_waits_between_steps_and_at_most_doubles_for_each_wait()
+    public void Out_waits_between_steps_which_are_bounded()
     {
         var plan = new CapacityPlan(new() { Desired = 1 });
         var endpoint = Endpoint(1, 100, lane: Lane.Realtime);
         Assert.Equal(8, plan.Observe(endpoint, new() { Now = 100_000, InService = 1, Waiting = 40_000 }).Desired);
         Assert.False(plan.Observe(endpoint, new() { Now = 100_500, InService = 1, Waiting = 40_000 }).HasChanged);
-        Assert.Equal(16, plan.Observe(endpoint, new() { Now = 100_000 + CapacityPlan.CooldownMs, InService = 1, Waiting = 40_000 }).Desired);
+        Assert.Equal(32, plan.Observe(endpoint, new() { Now = 100_000 + CapacityPlan.CooldownMs, InService = 1, Waiting = 40_000 }).Desired);
     }
 
     [Fact]

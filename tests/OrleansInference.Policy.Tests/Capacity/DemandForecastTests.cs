@@ -45,25 +45,76 @@ public sealed class DemandForecastTests
     }
 
     [Theory]
-    [InlineData(0.5)]
-    [InlineData(2)]
-    [InlineData(6)]
-    public void A_burst_counts_as_it_begins_and_chance_does_not(double perSecond)
+    [InlineData(0.01, 3)]
+    [InlineData(0.5, 2)]
+    [InlineData(2, 1.5)]
+    [InlineData(6, 1.5)]
+    public void A_burst_counts_as_it_begins_and_chance_does_not(double perSecond, double most)
     {
         Drive(3_600_000, _ => perSecond);
         var (recent, present) = (0.0, 0.0);
-        for (var i = 0; i < 720; i++)
+        for (var i = 0; i < 1_440; i++)
         {
             Drive(Poll, _ => perSecond);
             recent += _forecast.RecentRate;
             present += _forecast.PresentRate;
-            Assert.True(_forecast.PresentRate >= _forecast.RecentRate);
+            Assert.InRange(_forecast.PresentRate, 0, most * Math.Max(perSecond, _forecast.RecentRate));
         }
 
-        Assert.InRange(present / recent, 1, 1.05);
-        Drive(15_000, _ => 20 * perSecond);
-        Assert.InRange(_forecast.RecentRate, perSecond, 8 * perSecond);
-        Assert.InRange(_forecast.PresentRate, 10 * perSecond, 22 * perSecond);
+        Assert.InRange(present / recent, 1, 1.02);
+        Drive(10_000, _ => 20 * Math.Max(0.5, perSecond));
+        Assert.InRange(_forecast.RecentRate, 0, 7 * Math.Max(0.5, perSecond));
+        Assert.InRange(_forecast.PresentRate, 9 * Math.Max(0.5, perSecond), 27 * Math.Max(0.5, perSecond));
+        Assert.True(_forecast.At(Horizon).Rate > 1.5 * _forecast.At(Horizon, countsBurst: false).Rate);
+    }
+
+    [Fact]
+    public void What_comes_all_at_once_is_no_burst_that_goes_on()
+    {
+        Drive(3_600_000, static _ => 2);
+        _forecast.Observe(_now += Poll, 0, 0, 0);
+        foreach (var arrivals in (int[])[300, 10, 300, 0, 10])
+        {
+            _forecast.Observe(_now += Poll, arrivals, 0, 0);
+            Assert.Equal(_forecast.RecentRate, _forecast.PresentRate);
+        }
+
+        // Nor is what was not seen a beginning of one.
+        _forecast.Observe(_now += Poll, 300, 0, 0);
+        _forecast.Observe(_now += 3_600_000, 300, 0, 0);
+        _forecast.Observe(_now += Poll, 300, 0, 0);
+        Assert.Equal(_forecast.RecentRate, _forecast.PresentRate);
+        _forecast.Observe(_now += Poll, 300, 0, 0);
+        Assert.True(_forecast.PresentRate > _forecast.RecentRate);
+    }
+
+    [Fact]
+    public void A_load_that_lasts_is_remembered_for_an_hour_where_the_time_of_day_tells_nothing()
+    {
+        void Busy(long forMs, int calls)
+        {
+            for (var end = _now + forMs; _now < end;)
+            {
+                _forecast.Observe(_now += Poll, calls, calls, calls * Poll);
+            }
+        }
+
+        Busy(14_400_000, 10);
+        Assert.InRange(_forecast.LastingLoad, 9, 10);
+        Busy(1_800_000, 0);
+        Assert.InRange(_forecast.LastingLoad, 5, 7);
+        Busy(7_200_000, 0);
+        Assert.InRange(_forecast.LastingLoad, 0, 1);
+
+        // Eight hours a day, day after day: what stops in the evening is not expected back.
+        for (var day = 0; day < 5; day++)
+        {
+            Busy(8 * 3_600_000, 10);
+            Busy(16 * 3_600_000, 0);
+        }
+
+        Busy(8 * 3_600_000, 10);
+        Assert.InRange(_forecast.LastingLoad, 0, 5);
     }
 
     [Fact]
@@ -160,6 +211,7 @@ public sealed class DemandForecastTests
             var ahead = forecast.At(random.NextInt64(0, 7_200_000));
             Assert.True(ahead.Rate >= 0 && ahead.HighRate >= ahead.Rate && double.IsFinite(ahead.HighRate), $"{ahead} {forecast.ToState()}");
             Assert.InRange(ahead.Dispersion, 1, 32);
+            Assert.True(forecast.PresentRate >= 0 && double.IsFinite(forecast.PresentRate) && forecast.LastingLoad >= 0 && double.IsFinite(forecast.LastingLoad), $"{forecast.ToState()}");
         }
 
         Assert.InRange(JsonSerializer.Serialize(forecast.ToState()).Length, 100, 4_000);
