@@ -21,7 +21,7 @@ internal sealed class Permits(ModelCaller caller, RouteOutcomes outcomes, Router
         {
             // Waiting so long that the deadline cannot be met helps nobody, and keeps a slot from who can still be in time.
             var asked = clock.Now;
-            var latest = plan.Table.LastBegin(candidate, routed.Decision.SizeClass, plan.Deadline, asked);
+            var latest = candidate.LastBegin(routed.Decision.SizeClass, plan.Deadline, asked);
             permit = await account.AcquireAsync(new(plan.Class, plan.Request.Tenant, plan.Tenant.Definition?.Weight ?? 1, latest, routed.ServiceMs, plan.Deadline - asked - routed.ServiceMs), cancellationToken);
         }
         finally

@@ -148,9 +148,12 @@ public sealed class DemandSums
 
         _mediumWaitMs = Follow(_mediumWaitMs, medium, mediumSlackMs);
         _lowWaitMs = Follow(_lowWaitMs, low, lowSlackMs);
-        _ofMedium += (1 - Math.Pow(1 - MediumShare, medium + low)) * (((double)medium / (medium + low)) - _ofMedium);
+        _ofMedium += ShareOfAll(MediumShare, medium + low) * (((double)medium / (medium + low)) - _ofMedium);
     }
 
     private static double Follow(double mean, int requests, double slackMs) =>
-        requests == 0 ? mean : mean + ((mean <= 0 ? 1 : 1 - Math.Pow(1 - SlackShare, requests)) * (Math.Max(0, slackMs) - mean));
+        requests == 0 ? mean : mean + ((mean <= 0 ? 1 : ShareOfAll(SlackShare, requests)) * (Math.Max(0, slackMs) - mean));
+
+    // Of which each has a share of what those before it left; most come one by one.
+    private static double ShareOfAll(double share, int requests) => 1 - (requests == 1 ? 1 - share : Math.Pow(1 - share, requests));
 }

@@ -33,7 +33,13 @@ public sealed class ScaleIn
     private const double FirstMs = 5_000;
     private const double Memory = 400;
 
+    private static readonly double[] Uppers = [.. Enumerable.Range(0, Buckets).Select(static bucket => FirstMs * Math.Pow(2, bucket / 2.0))];
+
+    // The middle of a bucket stands for it.
+    private static readonly double[] Middles = [.. Uppers.Select(static upper => Math.Min(LongestMs, upper / Math.Pow(2, 0.25)))];
+
     private readonly double[] _counts = new double[Buckets];
+    private (long BreakEvenMs, long KeepMs) _known;
 
     /// <summary>Begins with nothing learned, or with what was stored.</summary>
     public ScaleIn(IdleTimesState? state = null)
@@ -51,6 +57,7 @@ public sealed class ScaleIn
     /// <param name="idleMs">How long it was idle, in milliseconds.</param>
     public void Learn(long idleMs)
     {
+        _known = default;
         _counts[Bucket(idleMs)]++;
         if (_counts.Sum() > Memory)
         {
@@ -66,15 +73,20 @@ public sealed class ScaleIn
     public long KeepMs(long breakEvenMs)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(breakEvenMs);
-        if (_counts.Sum() < Evidence)
+        if (_known.BreakEvenMs != breakEvenMs)
         {
-            return breakEvenMs;
+            _known = (breakEvenMs, _counts.Sum() < Evidence ? breakEvenMs : Cheapest(breakEvenMs));
         }
 
+        return _known.KeepMs;
+    }
+
+    private long Cheapest(long breakEvenMs)
+    {
         var (best, least) = (breakEvenMs, Cost(breakEvenMs, breakEvenMs));
         for (var i = 0; i < Buckets; i++)
         {
-            var keep = (long)Math.Clamp(Upper(i), breakEvenMs, breakEvenMs * Trust);
+            var keep = (long)Math.Clamp(Uppers[i], breakEvenMs, breakEvenMs * Trust);
             var cost = Cost(keep, breakEvenMs);
             if (cost < least * (1 - 1e-9))
             {
@@ -91,15 +103,11 @@ public sealed class ScaleIn
         var sum = 0.0;
         for (var i = 0; i < Buckets; i++)
         {
-            // The middle of a bucket stands for it.
-            var idle = Math.Min(LongestMs, Upper(i) / Math.Pow(2, 0.25));
-            sum += _counts[i] * (idle <= keepMs ? idle : keepMs + breakEvenMs);
+            sum += _counts[i] * (Middles[i] <= keepMs ? Middles[i] : keepMs + breakEvenMs);
         }
 
         return sum;
     }
 
     private static int Bucket(long idleMs) => (int)Math.Clamp(Math.Ceiling(2 * Math.Log2(Math.Max(1, idleMs) / FirstMs)), 0, Buckets - 1);
-
-    private static double Upper(int bucket) => FirstMs * Math.Pow(2, bucket / 2.0);
 }

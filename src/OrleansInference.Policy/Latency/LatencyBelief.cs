@@ -158,20 +158,10 @@ internal sealed class LatencyBelief
     /// <summary>Adds other weights, as many in sum as <paramref name="weight"/>.</summary>
     private static void AddScaled(Span<double> weights, ReadOnlySpan<double> others, double weight)
     {
-        double total = 0;
-        foreach (var value in others)
+        var total = weight <= 0 ? 0 : SlicedSketch.Sum(others);
+        if (total > 0)
         {
-            total += value;
-        }
-
-        if (weight <= 0 || total <= 0)
-        {
-            return;
-        }
-
-        for (var i = 0; i < weights.Length; i++)
-        {
-            weights[i] += others[i] * (weight / total);
+            SlicedSketch.AddScaled(weights, others, weight / total);
         }
     }
 

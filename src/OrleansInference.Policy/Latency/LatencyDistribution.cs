@@ -42,23 +42,22 @@ public sealed class LatencyDistribution
     public static LatencyDistribution FromWeights(ReadOnlySpan<double> weights)
     {
         ArgumentOutOfRangeException.ThrowIfNotEqual(weights.Length, LatencyBuckets.Count);
-        var first = weights.IndexOfAnyExcept(0);
-        if (first < 0)
+        var (first, end) = SlicedSketch.Used(weights);
+        if (end == 0)
         {
             return Zero;
         }
 
-        var last = weights.LastIndexOfAnyExcept(0);
         double total = 0, moment = 0;
-        for (var i = first; i <= last; i++)
+        for (var i = first; i < end; i++)
         {
             total += weights[i];
             moment += weights[i] * LatencyBuckets.Middle(i);
         }
 
-        var cumulative = new double[last - first + 1];
+        var cumulative = new double[end - first];
         double sum = 0;
-        for (var i = first; i <= last; i++)
+        for (var i = first; i < end; i++)
         {
             sum += weights[i];
             cumulative[i - first] = Math.Min(1, sum / total);

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Collections.Immutable;
+using System.Runtime.InteropServices;
 
 namespace OrleansInference.Latency;
 
@@ -115,21 +116,46 @@ public sealed class SlicedSketch
             slice?.AddTo(weights, 1);
         }
 
-        for (var i = 0; _older is not null && i < _older.Length; i++)
-        {
-            weights[i] += _older[i];
-        }
+        AddScaled(weights, _older, 1);
     }
 
     private void AddLongRun(Span<double> weights)
     {
         if (FromLongRun is > 0 and var used)
         {
-            for (var i = 0; i < _longRun!.Length; i++)
-            {
-                weights[i] += _longRun[i] * (used / _longRunWeight);
-            }
+            AddScaled(weights, _longRun, used / _longRunWeight);
         }
+    }
+
+    /// <summary>Adds other weights times a factor.</summary>
+    internal static void AddScaled(Span<double> weights, ReadOnlySpan<double> others, double factor)
+    {
+        var (first, end) = Used(others);
+        for (var i = first; i < end; i++)
+        {
+            weights[i] += others[i] * factor;
+        }
+    }
+
+    /// <summary>The sum of weights.</summary>
+    internal static double Sum(ReadOnlySpan<double> weights)
+    {
+        var (first, end) = Used(weights);
+        double total = 0;
+        for (var i = first; i < end; i++)
+        {
+            total += weights[i];
+        }
+
+        return total;
+    }
+
+    /// <summary>The range outside of which there is nothing: what takes about as long each time is in a few of the buckets.</summary>
+    internal static (int First, int End) Used(ReadOnlySpan<double> weights)
+    {
+        // As bits they are compared many at a time.
+        var bits = MemoryMarshal.Cast<double, long>(weights);
+        return (Math.Max(0, bits.IndexOfAnyExcept(0)), bits.LastIndexOfAnyExcept(0) + 1);
     }
 
     /// <summary>
@@ -165,12 +191,11 @@ public sealed class SlicedSketch
 
     private static SketchDelta Round(ReadOnlySpan<double> weights, EndpointName endpoint, LatencyPhase phase, int sizeClass)
     {
-        var first = weights.IndexOfAnyExcept(0);
-        var last = weights.LastIndexOfAnyExcept(0);
-        var counts = ImmutableArray.CreateBuilder<int>(first < 0 ? 0 : last - first + 1);
+        var (first, end) = Used(weights);
+        var counts = ImmutableArray.CreateBuilder<int>(end - first);
         double sum = 0;
         long given = 0;
-        for (var i = first; first >= 0 && i <= last; i++)
+        for (var i = first; i < end; i++)
         {
             sum += weights[i];
             var count = (int)Math.Clamp(Math.Round(sum) - given, 0, int.MaxValue);
@@ -178,7 +203,7 @@ public sealed class SlicedSketch
             counts.Add(count);
         }
 
-        return new() { Endpoint = endpoint, Phase = phase, SizeClass = sizeClass, FirstBucket = Math.Max(0, first), Counts = counts.MoveToImmutable() };
+        return new() { Endpoint = endpoint, Phase = phase, SizeClass = sizeClass, FirstBucket = first, Counts = counts.MoveToImmutable() };
     }
 
     private QuantileSketch Current(long now)
@@ -273,11 +298,12 @@ public sealed class SlicedSketch
     private static double Scale(Span<double> weights, double factor)
     {
         double total = 0;
-        foreach (ref var weight in weights)
+        var (first, end) = Used(weights);
+        for (var i = first; i < end; i++)
         {
             // Specks are cleared so that the used range stays narrow.
-            weight = weight * factor < 1e-6 ? 0 : weight * factor;
-            total += weight;
+            weights[i] = weights[i] * factor < 1e-6 ? 0 : weights[i] * factor;
+            total += weights[i];
         }
 
         return total;

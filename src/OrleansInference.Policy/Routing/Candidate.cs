@@ -1,4 +1,5 @@
 using OrleansInference.Latency;
+using OrleansInference.Queueing;
 
 namespace OrleansInference.Routing;
 
@@ -8,15 +9,17 @@ public sealed class Candidate
     /// <summary>Utilisation from which the congestion price goes on as its tangent, so that it stays finite in overload.</summary>
     private const double Knee = 0.95;
 
-    private readonly LatencyBelief _latency;
-    private readonly double[] _withinLimit;
+    // Of the calls that begin at the last moment, so many are to end in time.
+    private const double InTimeShare = 0.9;
+
+    private readonly Believed _believed;
     private readonly VariantDefinition _variant;
     private readonly Money _instanceSecondCost;
     private readonly double _exponent;
     private readonly double _kneePrice;
     private readonly double _kneeSlope;
 
-    internal Candidate(int index, VariantDefinition variant, EndpointDefinition endpoint, Tariff tariff, Money instanceSecondCost, EndpointStatus? status, LatencyBelief latency, double[]? withinLimit = null)
+    internal Candidate(int index, VariantDefinition variant, EndpointDefinition endpoint, Tariff tariff, Money instanceSecondCost, EndpointStatus? status, Believed believed)
     {
         Index = index;
         Variant = variant.Name;
@@ -24,15 +27,13 @@ public sealed class Candidate
         Endpoint = endpoint;
         Tariff = tariff;
         Status = status;
-        _latency = latency;
+        _believed = believed;
         _variant = variant;
         _instanceSecondCost = instanceSecondCost;
-        LongModelLoadMs = latency.ModelLoad.Quantile(0.95);
         var perInstance = Math.Max(1, endpoint.ConcurrencyPerInstance);
         InstanceMsCost = instanceSecondCost.Nanos / 1000.0;
         SlotMsCost = InstanceMsCost / (endpoint.Lane == Lane.Serverless ? 1 : perInstance);
-        MaxServiceMs = (long)(endpoint.MaxServiceSeconds * 1000);
-        _withinLimit = withinLimit ?? [.. Enumerable.Range(0, SizeClass.Count).Select(size => latency.Service(size).ProbabilityWithin(MaxServiceMs))];
+        MaxServiceMs = MaxServiceMsOf(endpoint);
 
         // Without a status nothing has been heard of the endpoint yet: the fewest instances the operator keeps are assumed.
         InService = status?.InService ?? endpoint.MinInstances;
@@ -75,25 +76,34 @@ public sealed class Candidate
     public Lane Lane => Endpoint.Lane;
 
     /// <summary>The same candidate as its endpoint now stands.</summary>
-    internal Candidate With(EndpointStatus? status) => new(Index, _variant, Endpoint, Tariff, _instanceSecondCost, status, _latency, _withinLimit);
+    internal Candidate With(EndpointStatus? status) => new(Index, _variant, Endpoint, Tariff, _instanceSecondCost, status, _believed);
 
     /// <summary>Service time predicted for a size class.</summary>
-    public LatencyDistribution Service(int sizeClass) => _latency.Service(sizeClass);
+    public LatencyDistribution Service(int sizeClass) => _believed.Latency.Service(sizeClass);
 
     /// <summary>P(service of a size class ≤ <see cref="MaxServiceMs"/>).</summary>
-    internal double WithinLimit(int sizeClass) => _withinLimit[sizeClass];
+    internal double WithinLimit(int sizeClass) => _believed.WithinLimit[sizeClass];
+
+    /// <summary>
+    /// The last moment at which it is worth to begin a call here that had to wait, Unix ms: nine in ten such calls still end in time, or as many as are asked for if those are fewer. One that begins later mostly
+    /// ends late, and has had a slot with which another would have been in time.
+    /// </summary>
+    /// <param name="sizeClass">The request's size class.</param>
+    /// <param name="deadline">The request's deadline, Unix ms.</param>
+    /// <param name="now">Unix ms.</param>
+    public long LastBegin(int sizeClass, long deadline, long now) => FairTurn.LastBegin(_believed.LongServiceMs[sizeClass], deadline, now);
 
     /// <summary>Service time predicted over all sizes.</summary>
-    public LatencyDistribution Overall => _latency.Overall;
+    public LatencyDistribution Overall => _believed.Latency.Overall;
 
     /// <summary>Predicted time from nothing warm to the start of service.</summary>
-    public LatencyDistribution ColdStart => _latency.ColdStart;
+    public LatencyDistribution ColdStart => _believed.Latency.ColdStart;
 
     /// <summary>Predicted time to load the model into memory on a shared endpoint; zero elsewhere.</summary>
-    public LatencyDistribution ModelLoad => _latency.ModelLoad;
+    public LatencyDistribution ModelLoad => _believed.Latency.ModelLoad;
 
     /// <summary>A load is hardly longer than this, in milliseconds.</summary>
-    internal double LongModelLoadMs { get; }
+    internal double LongModelLoadMs => _believed.LongModelLoadMs;
 
     /// <summary>Slots now usable: serverless executions, or instances times concurrency.</summary>
     internal int Slots { get; }
@@ -130,4 +140,21 @@ public sealed class Candidate
         utilisation <= Knee ? Queue(utilisation) : _kneePrice + (_kneeSlope * (utilisation - Knee));
 
     private double Queue(double utilisation) => Math.Pow(utilisation, _exponent) / (1 - utilisation);
+
+    private static long MaxServiceMsOf(EndpointDefinition endpoint) => (long)(endpoint.MaxServiceSeconds * 1000);
+
+    /// <summary>What is believed of its latency, and what follows from that for every quote.</summary>
+    internal sealed class Believed(EndpointDefinition endpoint, LatencyBelief latency, double targetProbability)
+    {
+        public LatencyBelief Latency { get; } = latency;
+
+        public double LongModelLoadMs { get; } = latency.ModelLoad.Quantile(0.95);
+
+        public double[] WithinLimit { get; } = BySize(latency, service => service.ProbabilityWithin(MaxServiceMsOf(endpoint)));
+
+        public double[] LongServiceMs { get; } = BySize(latency, service => Math.Max(service.Mean, service.Quantile(Math.Min(InTimeShare, targetProbability))));
+
+        private static double[] BySize(LatencyBelief latency, Func<LatencyDistribution, double> value) =>
+            [.. Enumerable.Range(0, SizeClass.Count).Select(size => value(latency.Service(size)))];
+    }
 }

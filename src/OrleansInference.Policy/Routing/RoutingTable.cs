@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using OrleansInference.Latency;
-using OrleansInference.Queueing;
 
 namespace OrleansInference.Routing;
 
@@ -9,9 +8,6 @@ public sealed class RoutingTable
 {
     /// <summary>The most candidates of one model: one bit each in <see cref="RouteRequest.Excluded"/>.</summary>
     public const int MaxCandidates = 64;
-
-    // Of the calls that begin at the last moment, so many are to end in time.
-    private const double InTimeShare = 0.9;
 
     private readonly Dictionary<EndpointName, int> _byEndpoint = [];
 
@@ -70,7 +66,7 @@ public sealed class RoutingTable
                     tariff,
                     snapshot.InstanceSecondCosts.GetValueOrDefault(endpoint.Name),
                     StatusOf(snapshot, endpoint.SlotsName),
-                    LatencyBelief.Build(endpoint.Prior, deltas, endpoint.Name, AlikeOf(variant, endpoint), options.PriorSamples, options.PriorGoneAtSamples)));
+                    new(endpoint, LatencyBelief.Build(endpoint.Prior, deltas, endpoint.Name, AlikeOf(variant, endpoint), options.PriorSamples, options.PriorGoneAtSamples), snapshot.TargetProbability)));
             }
         }
 
@@ -88,21 +84,6 @@ public sealed class RoutingTable
 
     /// <summary>Index of the candidate on <paramref name="endpoint"/>; -1 if there is none.</summary>
     public int IndexOf(EndpointName endpoint) => _byEndpoint.TryGetValue(endpoint, out var index) ? index : -1;
-
-    /// <summary>
-    /// The last moment at which it is worth to begin a call that had to wait, Unix ms: nine in ten such calls still end in time, or as many as are asked for if those are fewer. One that begins later mostly
-    /// ends late, and has had a slot with which another would have been in time.
-    /// </summary>
-    /// <param name="candidate">The candidate that it waits for.</param>
-    /// <param name="sizeClass">The request's size class.</param>
-    /// <param name="deadline">The request's deadline, Unix ms.</param>
-    /// <param name="now">Unix ms.</param>
-    public long LastBegin(Candidate candidate, int sizeClass, long deadline, long now)
-    {
-        ArgumentNullException.ThrowIfNull(candidate);
-        var service = candidate.Service(sizeClass);
-        return FairTurn.LastBegin(Math.Max(service.Mean, service.Quantile(Math.Min(InTimeShare, Snapshot.TargetProbability))), deadline, now);
-    }
 
     /// <summary>The size class of a request: under it the service time is predicted and recorded.</summary>
     public int SizeClassOf(int inputTokens, int maxOutputTokens) =>

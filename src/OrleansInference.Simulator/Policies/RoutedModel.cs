@@ -189,7 +189,7 @@ internal sealed class RoutedModel
             return true;
         }
 
-        var last = _table.LastBegin(_table.Candidates[decision.Chosen], decision.SizeClass, World.ToMs(request.DeadlineUs), _world.NowMs);
+        var last = _table.Candidates[decision.Chosen].LastBegin(decision.SizeClass, World.ToMs(request.DeadlineUs), _world.NowMs);
         var waits = endpoint.TryWait(index, _tenantIds[request.Tenant], request.Class, last, serviceMs, out var givenUp);
         foreach (var other in givenUp)
         {
@@ -339,7 +339,7 @@ internal sealed class RoutedModel
         var sizeClass = _table.SizeClassOf(request.InputTokens, request.OutputTokens);
 
         // Silos are not told what is due when.
-        var last = Endpoints[at].Silos is null ? _table.LastBegin(candidate, sizeClass, World.ToMs(request.DeadlineUs), _world.NowMs) : long.MaxValue;
+        var last = Endpoints[at].Silos is null ? candidate.LastBegin(sizeClass, World.ToMs(request.DeadlineUs), _world.NowMs) : long.MaxValue;
         return (long)Math.Max(1, Endpoints[at].WorkAhead(_tenantIds[request.Tenant], request.Class, last, (int)Math.Clamp(candidate.Service(sizeClass).Mean, 1, int.MaxValue)));
     }
 

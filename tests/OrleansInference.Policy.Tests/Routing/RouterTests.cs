@@ -409,12 +409,12 @@ public sealed class RouterTests
         var table = Table((1, Endpoint("r", Lane.Realtime)));
         var candidate = table.Candidates[0];
         var service = candidate.Service(3);
-        Assert.Equal(0.9, service.ProbabilityWithin(Now + 60_000 - table.LastBegin(candidate, 3, Now + 60_000, Now)), 2);
-        Assert.Equal(Now + 225, table.LastBegin(candidate, 3, Now + 900, Now));
+        Assert.Equal(0.9, service.ProbabilityWithin(Now + 60_000 - candidate.LastBegin(3, Now + 60_000, Now)), 2);
+        Assert.Equal(Now + 225, candidate.LastBegin(3, Now + 900, Now));
 
         // Nobody waits less long than the quote of its route allows.
         var lenient = RoutingTable.Build(table.Snapshot with { TargetProbability = 0.8 });
-        Assert.Equal(0.8, service.ProbabilityWithin(Now + 60_000 - lenient.LastBegin(lenient.Candidates[0], 3, Now + 60_000, Now)), 2);
+        Assert.Equal(0.8, service.ProbabilityWithin(Now + 60_000 - lenient.Candidates[0].LastBegin(3, Now + 60_000, Now)), 2);
     }
 
     [Theory]
