@@ -22,6 +22,7 @@ internal sealed class SpendBook
 
     private readonly long _skewMs;
     private BudgetWindow[] _windows = [];
+    private Frees[] _frees = [];
 
     public SpendBook(long skewMs, long[]? settled, long[]? unreported, long[]? reserved)
     {
@@ -46,6 +47,7 @@ internal sealed class SpendBook
     {
         var zone = definitions.Any(static d => d.Kind != BudgetWindowKind.Rolling) ? CalendarPeriods.Zone(timeZone) : TimeZoneInfo.Utc;
         _windows = [.. definitions.Select(d => new BudgetWindow(d, zone, _skewMs))];
+        _frees = [.. _windows.Select(static _ => new Frees([], -1, 0, 0))];
     }
 
     /// <summary>The second at which something that happens now is recorded: late enough for every clock.</summary>
@@ -87,14 +89,15 @@ internal sealed class SpendBook
 
     /// <summary>
     /// The first moment at which <paramref name="amount"/> fits every window if nobody else spends; null if it never will.
-    /// <paramref name="holds"/> adds what is out on leases and reserved, with the time at which it is back or stops to count in the given window.
+    /// <paramref name="holds"/> adds what is out on leases and reserved, with the time at which it is back or stops to count in the given window; it is asked
+    /// again when <paramref name="version"/> has changed, or the first of those times has passed.
     /// </summary>
-    public Fit? FitsAt(long amount, long outstanding, long now, Action<BudgetWindow, List<Freeing>> holds)
+    public Fit? FitsAt(long amount, long outstanding, long now, long version, Action<BudgetWindow, List<Freeing>> holds)
     {
         Fit? latest = null;
-        var frees = new List<Freeing>();
-        foreach (var window in _windows)
+        for (var i = 0; i < _windows.Length; i++)
         {
+            var window = _windows[i];
             if (amount > window.Limit)
             {
                 return null;
@@ -104,18 +107,8 @@ internal sealed class SpendBook
             var fit = new Fit(now, window, false);
             if (need > 0)
             {
-                frees.Clear();
-                holds(window, frees);
-                AddLeaving(Settled, window, now, frees);
-                AddLeaving(Unreported, window, now, frees);
-                frees.Sort(static (a, b) => a.At.CompareTo(b.At));
-                foreach (var free in frees)
+                foreach (var free in FreesOf(i, now, version, holds))
                 {
-                    if (free.Amount == 0)
-                    {
-                        continue;
-                    }
-
                     need -= free.Amount;
                     fit = fit with { At = free.At, RestsOnHeld = fit.RestsOnHeld || free.IsHeld };
                     if (need <= 0)
@@ -129,6 +122,26 @@ internal sealed class SpendBook
         }
 
         return latest;
+    }
+
+    // Who is short of money asks for several amounts running, and others as short come after it: what frees when is sorted once for all of them.
+    private List<Freeing> FreesOf(int index, long now, long version, Action<BudgetWindow, List<Freeing>> holds)
+    {
+        var known = _frees[index];
+        if (known.Version == version && now >= known.At && now < known.Until)
+        {
+            return known.Sorted;
+        }
+
+        var (window, frees) = (_windows[index], known.Sorted);
+        frees.Clear();
+        holds(window, frees);
+        AddLeaving(Settled, window, now, frees);
+        AddLeaving(Unreported, window, now, frees);
+        frees.RemoveAll(static free => free.Amount == 0);
+        frees.Sort(static (a, b) => a.At.CompareTo(b.At));
+        _frees[index] = known with { Version = version, At = now, Until = frees.Count == 0 ? long.MaxValue : frees[0].At };
+        return frees;
     }
 
     /// <summary>The cell in which a second is recorded: of the finest window, within one period of every calendar window.</summary>
@@ -192,6 +205,9 @@ internal sealed class SpendBook
 
     /// <summary>Money that stops to count: it left the window, or it is held and back.</summary>
     internal readonly record struct Freeing(long At, long Amount, bool IsHeld);
+
+    /// <summary>What stops to count in a window, in order, as it was at a version of the ledger from a moment on until the first of it does.</summary>
+    private readonly record struct Frees(List<Freeing> Sorted, long Version, long At, long Until);
 
     /// <summary>When an amount fits, the window that decides it, and whether that rests on held money coming back unspent.</summary>
     internal readonly record struct Fit(long At, BudgetWindow Window, bool RestsOnHeld);

@@ -157,6 +157,7 @@ public sealed partial class TenantLedger
         }
 
         Book(reply.Settled, label);
+        Version++;
         Serve();
         Alert(reply.Unmet > 0);
         return reply.Unmet > 0 && reply.Grant.RetryAfterMs == 0
@@ -315,7 +316,7 @@ public sealed partial class TenantLedger
 
     private long? RetryAfterMs(long amount, long now) => !_book.Limited ? 0 : Fits(amount) is { } fits ? Math.Max(0, fits.At - now) : null;
 
-    private SpendBook.Fit? Fits(long amount) => _book.FitsAt(amount, _escrow.Outstanding, _now, (window, frees) =>
+    private SpendBook.Fit? Fits(long amount) => _book.FitsAt(amount, _escrow.Outstanding, _now, Version, (window, frees) =>
     {
         foreach (var lease in _escrow.Leases)
         {

@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+using OrleansInference.Simulator.Measures;
 using OrleansInference.Simulator.Scenarios;
 
 namespace OrleansInference.Simulator.Fleet;
@@ -40,6 +42,9 @@ public interface IFleetPolicy
 
     /// <summary>Requests that wait for a pool, for views.</summary>
     int WaitingFor(Pool pool);
+
+    /// <summary>What became of the tenants' budgets; empty if there are none, or the policy knows none.</summary>
+    ImmutableArray<BudgetResult> Budgets => [];
 }
 
 /// <summary>A policy in the choice of the command line.</summary>

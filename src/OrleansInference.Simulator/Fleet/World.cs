@@ -84,7 +84,7 @@ public sealed class World
         var world = new World(scenario, policy) { Log = log };
         policy.Begin(world);
         world.Run(arrivals, progress, cancellationToken);
-        return PolicyResult.Of(world, policy.Name, how) with { WallSeconds = System.Diagnostics.Stopwatch.GetElapsedTime(began).TotalSeconds };
+        return PolicyResult.Of(world, policy, how) with { WallSeconds = System.Diagnostics.Stopwatch.GetElapsedTime(began).TotalSeconds };
     }
 
     /// <summary>Runs a policy on a scenario to its end.</summary>

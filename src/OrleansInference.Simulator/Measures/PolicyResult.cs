@@ -42,6 +42,9 @@ public sealed record PolicyResult
     /// <summary>By tenant, by index.</summary>
     public required ImmutableArray<TenantTally> Tenants { get; init; }
 
+    /// <summary>What became of the tenants' budgets; empty if there are none, or the policy knows none.</summary>
+    public ImmutableArray<BudgetResult> Budgets { get; init; } = [];
+
     /// <summary>By model, by index: steps of <see cref="Measures.Timeline.StepUs"/>.</summary>
     public required ImmutableArray<ImmutableArray<LoadPoint>> Timeline { get; init; }
 
@@ -49,13 +52,13 @@ public sealed record PolicyResult
     public double WallSeconds { get; init; }
 
     /// <summary>Sums up a world that has come to its end.</summary>
-    internal static PolicyResult Of(World world, string name, string how)
+    internal static PolicyResult Of(World world, IFleetPolicy policy, string how)
     {
         var pools = world.Pools.GroupBy(static pool => (pool.ModelIndex, pool.VariantIndex, pool.LaneDefinition.Lane)).Select(static group => PoolSum.Of(group.Key, group)).ToImmutableArray();
         var slotUs = world.Pools.Aggregate(Int128.Zero, static (sum, pool) => sum + pool.SlotUs);
         return new()
         {
-            Name = name,
+            Name = policy.Name,
             How = how,
             Cost = pools.Aggregate(Money.Zero, static (sum, pool) => sum + pool.Cost),
             Classes = world.Classes,
@@ -66,6 +69,7 @@ public sealed record PolicyResult
             Pools = pools,
             TenantCosts = SharesOf(world),
             Tenants = world.Tenants,
+            Budgets = policy.Budgets,
             Timeline = world.Timeline.ByModel,
         };
     }
@@ -126,3 +130,13 @@ public readonly record struct PoolSum(int Model, int Variant, Lane Lane, Money C
         return new(key.Model, key.Variant, key.Lane, cost, billed / 3.6e9, slots > 0 ? busy / slots : 0, served, starts);
     }
 }
+
+/// <summary>What became of a tenant's budget.</summary>
+/// <param name="Tenant">Index of the tenant.</param>
+/// <param name="Limit">The most that is charged within any window.</param>
+/// <param name="WindowSeconds">Length of the rolling window.</param>
+/// <param name="MostInWindow">The most that was charged within so many seconds running.</param>
+/// <param name="Charged">What was charged in all.</param>
+/// <param name="Refused">Requests that were turned away for want of money.</param>
+/// <param name="Held">Requests that waited for it.</param>
+public readonly record struct BudgetResult(int Tenant, Money Limit, long WindowSeconds, Money MostInWindow, Money Charged, long Refused, long Held);

@@ -14,6 +14,7 @@ internal sealed class RoutedEndpoint
     private const int KnownSamples = 200;
 
     private readonly World _world;
+    private readonly Action<int> _miss;
     private readonly CapacityPlan _plan;
     private readonly RoutedOptions _options;
     private readonly SlotDemand _demand = new();
@@ -30,10 +31,10 @@ internal sealed class RoutedEndpoint
     private int _inUseAtPoll;
     private int _seen;
 
-    public RoutedEndpoint(World world, EndpointDefinition definition, Pool pool, LatencyRecorder recorder, RoutedOptions options)
+    public RoutedEndpoint(World world, EndpointDefinition definition, Pool pool, LatencyRecorder recorder, RoutedOptions options, Action<int> miss)
     {
         _plan = new(null, options.Plan);
-        (_world, _definition, Pool, _options) = (world, definition, pool, options);
+        (_world, _definition, Pool, _options, _miss) = (world, definition, pool, options, miss);
         _latency = recorder.SeriesOf(definition.Name);
         Silos = options.Silos > 0 ? new(options.Silos) : null;
         _serviceMs = definition.Prior.ServiceP50Seconds * 1000;
@@ -236,7 +237,7 @@ internal sealed class RoutedEndpoint
     {
         foreach (var late in _expired)
         {
-            _world.Miss(late.Holder);
+            _miss(late.Holder);
         }
 
         _expired.Clear();

@@ -4,6 +4,7 @@ using OrleansInference.Queueing;
 using OrleansInference.Routing;
 using OrleansInference.Simulator.Decisions;
 using OrleansInference.Simulator.Fleet;
+using OrleansInference.Simulator.Measures;
 using OrleansInference.Simulator.Scenarios;
 
 namespace OrleansInference.Simulator.Policies;
@@ -11,8 +12,10 @@ namespace OrleansInference.Simulator.Policies;
 /// <summary>A model of the router in the simulated world: decides each request, hands out slots, and keeps its statistics.</summary>
 internal sealed class RoutedModel
 {
+    /// <summary>Bytes of a body for each token.</summary>
+    public const int BytesPerToken = 4;
+
     private const long MostPublishMs = 600_000;
-    private const int BytesPerToken = 4;
     private const int DeferredBit = 1 << 8;
     private const int GivenUpBit = 1 << 9;
     private const int MostAttempts = 2;
@@ -26,6 +29,9 @@ internal sealed class RoutedModel
     private readonly TenantRouting[] _tenants;
     private readonly TenantId[] _tenantIds;
     private readonly double[] _minQuality;
+    private readonly RoutedBudget?[] _budgets;
+    private readonly List<RoutedBudget.Held> _funded = [];
+    private readonly List<RoutedBudget.Held> _unfunded = [];
     private readonly bool _defers;
     private readonly long _publishMs;
     private RoutingTable _table;
@@ -51,7 +57,7 @@ internal sealed class RoutedModel
                 var at = IndexOf(model, variant.Name.Value);
                 var pool = world.AddPool(index, at, model.LaneOf(endpoint.Lane)!, endpoint.Lane is Lane.Realtime or Lane.Async ? endpoint.MinInstances : 0);
                 var build = model.Variants[at];
-                endpoints.Add(new(world, endpoint, pool, _recorder, options)
+                endpoints.Add(new(world, endpoint, pool, _recorder, options, Miss)
                 {
                     SlotMsCost = build.PricePerHour.Nanos / 3_600_000.0 / build.Concurrency,
                     SpillRatio = endpoint.Lane != Lane.Realtime || !options.WeighsSpill ? 0 : SpillRatio(model, at, options.FullOnly, variant => first.SecondsOn(index, variant).P50),
@@ -62,13 +68,16 @@ internal sealed class RoutedModel
         Endpoints = [.. endpoints];
         _loads = new CandidateLoad[Endpoints.Length];
         _quotes = new Quote[Endpoints.Length];
-        _tenants = [.. world.Scenario.Tenants.Select(static tenant => new TenantRouting { BestEffort = tenant.Class == TrafficClass.High, LowBudget = [] })];
+        _tenants = [.. world.Scenario.Tenants.Select(static tenant => new TenantRouting { BestEffort = tenant.Class == TrafficClass.High, LowBudget = tenant.Budget?.LowBudget ?? [] })];
         _tenantIds = [.. world.Scenario.Tenants.Select(static tenant => new TenantId(ScenarioCatalog.NameOf(tenant.Tenant)))];
         _minQuality = [.. world.Scenario.Tenants.Select(static tenant => tenant.MinQuality)];
+        _budgets = [.. world.Scenario.Tenants.Select((tenant, at) => tenant.Budget is { } budget && world.ModelOf[at] == index ? new RoutedBudget(world, at, budget, options) : null)];
         _table = Build();
     }
 
     public ImmutableArray<RoutedEndpoint> Endpoints { get; }
+
+    public IEnumerable<BudgetResult> Budgets => _budgets.OfType<RoutedBudget>().Select(static budget => budget.Result);
 
     /// <summary>Decides a request and sends it on its way.</summary>
     public void Arrived(int index)
@@ -100,19 +109,33 @@ internal sealed class RoutedModel
             Excluded = excluded,
             Attempt = attempts,
         };
-        for (; attempts < MostAttempts; attempts++)
+        var budget = _budgets[request.Tenant];
+        var tenant = budget is null ? _tenants[request.Tenant] : _tenants[request.Tenant] with { Pacing = budget.Pacing };
+        while (attempts < MostAttempts)
         {
             Load(request);
-            var decision = Router.Decide(_table, route, _tenants[request.Tenant], _loads, _quotes);
+            var decision = Router.Decide(_table, route, tenant, _loads, _quotes);
             if (_world.Log is { } log)
             {
-                log.Decided(request.Number, LoggedDecision.Of(_world.NowUs, Explainer.Explain(_table, route, _tenants[request.Tenant], decision, _quotes, _tenantIds[request.Tenant])));
+                log.Decided(request.Number, LoggedDecision.Of(_world.NowUs, Explainer.Explain(_table, route, tenant, decision, _quotes, _tenantIds[request.Tenant])));
             }
 
             if (!decision.HasRoute)
             {
+                if (decision.Outcome == DecisionOutcome.BudgetShort && IsHeld(index, decision, budget!))
+                {
+                    return;
+                }
+
                 TellRefused(route, decision);
                 break;
+            }
+
+            if (budget?.Reserve(request, decision.ChargeCap, decision.IsDeferred || Endpoints[decision.Chosen].Definition.Lane == Lane.Async) is { } covered)
+            {
+                // What has just been refused is chosen no more.
+                tenant = tenant with { MaxAffordableCap = covered.Cap, Shortage = covered.Shortage };
+                continue;
             }
 
             if (TrySend(index, ref request, decision, route.Deadline - now))
@@ -120,9 +143,31 @@ internal sealed class RoutedModel
                 return;
             }
 
+            budget?.Release(request);
             route = route with { Excluded = route.Excluded | (1UL << decision.Chosen), Attempt = 1 };
+            attempts++;
         }
 
+        Miss(index);
+    }
+
+    /// <summary>Whether a request that its tenant cannot pay for now waits for its money.</summary>
+    private bool IsHeld(int index, in Decision decision, RoutedBudget budget)
+    {
+        if (decision.Held is { } held && budget.TryHold(index, held, decision.SizeClass, _quotes[held].ChargeCap, _quotes[held].ServiceMs))
+        {
+            return true;
+        }
+
+        budget.Refused();
+        return false;
+    }
+
+    /// <summary>A request is given up.</summary>
+    private void Miss(int index)
+    {
+        ref readonly var request = ref _world.Requests[index];
+        _budgets[request.Tenant]?.Release(request);
         _world.Miss(index);
     }
 
@@ -132,6 +177,7 @@ internal sealed class RoutedModel
         endpoint.Silos?.End(request, _world.NowMs);
         var sizeClass = request.Mark & (DeferredBit - 1);
         endpoint.Ended(request, sizeClass, _table.Candidates[Endpoints.IndexOf(endpoint)].Service(sizeClass).Mean, (request.Mark & DeferredBit) != 0);
+        _budgets[request.Tenant]?.Settle(request, endpoint.Definition, (_world.NowUs - request.StartedUs) / 1000.0);
         HandOut(endpoint);
     }
 
@@ -144,6 +190,7 @@ internal sealed class RoutedModel
     public void Poll()
     {
         var now = _world.NowMs;
+        PollBudgets();
         foreach (var endpoint in Endpoints)
         {
             endpoint.Expire();
@@ -168,14 +215,35 @@ internal sealed class RoutedModel
 
     public void Close() => _isClosing = true;
 
+    private void PollBudgets()
+    {
+        foreach (var budget in _budgets)
+        {
+            budget?.Poll(_funded, _unfunded);
+        }
+
+        foreach (var held in _unfunded)
+        {
+            Miss(held.Index);
+        }
+
+        foreach (var held in _funded)
+        {
+            Funded(held);
+        }
+
+        _unfunded.Clear();
+        _funded.Clear();
+    }
+
     private bool TrySend(int index, ref Request request, in Decision decision, long slackMs)
     {
         var endpoint = Endpoints[decision.Chosen];
         ref readonly var quote = ref _quotes[decision.Chosen];
         request.Mark = (request.Mark & GivenUpBit) | decision.SizeClass;
-        var serviceMs = (int)Math.Clamp(quote.ServiceMs, 1, int.MaxValue);
         if (decision.IsDeferred)
         {
+            var serviceMs = ToMs(quote.ServiceMs);
             request.Mark |= DeferredBit;
             endpoint.Deferred.Add(index, Math.Max(0, DeferredTurns.LastBegin(World.ToMs(request.DeadlineUs), serviceMs)), serviceMs, _world.NowMs);
             return true;
@@ -183,29 +251,52 @@ internal sealed class RoutedModel
 
         endpoint.Demand.Arrived(request.Class, slackMs - quote.ServiceMs, quote.ServiceMs);
         TellWanted(decision.Chosen, request.Class);
+        return TryBegin(index, request, decision.Chosen, decision.SizeClass, ToMs(quote.ServiceMs));
+    }
+
+    /// <summary>A request that waited for its money has it: its job goes to the endpoint that it was for.</summary>
+    private void Funded(RoutedBudget.Held held)
+    {
+        ref var request = ref _world.Requests[held.Index];
+        var serviceMs = _table.Candidates[held.Candidate].Service(held.SizeClass).Mean;
+        request.Mark = held.SizeClass;
+        Endpoints[held.Candidate].Demand.Arrived(request.Class, held.Deadline - _world.NowMs - serviceMs, serviceMs);
+        if (!TryBegin(held.Index, request, held.Candidate, held.SizeClass, ToMs(serviceMs)))
+        {
+            Miss(held.Index);
+        }
+    }
+
+    /// <summary>Begins a call if there is a slot for it, or has it wait for one; false if it could not be in time.</summary>
+    private bool TryBegin(int index, in Request request, int candidate, int sizeClass, int serviceMs)
+    {
+        var endpoint = Endpoints[candidate];
         if (endpoint.HasSlot(request.Class))
         {
             Start(index, endpoint);
             return true;
         }
 
-        var last = _table.Candidates[decision.Chosen].LastBegin(decision.SizeClass, World.ToMs(request.DeadlineUs), _world.NowMs);
+        var last = _table.Candidates[candidate].LastBegin(sizeClass, World.ToMs(request.DeadlineUs), _world.NowMs);
         var waits = endpoint.TryWait(index, _tenantIds[request.Tenant], request.Class, last, serviceMs, out var givenUp);
         foreach (var other in givenUp)
         {
             ref var given = ref _world.Requests[other];
             if ((given.Mark & GivenUpBit) != 0)
             {
-                _world.Miss(other);
+                Miss(other);
                 continue;
             }
 
             given.Mark |= GivenUpBit;
-            Decide(other, 1UL << decision.Chosen, 1);
+            _budgets[given.Tenant]?.Release(given);
+            Decide(other, 1UL << candidate, 1);
         }
 
         return waits;
     }
+
+    private static int ToMs(double milliseconds) => (int)Math.Clamp(milliseconds, 1, int.MaxValue);
 
     /// <summary>Tells the endpoints that would have been cheaper, had they had a slot.</summary>
     private void TellWanted(int chosen, TrafficClass trafficClass)
@@ -284,7 +375,7 @@ internal sealed class RoutedModel
             ref var taken = ref _world.Requests[request];
             if (World.ToMs(taken.DeadlineUs) <= _world.NowMs + (_table.Candidates[Endpoints.IndexOf(other)].Service(taken.Mark & (DeferredBit - 1)).Mean / 2))
             {
-                _world.Miss(request);
+                Miss(request);
                 return true;
             }
 
@@ -340,7 +431,7 @@ internal sealed class RoutedModel
 
         // Silos are not told what is due when.
         var last = Endpoints[at].Silos is null ? candidate.LastBegin(sizeClass, World.ToMs(request.DeadlineUs), _world.NowMs) : long.MaxValue;
-        return (long)Math.Max(1, Endpoints[at].WorkAhead(_tenantIds[request.Tenant], request.Class, last, (int)Math.Clamp(candidate.Service(sizeClass).Mean, 1, int.MaxValue)));
+        return (long)Math.Max(1, Endpoints[at].WorkAhead(_tenantIds[request.Tenant], request.Class, last, ToMs(candidate.Service(sizeClass).Mean)));
     }
 
     /// <summary>The cheapest price elsewhere of what a slot of a variant's instances does, over that slot's: serverless, or the full variant.</summary>

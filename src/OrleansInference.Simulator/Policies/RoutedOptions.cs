@@ -17,6 +17,9 @@ public sealed record RoutedOptions
     /// <summary>Whether deferred work is put off until its deadlines ask for it; else it is worked off in five minutes.</summary>
     public bool DeadlineBatching { get; init; } = true;
 
+    /// <summary>Whether the charges of a tenant that spends ahead of its budget's pace weigh in its decisions.</summary>
+    public bool Paces { get; init; } = true;
+
     /// <summary>Whether the capacity plans are told of the requests that were served elsewhere for want of a slot, and what that costs. The endpoints' grains are not.</summary>
     public bool WeighsSpill { get; init; } = true;
 

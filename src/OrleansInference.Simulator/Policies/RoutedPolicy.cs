@@ -1,4 +1,6 @@
+using System.Collections.Immutable;
 using OrleansInference.Simulator.Fleet;
+using OrleansInference.Simulator.Measures;
 using OrleansInference.Simulator.Scenarios;
 
 namespace OrleansInference.Simulator.Policies;
@@ -18,6 +20,9 @@ public sealed class RoutedPolicy(RoutedOptions options) : IFleetPolicy
 
     /// <inheritdoc/>
     public string How => "";
+
+    /// <inheritdoc/>
+    public ImmutableArray<BudgetResult> Budgets => [.. _models.SelectMany(static model => model.Budgets).OrderBy(static budget => budget.Tenant)];
 
     /// <inheritdoc/>
     public void Begin(World world)

@@ -90,10 +90,27 @@ internal static class ComparisonJson
             json.WriteNumber("costUsd", policy.TenantCosts[i].ToDollars());
             json.WriteNumber("requests", policy.Tenants[i].Requests);
             json.WriteNumber("attained", policy.Tenants[i].Attained);
+            foreach (var budget in policy.Budgets.Where(budget => budget.Tenant == i))
+            {
+                Write(json, budget);
+            }
+
             json.WriteEndObject();
         }
 
         json.WriteEndArray();
+        json.WriteEndObject();
+    }
+
+    private static void Write(Utf8JsonWriter json, in BudgetResult budget)
+    {
+        json.WriteStartObject("budget");
+        json.WriteNumber("limitUsd", budget.Limit.ToDollars());
+        json.WriteNumber("windowSeconds", budget.WindowSeconds);
+        json.WriteNumber("mostInWindowUsd", budget.MostInWindow.ToDollars());
+        json.WriteNumber("chargedUsd", budget.Charged.ToDollars());
+        json.WriteNumber("refused", budget.Refused);
+        json.WriteNumber("held", budget.Held);
         json.WriteEndObject();
     }
 

@@ -47,6 +47,7 @@ internal static class ComparisonTable
             below.Add($"{Numbers.Count(first.Requests)} requests, and {Numbers.Count(first.Infeasible)} that no lane can serve.");
         }
 
-        return new Rows(table, new Text(string.Join(' ', below)));
+        var text = new Text(string.Join(' ', below));
+        return BudgetTable.Create(comparison) is { } budgets ? new Rows(table, text, budgets) : new Rows(table, text);
     }
 }

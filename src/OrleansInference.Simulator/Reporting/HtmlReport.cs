@@ -119,6 +119,7 @@ internal static class HtmlReport
 
     private static void Tenants(StringBuilder html, Comparison comparison)
     {
+        html.Append(BudgetTable.Write(comparison));
         var shown = TenantChart.Shown(comparison);
         html.Append(CultureInfo.InvariantCulture, $"<p class=\"note\">The {shown.Count} tenants that cost most under all policies together. Each endpoint's cost is shared by the time that tenants used of its slots, so that idle time is paid by those who use the endpoint.</p>");
         Pick(html, "Policy", "tenant-policy", Names(comparison), Favourite(comparison));

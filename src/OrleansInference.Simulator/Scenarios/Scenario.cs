@@ -224,6 +224,22 @@ public sealed record ScenarioTenant
     /// <summary>The build by whose service times its deadlines count; null: the full one of its model.</summary>
     public ScenarioVariant? DeadlineVariant { get; init; }
 
+    /// <summary>What it may be charged; null: it can pay for everything.</summary>
+    public ScenarioBudget? Budget { get; init; }
+
     /// <summary>Whether its requests are left out; its share of the trace is nobody's then.</summary>
     public bool IsSilent { get; init; }
+}
+
+/// <summary>A tenant's budget: the router keeps it, by what the tenant is charged (instance prices by the slot-second, as where a catalog names no tariff); what people run today does not know any.</summary>
+public sealed record ScenarioBudget
+{
+    /// <summary>The most that is charged within any window, greater than 0.</summary>
+    public required Money Limit { get; init; }
+
+    /// <summary>Length of the rolling window in seconds, 60..31,622,400.</summary>
+    public long WindowSeconds { get; init; } = 86_400;
+
+    /// <summary>What is tried, in order, when the budget does not cover the best route.</summary>
+    public ImmutableArray<LowBudgetStep> LowBudget { get; init; } = [LowBudgetStep.CheaperLane, LowBudgetStep.SmallerVariant, LowBudgetStep.Refuse];
 }

@@ -171,6 +171,30 @@ internal readonly struct ScenarioElement(string file, List<ScenarioProblem> prob
         return names.Values.First();
     }
 
+    public IReadOnlyList<T> NamedList<T>(string field, IReadOnlyDictionary<string, T> names)
+    {
+        if (Find(field) is not { ValueKind: JsonValueKind.Array } found)
+        {
+            Wrong(field, "a list");
+            return [];
+        }
+
+        var list = new List<T>();
+        foreach (var (index, each) in found.EnumerateArray().Index())
+        {
+            if (each.ValueKind == JsonValueKind.String && names.TryGetValue(each.GetString()!, out var named))
+            {
+                list.Add(named);
+            }
+            else
+            {
+                Problem($"{field}[{index}]", $"{each.GetRawText()} is unknown; it must be one of {string.Join(", ", names.Keys)}.");
+            }
+        }
+
+        return list;
+    }
+
     public LengthQuantiles? Lengths(string field)
     {
         if (Find(field) is { ValueKind: JsonValueKind.Number })
@@ -225,5 +249,6 @@ internal sealed record Bound(string What, Func<double, bool> Allows)
 {
     public static readonly Bound Positive = new("greater than 0", static value => value > 0);
     public static readonly Bound NotNegative = new("0 or greater", static value => value >= 0);
+    public static readonly Bound Window = new("a window of 60 to 31622400 seconds", static value => value is >= 60 and <= 31_622_400);
     public static readonly Bound Share = new("between 0 and 1", static value => value is >= 0 and <= 1);
 }

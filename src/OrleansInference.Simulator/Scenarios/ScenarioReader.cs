@@ -10,6 +10,7 @@ public static class ScenarioReader
     private static readonly JsonDocumentOptions Strict = new() { AllowDuplicateProperties = false };
     private static readonly Dictionary<string, Lane> Lanes = Enum.GetValues<Lane>().ToDictionary(static each => each.ToString(), StringComparer.OrdinalIgnoreCase);
     private static readonly Dictionary<string, TrafficClass> Classes = Enum.GetValues<TrafficClass>().ToDictionary(static each => each.ToString(), StringComparer.OrdinalIgnoreCase);
+    private static readonly Dictionary<string, LowBudgetStep> Steps = Enum.GetValues<LowBudgetStep>().ToDictionary(static each => each.ToString(), StringComparer.OrdinalIgnoreCase);
     private static readonly Dictionary<string, TraceFormat> Formats = new(StringComparer.Ordinal)
     {
         ["servegen"] = TraceFormat.ServeGen,
@@ -230,6 +231,7 @@ public static class ScenarioReader
             Class = element.Named("class", Classes),
             MinQuality = element.Number("minQuality", Bound.Share, 0),
             Share = element.Number("share", Bound.Positive, 1),
+            Budget = element.Has("budget") ? ReadBudget(element.Object("budget")) : null,
         };
         if (terms is not null && !terms.ContainsKey(tenant.Class))
         {
@@ -247,6 +249,12 @@ public static class ScenarioReader
         }
 
         return tenant;
+    }
+
+    private static ScenarioBudget ReadBudget(ScenarioElement element)
+    {
+        var budget = new ScenarioBudget { Limit = element.Price("limitUsd"), WindowSeconds = element.Whole("windowSeconds", Bound.Window, 86_400) };
+        return element.Has("lowBudget") ? budget with { LowBudget = [.. element.NamedList("lowBudget", Steps)] } : budget;
     }
 
     private static void Unique(ScenarioElement element, string list, string field, IEnumerable<string> names)

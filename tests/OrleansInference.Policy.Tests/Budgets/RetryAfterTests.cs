@@ -42,6 +42,19 @@ public sealed partial class RetryAfterTests
         Assert.True(refused > 300 && held > 50 && exact > 50, $"{refused} refused, {held} for held money, {exact} exact");
     }
 
+    [Fact]
+    public void However_often_and_for_what_amounts_it_was_asked_before_the_time_named_is_that_of_a_ledger_that_never_was()
+    {
+        var asked = 0;
+        for (var seed = 0; seed < 300; seed++)
+        {
+            var history = new History(seed);
+            asked += history.GoOnAsking(seed);
+        }
+
+        Assert.True(asked > 3_000, $"{asked} asked while something was short");
+    }
+
     [Theory]
     [InlineData(1)]
     [InlineData(2_500)]
@@ -197,6 +210,43 @@ public sealed partial class RetryAfterTests
 
         public BudgetShortage? Ask() =>
             _ledger.RetryAfterMs(_amount, _now) is 0 ? null : _ledger.Shortage(_amount, _now);
+
+        /// <summary>Time passes and money comes and goes, and each time two amounts are asked about, of this ledger and of one taken up anew; how many were short.</summary>
+        public int GoOnAsking(int seed)
+        {
+            var random = new Random(seed);
+            var (at, shorts) = (_now, 0);
+            for (var i = 0; i < 60; i++)
+            {
+                switch (random.Next(6))
+                {
+                    case 0:
+                        at += random.Next(1, 900_000);
+                        break;
+                    case 1:
+                        _ledger.Reserve($"more-{i}", Money.FromNanos(random.Next(1, 30)), at + random.Next(1_000, 7_200_000), at);
+                        break;
+                    case 2:
+                        _ledger.Settle($"more-{random.Next(i + 1)}", Money.FromNanos(random.Next(0, 30)), at);
+                        break;
+                    case 3:
+                        _ledger.Refill(new() { Holder = $"late-{i}", LeaseId = 1, AtLeast = random.Next(1, 60) }, at);
+                        break;
+                    default:
+                        at += random.Next(3);
+                        break;
+                }
+
+                foreach (var amount in (Money[])[Money.FromNanos(random.Next(1, 400)), _amount])
+                {
+                    var fresh = new TenantLedger(Definition(), _ledger.ToState()).RetryAfterMs(amount, at);
+                    Assert.Equal(fresh, _ledger.RetryAfterMs(amount, at));
+                    shorts += fresh is 0 ? 0 : 1;
+                }
+            }
+
+            return shorts;
+        }
 
         /// <summary>Time passes; then, if told so, all report what they hold as unspent.</summary>
         public bool AskAgainAfter(BudgetShortage shortage, long ms, bool report)

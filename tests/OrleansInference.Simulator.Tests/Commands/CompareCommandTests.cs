@@ -1,4 +1,6 @@
 using System.Text.Json;
+using OrleansInference.Simulator.Policies;
+using OrleansInference.Simulator.Reporting;
 
 namespace OrleansInference.Tests.Commands;
 
@@ -43,6 +45,32 @@ public sealed class CompareCommandTests : IDisposable
             Assert.Equal(policy.GetProperty("costUsd").GetDecimal(), policy.GetProperty("lanes").EnumerateArray().Sum(static lane => lane.GetProperty("costUsd").GetDecimal()));
             Assert.Equal(policy.GetProperty("costUsd").GetDecimal(), policy.GetProperty("tenants").EnumerateArray().Sum(static tenant => tenant.GetProperty("costUsd").GetDecimal()));
         }
+    }
+
+    [Fact]
+    public async Task What_became_of_a_budget_is_in_the_table_the_JSON_and_the_page_of_the_policies_that_know_it()
+    {
+        var (bench, small) = (_ground.Bench, _ground.Scenario());
+        small = small with { Tenants = [small.Tenants[0], small.Tenants[1] with { Budget = new() { Limit = Money.FromDollars(0.01m), WindowSeconds = 3600 } }] };
+        _ground.Bench = bench with { Policies = [.. bench.Policies, .. PolicyChoices.All.Where(static choice => choice.Name == "ours")], Read = (_, _) => small };
+
+        var (exitCode, output, _) = await _ground.RunAsync(["compare", "--scenario", "small", "--policies", "always-on,ours", "--json", _ground.PathOf("out.json"), "--report", _ground.PathOf("out.html")]);
+
+        Assert.Equal(0, exitCode);
+        using var json = JsonDocument.Parse(await File.ReadAllBytesAsync(_ground.PathOf("out.json")));
+        var budgets = json.RootElement.GetProperty("policies").EnumerateArray()
+            .SelectMany(static policy => policy.GetProperty("tenants").EnumerateArray().Where(static tenant => tenant.TryGetProperty("budget", out _)).Select(tenant => (Policy: policy.GetProperty("name").GetString(), Tenant: tenant)))
+            .ToList();
+        var (policy, tenant) = Assert.Single(budgets);
+        Assert.Equal(("ours", "bulk"), (policy, tenant.GetProperty("tenant").GetString()));
+        var budget = tenant.GetProperty("budget");
+        Assert.Equal((0.01m, 3600), (budget.GetProperty("limitUsd").GetDecimal(), budget.GetProperty("windowSeconds").GetInt32()));
+        Assert.InRange(budget.GetProperty("mostInWindowUsd").GetDecimal(), 0.001m, 0.01m);
+        Assert.InRange(budget.GetProperty("chargedUsd").GetDecimal(), budget.GetProperty("mostInWindowUsd").GetDecimal(), 0.03m);
+        Assert.InRange(budget.GetProperty("refused").GetInt64(), 1, tenant.GetProperty("requests").GetInt64() - tenant.GetProperty("attained").GetInt64());
+        var charged = Numbers.Dollars(Money.FromDollars(budget.GetProperty("chargedUsd").GetDecimal()));
+        Assert.Contains(charged, output, StringComparison.Ordinal);
+        Assert.Contains($"<td>{charged}</td>", await File.ReadAllTextAsync(_ground.PathOf("out.html")), StringComparison.Ordinal);
     }
 
     [Fact]

@@ -33,6 +33,11 @@ public sealed class ScenarioReaderTests
     [InlineData("\"model\": \"m-small\",\n   \"client\"", "\"model\": \"m-tiny\",\n   \"client\"", "$.tenants[0].model")]
     [InlineData("\"days\": 7", "\"oneChangeAtATime\": 1, \"days\": 7", "$.oneChangeAtATime")]
     [InlineData("clients.csv", "nowhere.csv", "$.trace.clients")]
+    [InlineData("\"tenant\": \"m-small-2\"", "\"budget\": 5, \"tenant\": \"m-small-2\"", "$.tenants[0].budget")]
+    [InlineData("\"tenant\": \"m-small-2\"", "\"budget\": {}, \"tenant\": \"m-small-2\"", "$.tenants[0].budget.limitUsd")]
+    [InlineData("\"tenant\": \"m-small-2\"", "\"budget\": {\"limitUsd\": 1, \"windowSeconds\": 59}, \"tenant\": \"m-small-2\"", "$.tenants[0].budget.windowSeconds")]
+    [InlineData("\"tenant\": \"m-small-2\"", "\"budget\": {\"limitUsd\": 1, \"lowBudget\": [\"Hold\", \"Pray\"]}, \"tenant\": \"m-small-2\"", "$.tenants[0].budget.lowBudget[1]")]
+    [InlineData("\"tenant\": \"m-small-2\"", "\"budget\": {\"limitUsd\": 1, \"lowBudget\": \"Hold\"}, \"tenant\": \"m-small-2\"", "$.tenants[0].budget.lowBudget")]
     public void What_is_wrong_is_named_by_file_and_path(string from, string to, string path)
     {
         var at = Shipped.IndexOf(from, StringComparison.Ordinal);
@@ -50,6 +55,21 @@ public sealed class ScenarioReaderTests
         Assert.False(ScenarioReader.Read(file, new() { OneChangeAtATime = false }).OneChangeAtATime);
         Assert.False(ScenarioReader.Read(ScenarioReader.Find("servegen-week")).OneChangeAtATime);
         Directory.Delete(Path.GetDirectoryName(file)!, true);
+    }
+
+    [Fact]
+    public void A_budget_is_read_with_what_it_leaves_out()
+    {
+        var file = Path.Combine(Directory.CreateTempSubdirectory("oi-scenario-").FullName, "s.json");
+        File.WriteAllText(file, Shipped
+            .Replace("\"tenant\": \"m-small-2\"", "\"budget\": {\"limitUsd\": 2.5}, \"tenant\": \"m-small-2\"", StringComparison.Ordinal)
+            .Replace("\"tenant\": \"m-small-10\"", "\"budget\": {\"limitUsd\": 3, \"windowSeconds\": 3600, \"lowBudget\": [\"hold\"]}, \"tenant\": \"m-small-10\"", StringComparison.Ordinal));
+        var tenants = ScenarioReader.Read(file).Tenants;
+        Assert.Equal((Money.FromDollars(2.5m), 86_400), (tenants[0].Budget!.Limit, tenants[0].Budget!.WindowSeconds));
+        Assert.Equal([LowBudgetStep.CheaperLane, LowBudgetStep.SmallerVariant, LowBudgetStep.Refuse], tenants[0].Budget!.LowBudget);
+        Assert.Equal((Money.FromDollars(3m), 3600), (tenants[1].Budget!.Limit, tenants[1].Budget!.WindowSeconds));
+        Assert.Equal([LowBudgetStep.Hold], tenants[1].Budget!.LowBudget);
+        Assert.All(tenants.Skip(2), static tenant => Assert.Null(tenant.Budget));
     }
 
     [Fact]
