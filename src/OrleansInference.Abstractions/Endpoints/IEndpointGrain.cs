@@ -23,6 +23,12 @@ public sealed record EndpointConfiguration
 
     /// <summary>Of a shared endpoint: every model it serves. Empty elsewhere.</summary>
     [Id(4)] public ImmutableArray<ModelName> Models { get; init; } = [];
+
+    /// <summary>
+    /// Real-time: what a request costs the operator where it is cheapest of the endpoints that serve it in line as well and at no lower quality, over what it costs on a slot here that is always in use; 0: there is no
+    /// such endpoint, or the configuration is of an earlier version.
+    /// </summary>
+    [Id(6)] public double SpillRatio { get; init; }
 }
 
 /// <summary>What a silo tells an endpoint with each slot lease report.</summary>
@@ -82,6 +88,26 @@ public sealed record EndpointDemand
 
     /// <summary>Slot-milliseconds that those were expected to take.</summary>
     [Id(17)] public long RefusedMilliseconds { get; init; }
+
+    /// <summary>Requests that were served elsewhere and would have been cheaper here, had there been a slot; null if there were none, and from silos of an earlier version. They are in none of the other counts.</summary>
+    [Id(18)] public SpilledDemand? Spilled { get; init; }
+}
+
+/// <summary>Requests that an endpoint would have served, had it had more slots.</summary>
+[GenerateSerializer, Immutable, Alias("oi.SpilledDemand")]
+public sealed record SpilledDemand
+{
+    /// <summary>How many they were.</summary>
+    [Id(0)] public int Requests { get; init; }
+
+    /// <summary>Slot-milliseconds that they would have taken.</summary>
+    [Id(1)] public long Milliseconds { get; init; }
+
+    /// <summary>Of them those of High.</summary>
+    [Id(2)] public int UrgentRequests { get; init; }
+
+    /// <summary>Slot-milliseconds that those would have taken.</summary>
+    [Id(3)] public long UrgentMilliseconds { get; init; }
 }
 
 /// <summary>Of an <see cref="EndpointDemand"/> what is of which class, and how long the requests that came can wait.</summary>

@@ -266,7 +266,9 @@ internal sealed partial class EndpointGrain(
         }
 
         _waiting[holder] = (demand.Waiting, now);
-        _heard.Hear(demand);
+
+        // Where nothing can be had by the call, what silos take for spilled over is none.
+        _heard.Hear(_configuration!.SpillRatio > 0 ? demand : demand with { Spilled = null });
         _cost = _cost.Add(demand.UseCost, demand.Charged, demand.Predictions);
         if (_configuration!.Endpoint.Lane == Lane.Async && demand.Arrivals + demand.Completions > 0)
         {
@@ -361,6 +363,7 @@ internal sealed partial class EndpointGrain(
                     Deferrable = Math.Min(waiting, _slots.Waiting[(int)TrafficClass.Low]),
                     DeferredSlots = _turns.SlotsNeeded(now, DeferredMarginMs),
                     DeferredIsDue = _turns.IsDue(now, DeferredMarginMs),
+                    SpillRatio = _configuration.SpillRatio,
                 },
                 tellsApart: _configuration.Endpoint.Lane != Lane.Serverless),
             PersistAsync);

@@ -56,6 +56,9 @@ internal sealed class RequestPlan
     /// <summary>Whether its decisions are kept, the last of them in place of the others; null before the first.</summary>
     public bool? IsLogged { get; set; }
 
+    /// <summary>Whether the endpoints that it spills over from have been told: a request counts once, however often it is decided.</summary>
+    public bool IsSpillTold { get; set; }
+
     /// <summary>The route by a decision.</summary>
     /// <param name="candidate">The candidate that was decided for, or that the request is held for.</param>
     /// <param name="decision">The decision.</param>

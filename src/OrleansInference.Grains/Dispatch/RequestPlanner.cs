@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Microsoft.Extensions.Options;
 using OrleansInference.Hosting;
 using OrleansInference.Jobs;
@@ -227,6 +228,12 @@ internal sealed class RequestPlanner(
             TellRefused(plan, candidates[wanted], quotes[wanted].ServiceMs, now);
         }
 
+        if (decision is { HasRoute: true, IsDeferred: false } && plan is { HedgeOf: null, Route.Attempt: 0, IsSpillTold: false })
+        {
+            plan.IsSpillTold = true;
+            TellSpilled(plan, decision.Chosen, candidates, quotes);
+        }
+
         return (decision.Held ?? decision.Chosen) is >= 0 and var index
             ? new(decision, candidates[index], quotes[index].ChargeCap, quotes[index].ServiceMs, null)
             : new(decision, null, Money.Zero, 0, ProblemOf(plan, tenant, decision, quotes));
@@ -242,6 +249,17 @@ internal sealed class RequestPlanner(
         else
         {
             account.Refused(plan.Class, plan.Route.Deadline - now - serviceMs, serviceMs);
+        }
+    }
+
+    private static void TellSpilled(RequestPlan plan, int chosen, ImmutableArray<Candidate> candidates, ReadOnlySpan<Quote> quotes)
+    {
+        for (var i = 0; i < candidates.Length; i++)
+        {
+            if (i != chosen && Spill.IsFrom(candidates[i], quotes[i], quotes[chosen]))
+            {
+                plan.Routes.AccountOf(candidates[i]).Spilled(plan.Class, quotes[i].ServiceMs);
+            }
         }
     }
 

@@ -28,8 +28,12 @@ internal sealed class DemandTally
     private const int OfDeferred = 19;
     private const int TurnedAway = 20;
     private const int TurnedAwayMs = 21;
+    private const int Spilt = 22;
+    private const int SpiltMs = 23;
+    private const int HighSpilt = 24;
+    private const int HighSpiltMs = 25;
 
-    private readonly StripedCounters _counters = new(22);
+    private readonly StripedCounters _counters = new(26);
 
     /// <summary>A request asks for a slot, or a job is on the lane.</summary>
     /// <param name="trafficClass">Its class.</param>
@@ -52,6 +56,20 @@ internal sealed class DemandTally
     {
         _counters.Increment(TurnedAway);
         Add(TurnedAwayMs, (long)serviceMs);
+    }
+
+    /// <summary>A request is served elsewhere that would have been cheaper here, had there been a slot.</summary>
+    /// <param name="trafficClass">Its class.</param>
+    /// <param name="serviceMs">How long it would have taken, in milliseconds.</param>
+    public void Spilled(TrafficClass trafficClass, double serviceMs)
+    {
+        _counters.Increment(Spilt);
+        Add(SpiltMs, (long)serviceMs);
+        if (trafficClass == TrafficClass.High)
+        {
+            _counters.Increment(HighSpilt);
+            Add(HighSpiltMs, (long)serviceMs);
+        }
     }
 
     /// <summary>A call or job ended.</summary>
@@ -94,6 +112,7 @@ internal sealed class DemandTally
         DeferredCompletions = (int)_counters.Take(OfDeferred),
         Refused = (int)_counters.Take(TurnedAway),
         RefusedMilliseconds = _counters.Take(TurnedAwayMs),
+        Spilled = TakeSpilled(),
         Classes = new()
         {
             UrgentArrivals = (int)_counters.Take(High),
@@ -124,6 +143,14 @@ internal sealed class DemandTally
         Add(OfDeferred, demand.DeferredCompletions);
         Add(TurnedAway, demand.Refused);
         Add(TurnedAwayMs, demand.RefusedMilliseconds);
+        if (demand.Spilled is { } spilled)
+        {
+            Add(Spilt, spilled.Requests);
+            Add(SpiltMs, spilled.Milliseconds);
+            Add(HighSpilt, spilled.UrgentRequests);
+            Add(HighSpiltMs, spilled.UrgentMilliseconds);
+        }
+
         if (demand.Classes is { } classes)
         {
             Add(High, classes.UrgentArrivals);
@@ -136,6 +163,17 @@ internal sealed class DemandTally
             Add(SlackMs + (int)TrafficClass.Low, classes.LowSlackMilliseconds);
         }
     }
+
+    // What began to be counted meanwhile is told with the next report.
+    private SpilledDemand? TakeSpilled() => (int)_counters.Take(Spilt) is > 0 and var requests
+        ? new()
+        {
+            Requests = requests,
+            Milliseconds = _counters.Take(SpiltMs),
+            UrgentRequests = (int)_counters.Take(HighSpilt),
+            UrgentMilliseconds = _counters.Take(HighSpiltMs),
+        }
+        : null;
 
     private void Count(CallEnd end, long busyMs, long expectedMs, Money charged)
     {

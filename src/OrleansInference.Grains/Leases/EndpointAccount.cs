@@ -142,6 +142,15 @@ internal sealed partial class EndpointAccount(EndpointName endpoint, IEndpointGr
         _demand.Arrived(trafficClass, slackMs, serviceMs);
     }
 
+    /// <summary>A request is served elsewhere that would have been cheaper here, had there been a slot.</summary>
+    /// <param name="trafficClass">Its class.</param>
+    /// <param name="serviceMs">How long it would have taken, in milliseconds.</param>
+    public void Spilled(TrafficClass trafficClass, double serviceMs)
+    {
+        Touch(Clock.Now);
+        _demand.Spilled(trafficClass, serviceMs);
+    }
+
     /// <summary>Gives a slot back and counts what the call used.</summary>
     /// <param name="held">The slot.</param>
     /// <param name="trafficClass">The class that it was taken for.</param>

@@ -55,12 +55,10 @@ public sealed class DemandSums
     /// <summary>A request is served elsewhere that would have been cheaper here, had there been a slot: it counts as one that came and was served.</summary>
     /// <param name="trafficClass">Its class.</param>
     /// <param name="serviceMs">How long it would have taken, in milliseconds.</param>
-    public void Missed(TrafficClass trafficClass, double serviceMs)
+    public void Spilled(TrafficClass trafficClass, double serviceMs)
     {
-        _arrivals++;
-        _arrivedMs += serviceMs;
-        _urgentArrivals += trafficClass == TrafficClass.High ? 1 : 0;
-        Ended(trafficClass, serviceMs);
+        var isUrgent = trafficClass == TrafficClass.High;
+        Spilled(1, serviceMs, isUrgent ? 1 : 0, isUrgent ? serviceMs : 0);
     }
 
     /// <summary>A request was turned away that would have been served here, had there been more slots.</summary>
@@ -94,6 +92,11 @@ public sealed class DemandSums
         _throttled += Math.Max(0, demand.Throttled);
         _busyMs += Math.Max(0, demand.BusyMilliseconds);
         _arrivedMs += Math.Max(0, demand.RefusedMilliseconds);
+        if (demand.Spilled is { Requests: > 0 } spilled)
+        {
+            Spilled(spilled.Requests, Math.Max(0, spilled.Milliseconds), Math.Clamp(spilled.UrgentRequests, 0, spilled.Requests), Math.Max(0, spilled.UrgentMilliseconds));
+        }
+
         if (demand.Classes is not { } classes)
         {
             // A silo of an earlier version, which tells the whole only.
@@ -137,6 +140,17 @@ public sealed class DemandSums
 
         (_arrivals, _completions, _throttled, _busyMs, _arrivedMs, _urgentArrivals, _urgentCompletions, _urgentBusyMs, _isWholeOnly) = (0, 0, 0, 0, 0, 0, 0, 0, false);
         return taken;
+    }
+
+    private void Spilled(int requests, double milliseconds, int urgent, double urgentMs)
+    {
+        _arrivals += requests;
+        _arrivedMs += milliseconds;
+        _completions += requests;
+        _busyMs += milliseconds;
+        _urgentArrivals += urgent;
+        _urgentCompletions += urgent;
+        _urgentBusyMs += urgentMs;
     }
 
     private void HearPatient(int medium, double mediumSlackMs, int low, double lowSlackMs)

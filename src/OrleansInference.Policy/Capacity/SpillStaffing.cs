@@ -4,15 +4,50 @@ namespace OrleansInference.Capacity;
 /// Instances each of which serves more, of what would find no slot without it, than the same costs elsewhere. Of requests that cannot wait that is the load that
 /// overflows from the slots before it (Erlang's B); those that can wait fill the slots up.
 /// </summary>
-internal static class SpillStaffing
+public static class SpillStaffing
 {
+    /// <summary>
+    /// What a request costs the operator where it is cheapest of the endpoints that serve it in line as well and at no lower quality, over what it costs on a slot here that is always in use; 0: there is no such
+    /// endpoint, or prices or service times are not known. Two real-time endpoints of one variant are no alternative to each other: neither can be had by the call.
+    /// </summary>
+    /// <param name="model">The model, prices filled in.</param>
+    /// <param name="own">The variant.</param>
+    /// <param name="endpoint">Its endpoint.</param>
+    public static double RatioOf(ModelConfiguration model, VariantDefinition own, EndpointDefinition endpoint)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(own);
+        ArgumentNullException.ThrowIfNull(endpoint);
+        if (endpoint.Lane != Lane.Realtime || model.Model is null)
+        {
+            return 0;
+        }
+
+        var least = double.PositiveInfinity;
+        foreach (var variant in model.Model.Variants)
+        {
+            foreach (var other in variant.Endpoints)
+            {
+                var serves = !other.Draining && other.MaxInstances > 0
+                    && ((other.Lane == Lane.Serverless && variant.Quality >= own.Quality) || (other.Lane == Lane.Realtime && variant.Quality > own.Quality));
+                least = serves ? Math.Min(least, CostOf(other)) : least;
+            }
+        }
+
+        var cost = CostOf(endpoint);
+        return double.IsFinite(least) && cost > 0 ? least / cost : 0;
+
+        double CostOf(EndpointDefinition each) =>
+            each.Prior.ServiceP50Seconds * model.InstanceSecondCosts.GetValueOrDefault(each.Name).Nanos / (each.Lane == Lane.Serverless ? 1 : Math.Max(1, each.ConcurrencyPerInstance));
+    }
+
     /// <summary>Instances worth having.</summary>
     /// <param name="load">The load in slots, not negative.</param>
     /// <param name="urgentShare">Share of it, 0..1, that cannot wait.</param>
     /// <param name="perInstance">Slots of an instance, at least 1.</param>
     /// <param name="most">Most instances.</param>
     /// <param name="spillRatio">What a slot's work costs elsewhere, over the price of a slot here.</param>
-    public static int Instances(double load, double urgentShare, int perInstance, int most, double spillRatio)
+    internal static int Instances(double load, double urgentShare, int perInstance, int most, double spillRatio)
     {
         var overflow = load;
         var instances = 0;

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using OrleansInference.Capacity;
 
 namespace OrleansInference.Pricing;
 
@@ -52,7 +53,7 @@ public static class CatalogPricing
             .. from configuration in Resolve(catalog)
                from variant in configuration.Model!.Variants
                from endpoint in variant.Endpoints
-               group (Model: configuration.Model!.Name, Variant: variant.Name, Endpoint: endpoint, Cost: configuration.InstanceSecondCosts.GetValueOrDefault(endpoint.Name)) by endpoint.SlotsName into users
+               group (Model: configuration.Model!.Name, Variant: variant.Name, Endpoint: endpoint, Cost: configuration.InstanceSecondCosts.GetValueOrDefault(endpoint.Name), Spill: SpillStaffing.RatioOf(configuration, variant, endpoint)) by endpoint.SlotsName into users
                let first = users.First()
                select new EndpointConfiguration
                {
@@ -62,6 +63,9 @@ public static class CatalogPricing
                    InstanceSecondCost = first.Cost,
                    ProvisionedSecondCost = first.Endpoint.IsProvisioned ? prices.ProvisionedSecondCost(first.Endpoint) : Money.Zero,
                    Models = first.Endpoint.Shared is null ? [] : [.. users.Select(static user => user.Model).Distinct()],
+
+                   // A shared endpoint's slots are for models of which each may have another place to go.
+                   SpillRatio = first.Endpoint.Shared is null ? first.Spill : 0,
                },
         ];
     }

@@ -68,9 +68,6 @@ internal sealed class RoutedEndpoint
     /// <summary>How much dearer what finds no slot here is served elsewhere; 0 if nowhere.</summary>
     public double SpillRatio { get; init; }
 
-    /// <summary>Price of a slot, in nano-dollars a millisecond.</summary>
-    public double SlotMsCost { get; init; }
-
     /// <summary>What is told to its plan. A request that is deferred is counted nowhere in it.</summary>
     public DemandSums Demand => _sums;
 

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using OrleansInference.Capacity;
 using OrleansInference.Latency;
 using OrleansInference.Queueing;
 using OrleansInference.Routing;
@@ -56,11 +57,9 @@ internal sealed class RoutedModel
             {
                 var at = IndexOf(model, variant.Name.Value);
                 var pool = world.AddPool(index, at, model.LaneOf(endpoint.Lane)!, endpoint.Lane is Lane.Realtime or Lane.Async ? endpoint.MinInstances : 0);
-                var build = model.Variants[at];
                 endpoints.Add(new(world, endpoint, pool, _recorder, options, Miss)
                 {
-                    SlotMsCost = build.PricePerHour.Nanos / 3_600_000.0 / build.Concurrency,
-                    SpillRatio = endpoint.Lane != Lane.Realtime || !options.WeighsSpill ? 0 : SpillRatio(model, at, options.FullOnly, variant => first.SecondsOn(index, variant).P50),
+                    SpillRatio = SpillStaffing.RatioOf(_configuration, variant, endpoint),
                 });
             }
         }
@@ -250,7 +249,7 @@ internal sealed class RoutedModel
         }
 
         endpoint.Demand.Arrived(request.Class, slackMs - quote.ServiceMs, quote.ServiceMs);
-        TellWanted(decision.Chosen, request.Class);
+        TellSpilled(decision.Chosen, request.Class);
         return TryBegin(index, request, decision.Chosen, decision.SizeClass, ToMs(quote.ServiceMs));
     }
 
@@ -299,18 +298,13 @@ internal sealed class RoutedModel
     private static int ToMs(double milliseconds) => (int)Math.Clamp(milliseconds, 1, int.MaxValue);
 
     /// <summary>Tells the endpoints that would have been cheaper, had they had a slot.</summary>
-    private void TellWanted(int chosen, TrafficClass trafficClass)
+    private void TellSpilled(int chosen, TrafficClass trafficClass)
     {
         for (var i = 0; i < Endpoints.Length; i++)
         {
-            ref readonly var quote = ref _quotes[i];
-            if (i != chosen
-                && Endpoints[i].SpillRatio > 0
-                && quote.Dropped is DropReason.CostsMore or DropReason.Deadline
-                && quote.ServiceMs > 0
-                && quote.ServiceMs * Endpoints[i].SlotMsCost < _quotes[chosen].MarginalCost)
+            if (i != chosen && Endpoints[i].SpillRatio > 0 && Spill.IsFrom(_table.Candidates[i], _quotes[i], _quotes[chosen]))
             {
-                Endpoints[i].Demand.Missed(trafficClass, quote.ServiceMs);
+                Endpoints[i].Demand.Spilled(trafficClass, _quotes[i].ServiceMs);
             }
         }
     }
@@ -318,7 +312,7 @@ internal sealed class RoutedModel
     /// <summary>Tells the endpoint that a request which was turned away would have been served on.</summary>
     private void TellRefused(in RouteRequest route, in Decision decision)
     {
-        if (route.Attempt == 0 && RefusedDemand.CandidateOf(_table, route, decision.SizeClass, _quotes) is >= 0 and var wanted)
+        if (decision.Outcome == DecisionOutcome.DeadlineUnreachable && route.Attempt == 0 && RefusedDemand.CandidateOf(_table, route, decision.SizeClass, _quotes) is >= 0 and var wanted)
         {
             var (endpoint, serviceMs) = (Endpoints[wanted], _quotes[wanted].ServiceMs);
             if (endpoint.Definition.Lane == Lane.Async)
@@ -432,26 +426,6 @@ internal sealed class RoutedModel
         // Silos are not told what is due when.
         var last = Endpoints[at].Silos is null ? candidate.LastBegin(sizeClass, World.ToMs(request.DeadlineUs), _world.NowMs) : long.MaxValue;
         return (long)Math.Max(1, Endpoints[at].WorkAhead(_tenantIds[request.Tenant], request.Class, last, ToMs(candidate.Service(sizeClass).Mean)));
-    }
-
-    /// <summary>The cheapest price elsewhere of what a slot of a variant's instances does, over that slot's: serverless, or the full variant.</summary>
-    private static double SpillRatio(ScenarioModel model, int variant, bool fullOnly, Func<ScenarioVariant, double> secondsOf)
-    {
-        var build = model.Variants[variant];
-        var own = secondsOf(build) * build.PricePerHour.Nanos / 3600.0 / build.Concurrency;
-        var least = double.PositiveInfinity;
-        if (model.LaneOf(Lane.Serverless) is { } serverless)
-        {
-            least = secondsOf(build) / serverless.SpeedFactor * serverless.PricePerGbSecond.Nanos * serverless.MemoryMb / 1024.0;
-        }
-
-        if (variant != model.Full && !fullOnly)
-        {
-            var full = model.FullVariant;
-            least = Math.Min(least, secondsOf(full) * full.PricePerHour.Nanos / 3600.0 / full.Concurrency);
-        }
-
-        return double.IsFinite(least) && own > 0 ? least / own : 0;
     }
 
     private void Refresh()

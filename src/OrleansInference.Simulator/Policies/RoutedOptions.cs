@@ -20,9 +20,6 @@ public sealed record RoutedOptions
     /// <summary>Whether the charges of a tenant that spends ahead of its budget's pace weigh in its decisions.</summary>
     public bool Paces { get; init; } = true;
 
-    /// <summary>Whether the capacity plans are told of the requests that were served elsewhere for want of a slot, and what that costs. The endpoints' grains are not.</summary>
-    public bool WeighsSpill { get; init; } = true;
-
     /// <summary>
     /// Silos that requests come to by turns, each of which knows its own calls, its share of the free slots and the environments that it has warmed, and what all of
     /// them do from when the endpoint was last looked at; 0: one that knows everything.
@@ -40,5 +37,5 @@ public sealed record RoutedOptions
 
     /// <summary>What a cluster does whose real-time endpoints serve deferred work: its grains plan from what silos report to them, and each endpoint's has deferred work of its own.</summary>
     /// <param name="silos">How many silos it has.</param>
-    public static RoutedOptions Cluster(int silos) => new() { Name = "ours-cluster", WeighsSpill = false, Silos = silos };
+    public static RoutedOptions Cluster(int silos) => new() { Name = "ours-cluster", Silos = silos };
 }

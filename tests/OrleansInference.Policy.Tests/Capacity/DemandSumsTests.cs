@@ -60,6 +60,20 @@ public sealed class DemandSumsTests
     }
 
     [Fact]
+    public void Requests_that_spilled_over_count_as_come_and_served_and_say_nothing_of_how_long_others_can_wait()
+    {
+        var (one, other) = (new DemandSums(), new DemandSums());
+        one.Spilled(TrafficClass.High, 40);
+        one.Spilled(TrafficClass.Low, 60);
+        other.Hear(new() { Classes = new(), Spilled = new() { Requests = 2, Milliseconds = 100, UrgentRequests = 1, UrgentMilliseconds = 40 } });
+        var (told, heard) = (one.Take(Seen, true), other.Take(Seen, true));
+        Assert.Equal((2, 2, 100L, 100.0), (told.Arrivals, told.Completions, told.BusyMs, told.ArrivedWorkMs));
+        Assert.Equal((1, 1, 40L, 0.0, 0.0), (told.UrgentArrivals, told.UrgentCompletions, told.UrgentBusyMs, told.UrgentWaitMs, told.PatientWaitMs));
+        Assert.Equal(told, heard);
+        Assert.Equal(0, other.Take(Seen, true).Arrivals);
+    }
+
+    [Fact]
     public void A_silo_that_tells_the_whole_only_leaves_the_classes_as_one_until_the_next_decision()
     {
         var sums = new DemandSums();
@@ -95,7 +109,8 @@ public sealed class DemandSumsTests
     public void Nonsense_from_a_silo_is_nothing()
     {
         var sums = new DemandSums();
-        sums.Hear(new() { Arrivals = -5, Completions = -1, BusyMilliseconds = -9, Classes = new() { UrgentArrivals = -4, MediumArrivals = -4, UrgentSlackMilliseconds = -100, ArrivedMilliseconds = -1 } });
+        sums.Hear(new() { Arrivals = -5, Completions = -1, BusyMilliseconds = -9, Classes = new() { UrgentArrivals = -4, MediumArrivals = -4, UrgentSlackMilliseconds = -100, ArrivedMilliseconds = -1 }, Spilled = new() { Requests = -3, Milliseconds = -5, UrgentRequests = -2 } });
+        sums.Hear(new() { Classes = new(), Spilled = new() { Requests = 0, Milliseconds = -5, UrgentRequests = 7 } });
         var taken = sums.Take(Seen, true);
         Assert.Equal((0, 0, 0L, 0, 0.0, 0.0), (taken.Arrivals, taken.Completions, taken.BusyMs, taken.UrgentArrivals, taken.UrgentWaitMs, taken.ArrivedWorkMs));
     }

@@ -431,6 +431,24 @@ public sealed class RouterTests
         Assert.Equal(workMs == 0 ? table.Candidates[0].Overall.Mean : workMs / 4.0, quotes[0].WaitMs, 6);
     }
 
+    [Fact]
+    public void A_request_spills_over_from_instances_on_which_it_would_have_been_cheaper_had_they_had_a_slot()
+    {
+        var table = Table((1, Endpoint("busy", Lane.Realtime)), (0.5, Endpoint("lesser", Lane.Realtime)), (1, Endpoint("call", Lane.Serverless)), (1, Endpoint("later", Lane.Async)));
+        var request = new RouteRequest { Now = Now, Deadline = Now + 2_000, Class = TrafficClass.High, MinQuality = 0.9 };
+        CandidateLoad[] full = [new() { InFlight = 4, Waiting = 40 }, default, new() { WarmEnvironments = 1 }, default];
+        var (decision, quotes) = Decide(table, request, default, full);
+        Assert.Equal(2, decision.Chosen);
+        Assert.Equal([true, false, false, false], Spilled(decision, quotes));
+
+        // With a slot free it goes there, and nothing spills over.
+        (decision, quotes) = Decide(table, request, default, [default, default, new() { WarmEnvironments = 1 }, default]);
+        Assert.Equal(0, decision.Chosen);
+        Assert.DoesNotContain(true, Spilled(decision, quotes));
+
+        bool[] Spilled(Decision made, Quote[] all) => [.. table.Candidates.Select(candidate => candidate.Index != made.Chosen && Spill.IsFrom(candidate, all[candidate.Index], all[made.Chosen]))];
+    }
+
     private static EndpointDefinition Endpoint(string name, Lane lane) => new()
     {
         Name = new(name),

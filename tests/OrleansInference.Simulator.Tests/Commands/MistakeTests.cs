@@ -11,7 +11,7 @@ public sealed class MistakeTests : IDisposable
 
     [Theory]
     [InlineData("compare", "'--scenario' is required")]
-    [InlineData("compare --scenario elsewhere.json", "elsewhere.json: there is no such file. Name a scenario file, or one of servegen-week, small-models-week.")]
+    [InlineData("compare --scenario elsewhere.json", "elsewhere.json: there is no such file. Name a scenario file, or one of servegen-week, small-models-budgets, small-models-week.")]
     [InlineData("compare --scenario small --policies always-on,nobody", "There is no policy 'nobody'. There are: always-on, target-tracking.")]
     [InlineData("compare --scenario small --policies ,", "No policy is named. There are: always-on, target-tracking.")]
     [InlineData("compare --scenario small --days 0", "--days 0 is no number above 0")]
@@ -103,7 +103,7 @@ public sealed class MistakeTests : IDisposable
     public async Task Policies_and_scenarios_are_listed()
     {
         Assert.Equal("always-on        Four instances, always.", (await _ground.RunAsync(["policies"])).Output.Split(Environment.NewLine)[0]);
-        Assert.Equal(["servegen-week", "small-models-week"], Benches.Shipped.Shipped().Select(static scenario => scenario.Name));
+        Assert.Equal(["servegen-week", "small-models-budgets", "small-models-week"], Benches.Shipped.Shipped().Select(static scenario => scenario.Name));
         Assert.All(Benches.Shipped.Shipped(), static scenario => Assert.NotEmpty(scenario.About));
         Assert.Equal("small  A small one.", (await _ground.RunAsync(["scenarios"])).Output.Trim());
     }
