@@ -225,8 +225,8 @@ internal static class Quoter
     }
 
     /// <summary>
-    /// A window closes, its job starts, and its members run in waves on one instance. A window may close sooner for a tight
-    /// deadline; a quote does not count on it, for then fewer members share the start.
+    /// A window closes, its job starts, and its members run in waves, on as many instances as the endpoint allows if they have to. It has the fewest that its deadlines let it have, and
+    /// pays as many starts. A window may close sooner for a tight deadline; a quote does not count on it, for then fewer members share the start.
     /// </summary>
     private static void Batch(ref Quote quote, RoutingOptions options, Candidate candidate, in RouteRequest request, in CandidateLoad load)
     {
@@ -235,12 +235,16 @@ internal static class Quoter
         var known = Math.Max(load.WindowMembers, candidate.Backlog) + 1;
         var most = WindowLimits.MostMembersOf(endpoint);
         var members = Math.Max(1, Math.Min(most, Math.Max(known, options.AssumedWindowMembers)));
-        var waves = (members + endpoint.ConcurrencyPerInstance - 1) / endpoint.ConcurrencyPerInstance;
+        var perInstance = Math.Max(1, endpoint.ConcurrencyPerInstance);
+        var mostInstances = Math.Max(1, endpoint.MaxInstances);
+        var waves = Math.Ceiling(members / ((double)perInstance * mostInstances));
         var open = load.WindowClosesAt > request.Now ? Math.Min(longest, load.WindowClosesAt - request.Now) : longest;
         quote.WaitMs = open + ((waves - 1) * candidate.Overall.Mean);
         quote.ColdStartMs = candidate.ColdStart.Mean;
         quote.Load = (double)known / most;
-        quote.MarginalCost = (quote.ServiceMs * candidate.SlotMsCost) + (candidate.ColdStart.Mean * candidate.InstanceMsCost / members);
+        var left = Math.Max(1, request.Deadline - request.Now - open - candidate.ColdStart.Mean);
+        var instances = Math.Clamp(Math.Ceiling(members * candidate.Overall.Mean / (perInstance * left)), 1, mostInstances);
+        quote.MarginalCost = (quote.ServiceMs * candidate.SlotMsCost) + (instances * candidate.ColdStart.Mean * candidate.InstanceMsCost / members);
     }
 
     private static void Charges(ref Quote quote, RoutingOptions options, Candidate candidate, in RouteRequest request)
