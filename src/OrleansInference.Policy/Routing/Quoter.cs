@@ -144,13 +144,17 @@ internal static class Quoter
         && request.Deadline - request.Now - candidate.Overall.Mean >= options.DeferStarts * candidate.ColdStart.Mean
         && DeferredTurns.LastBegin(request.Deadline, (int)Math.Min(int.MaxValue, candidate.Overall.Mean)) - request.Now >= DeferredTurns.MarginMs(candidate.Endpoint.Prior.ColdStartSeconds);
 
-    /// <summary>Behind all that is deferred already, on the slots that the operator allows; it costs its share of a slot, as far as none is idle meanwhile.</summary>
+    /// <summary>
+    /// Behind all that is deferred already, on the slots that the operator allows and that what is more urgent does not go on taking; it costs its share of a slot, as far as none is idle
+    /// meanwhile.
+    /// </summary>
     private static void Defer(ref Quote quote, RoutingOptions options, Candidate candidate, long work)
     {
         var most = (double)candidate.Endpoint.MaxInstances * Math.Max(1, candidate.Endpoint.ConcurrencyPerInstance);
         quote.IsDeferred = true;
         quote.ColdStartMs = candidate.ColdStart.Mean;
-        quote.WaitMs = work / most;
+        var urgent = candidate.Status is { MeanHigh: { } high, MeanMedium: { } medium } ? high + medium : 0;
+        quote.WaitMs = work / Math.Max(most - urgent - Math.Sqrt(urgent), LeastServingShare * most);
         quote.Load = 1;
         quote.MarginalCost = quote.ServiceMs * candidate.SlotMsCost * (1 - options.ValleyShare);
     }
