@@ -145,8 +145,8 @@ internal static class Quoter
         && DeferredTurns.LastBegin(request.Deadline, (int)Math.Min(int.MaxValue, candidate.Overall.Mean)) - request.Now >= DeferredTurns.MarginMs(candidate.Endpoint.Prior.ColdStartSeconds);
 
     /// <summary>
-    /// Behind all that is deferred already, on the slots that the operator allows and that what is more urgent does not go on taking; it costs its share of a slot, as far as none is idle
-    /// meanwhile.
+    /// Behind all that is deferred already, on the slots that the operator allows and that neither what is more urgent goes on taking nor are kept free for it; it costs its share of a
+    /// slot, as far as none is idle meanwhile.
     /// </summary>
     private static void Defer(ref Quote quote, RoutingOptions options, Candidate candidate, long work)
     {
@@ -154,7 +154,7 @@ internal static class Quoter
         quote.IsDeferred = true;
         quote.ColdStartMs = candidate.ColdStart.Mean;
         var urgent = candidate.Status is { MeanHigh: { } high, MeanMedium: { } medium } ? high + medium : 0;
-        quote.WaitMs = work / Math.Max(most - urgent - Math.Sqrt(urgent), LeastServingShare * most);
+        quote.WaitMs = work / Math.Max(most - urgent - Math.Max(candidate.Headroom, Math.Sqrt(urgent)), LeastServingShare * most);
         quote.Load = 1;
         quote.MarginalCost = quote.ServiceMs * candidate.SlotMsCost * (1 - options.ValleyShare);
     }

@@ -354,11 +354,11 @@ public sealed class RouterTests
     }
 
     [Theory]
-    [InlineData(null, 0, 16)]
-    [InlineData(0.0, 0, 16)]
+    [InlineData(null, 0, 14)]
+    [InlineData(0.0, 0, 14)]
     [InlineData(6.0, 3, 4)]
     [InlineData(20.0, 0, 0.16)]
-    public void Deferred_work_has_the_slots_that_what_is_more_urgent_does_not_go_on_taking(double? high, double medium, double slots)
+    public void Deferred_work_has_the_slots_that_neither_what_is_more_urgent_takes_nor_are_kept_for_it(double? high, double medium, double slots)
     {
         var endpoint = Endpoint("r", Lane.Realtime);
         var table = Table((1, endpoint)).With([new() { Endpoint = endpoint.Name, InService = 1, Desired = 1, Slots = 4, MeanHigh = high, MeanMedium = medium }], 2);

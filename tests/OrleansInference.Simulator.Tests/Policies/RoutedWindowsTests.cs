@@ -15,7 +15,7 @@ public sealed class RoutedWindowsTests : IDisposable
     public void Dispose() => _folder.Delete(recursive: true);
 
     /// <summary>Low waits for two hours, and windows are open for one at the most.</summary>
-    private Scenario Of(int maxJobs = 2, int maxInstances = 4, int asyncInstances = 1, int concurrency = 1, IEnumerable<Arrival>? trace = null)
+    private Scenario Of(int maxJobs = 2, int maxInstances = 4, int asyncInstances = 1, int concurrency = 1, bool hasRealtime = false, IEnumerable<Arrival>? trace = null)
     {
         var file = Path.Combine(_folder.FullName, "trace.jsonl");
         File.WriteAllLines(file, (trace ?? [SmallWorld.At(0, TrafficClass.Low, 10)]).Select(static arrival => $$"""{"timestamp": {{arrival.AtUs / 1000}}, "input_length": {{arrival.InputTokens}}, "output_length": 1}"""));
@@ -30,6 +30,7 @@ public sealed class RoutedWindowsTests : IDisposable
                 {
                     Lanes =
                     [
+                        .. hasRealtime ? new[] { scenario.Models[0].Lanes[0] with { MaxInstances = 1 } } : [],
                         .. asyncInstances > 0 ? new[] { new ScenarioLane { Lane = Lane.Async, MaxInstances = asyncInstances, ProvisionSeconds = 240, MaxServiceSeconds = 3_600 } } : [],
                         new() { Lane = Lane.Batch, MaxJobs = maxJobs, MaxInstancesPerJob = maxInstances, StartSeconds = 100, MaxServiceSeconds = 3_600 },
                     ],
@@ -54,6 +55,22 @@ public sealed class RoutedWindowsTests : IDisposable
         Assert.True(Jobs(run).Sum(static job => job.Served) >= 0.8 * 5_400);
         Assert.All(run.World.Pools, static pool => Assert.Equal((0, 0), (pool.InUse, pool.InService)));
         Assert.Equal(0, run.World.Outstanding);
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(3)]
+    public void Windows_have_what_the_slots_in_real_time_that_High_leaves_cannot_do(int silos)
+    {
+        // High has one of four slots, and Low would need five.
+        var scenario = Of(asyncInstances: 0, concurrency: 4, hasRealtime: true, trace: [SmallWorld.At(0, TrafficClass.Low, 5)]);
+        var random = new Random(1);
+        var arrivals = Enumerable.Range(0, 21_600).Select(i => SmallWorld.At(random.NextDouble() * 18_000, i < 3_600 ? TrafficClass.High : TrafficClass.Low, random.Next(1, 10))).ToArray();
+        var run = Run(scenario, arrivals, silos == 0 ? new() : RoutedOptions.Cluster(silos));
+        Assert.True(run.World.Classes[(int)TrafficClass.Low].Attainment >= 0.99, $"{run.World.Classes[(int)TrafficClass.Low].Attainment}");
+        Assert.True(run.World.Classes[(int)TrafficClass.High].Attainment >= 0.9, $"{run.World.Classes[(int)TrafficClass.High].Attainment}");
+        Assert.InRange(run.Members, 0.3 * 18_000, 0.7 * 18_000);
+        Assert.True(run.World.Pools[0].BusyUs >= 0.6 * 4 * run.World.Pools[0].InstanceUs, "the slots are idle");
     }
 
     [Fact]
