@@ -296,7 +296,7 @@ public sealed class BatchWindowTests
         window.RoundEnded([.. record.Objects.Select(static (indexes, i) => i == 0 ? new ObjectOutcome(null, "bad record") : new ObjectOutcome([.. indexes.Select(static _ => new AnswerUse(1))], null))], Start, 50_000, Money.Zero, Start + 60_000);
         Assert.Equal(8, window.Instances);
         Assert.True(window.ChooseInstances(Start + 60_000));
-        
+
         // 34 are left, which is two waves on eight instances and on five.
         Assert.Equal(34, record.Objects.Sum(static indexes => indexes.Count));
         Assert.Equal(5, window.Instances);
