@@ -5,6 +5,8 @@ namespace OrleansInference.Batch;
 // Its rounds: each is a transform job, begun, followed and collected.
 internal sealed partial class BatchGrain
 {
+    private static int InstancesOf(BatchRecord record) => Math.Max(1, record.Endpoint.Endpoint.MaxInstances);
+
     private async Task StartAsync(BatchMachine machine)
     {
         var record = machine.Record;
@@ -16,7 +18,7 @@ internal sealed partial class BatchGrain
             await SaveAsync();
         }
 
-        if (await CreateAsync(record.Endpoint.Endpoint, machine.TransformJob(Options.TransformJobPrefix), files.InputPrefix(_address, record), files.OutputPrefix(_address, record)) is { } refusal)
+        if (await CreateAsync(record.Endpoint.Endpoint, InstancesOf(record), machine.TransformJob(Options.TransformJobPrefix), files.InputPrefix(_address, record), files.OutputPrefix(_address, record)) is { } refusal)
         {
             machine.Refused(refusal, Clock.Now);
         }
@@ -55,7 +57,7 @@ internal sealed partial class BatchGrain
         var (began, ended) = job.Billed(Clock.Now);
         var took = Math.Max(0, ended - began);
         var outcomes = await files.CollectAsync(_address, record, machine.Objects(), job.Why(name), job.MayPass, took, machine.IsLastLook(Clock.Now), CancellationToken.None);
-        machine.RoundEnded(outcomes, CostOf(record.Endpoint, took), Clock.Now);
+        machine.RoundEnded(outcomes, CostOf(record.Endpoint, InstancesOf(record), took), Clock.Now);
         _outputs = FrozenSet<int>.Empty;
         await SaveAsync();
         world.Tell(record.Specification, outcomes, machine.ReadyAt, began);

@@ -129,7 +129,7 @@ internal sealed partial class BatchWindowGrain(
         switch (action)
         {
             case WindowAction.Close:
-                window.Close();
+                window.Close(Clock.Now);
                 await SaveAsync();
                 break;
             case WindowAction.Start:
@@ -159,7 +159,7 @@ internal sealed partial class BatchWindowGrain(
         }
 
         await files.WriteInputsAsync(Key, Record, CancellationToken.None);
-        if (await CreateAsync(Record.Endpoint!.Endpoint, window.TransformJob(Options.TransformJobPrefix), files.InputPrefix(Key, Record), files.OutputPrefix(Key, Record)) is { } refusal)
+        if (await CreateAsync(Record.Endpoint!.Endpoint, window.Instances, window.TransformJob(Options.TransformJobPrefix), files.InputPrefix(Key, Record), files.OutputPrefix(Key, Record)) is { } refusal)
         {
             window.Refused(refusal);
         }
@@ -197,7 +197,7 @@ internal sealed partial class BatchWindowGrain(
         var took = Math.Max(0, ended - began);
         var members = Record.Objects.Sum(static indexes => indexes.Count);
         var overhead = window.OverheadOf(members, Math.Max(0, ended - Record.StartedAt));
-        window.RoundEnded(outcomes, began, took, CostOf(Record.Endpoint!, took), Clock.Now);
+        window.RoundEnded(outcomes, began, took, CostOf(Record.Endpoint!, window.Instances, took), Clock.Now);
         await SaveAsync();
         await GrainFactory.GetGrain<IBatchWindowsGrain>(Record.Endpoint!.Endpoint.Name.Value).ReportOverhead(overhead);
     }

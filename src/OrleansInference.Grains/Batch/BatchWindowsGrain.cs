@@ -23,8 +23,6 @@ public sealed class BatchWindowsState
 internal sealed class BatchWindowsGrain(
     [PersistentState("batch-windows", OrleansInferenceOptions.StorageName)] IPersistentState<BatchWindowsState> state) : Grain, IBatchWindowsGrain
 {
-    private const double Weight = 0.3;
-
     public Task<long> Current() => Task.FromResult(state.State.Current);
 
     public async Task<long> After(long closed)
@@ -42,8 +40,7 @@ internal sealed class BatchWindowsGrain(
 
     public Task ReportOverhead(double milliseconds)
     {
-        var before = state.State.OverheadMs ?? milliseconds;
-        state.State.OverheadMs = before + (Weight * (milliseconds - before));
+        state.State.OverheadMs = TransformOverhead.After(state.State.OverheadMs, milliseconds);
         return WriteAsync();
     }
 

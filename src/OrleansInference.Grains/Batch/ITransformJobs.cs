@@ -38,18 +38,19 @@ public sealed record TransformJobRequest
 
     /// <summary>The transform job of a batch endpoint.</summary>
     /// <param name="endpoint">Where and how it runs.</param>
+    /// <param name="instances">How many of its instances.</param>
     /// <param name="name">Its name.</param>
     /// <param name="input"><c>s3://</c> prefix of the input objects.</param>
     /// <param name="output"><c>s3://</c> prefix for the output.</param>
     /// <param name="costTags">Tags for the bill.</param>
-    internal static TransformJobRequest Of(EndpointDefinition endpoint, string name, string input, string output, IReadOnlyDictionary<string, string> costTags) => new()
+    internal static TransformJobRequest Of(EndpointDefinition endpoint, int instances, string name, string input, string output, IReadOnlyDictionary<string, string> costTags) => new()
     {
         JobName = name,
         ModelName = endpoint.TargetName,
         InputPrefix = input,
         OutputPrefix = output,
         InstanceType = endpoint.InstanceType,
-        InstanceCount = Math.Max(1, endpoint.MaxInstances),
+        InstanceCount = instances,
         MaxConcurrentTransforms = Math.Max(1, endpoint.ConcurrencyPerInstance),
         InvocationTimeoutSeconds = (int)Math.Clamp(Math.Ceiling(endpoint.MaxServiceSeconds), 1, 3_600),
         Tags = new Dictionary<string, string>(costTags) { [CostTag.InferenceType] = nameof(Lane.Batch) },

@@ -67,11 +67,11 @@ internal abstract class RoundsGrain<TState>(
     }
 
     /// <summary>Creates the round's transform job unless it exists; why SageMaker does not take it, null if it does.</summary>
-    protected async Task<string?> CreateAsync(EndpointDefinition endpoint, string name, string input, string output)
+    protected async Task<string?> CreateAsync(EndpointDefinition endpoint, int instances, string name, string input, string output)
     {
         try
         {
-            await transformJobs.StartAsync(TransformJobRequest.Of(endpoint, name, input, output, Options.CostTags), CancellationToken.None);
+            await transformJobs.StartAsync(TransformJobRequest.Of(endpoint, instances, name, input, output, Options.CostTags), CancellationToken.None);
             return null;
         }
         catch (ModelCallException exception) when (exception.Failure is ModelCallFailure.Validation or ModelCallFailure.Configuration)
@@ -80,8 +80,8 @@ internal abstract class RoundsGrain<TState>(
         }
     }
 
-    /// <summary>What AWS bills for so many milliseconds of the endpoint's instances.</summary>
-    protected static Money CostOf(EndpointConfiguration endpoint, long tookMs) => OperatorCost.OfInstances(endpoint.InstanceSecondCost, tookMs * Math.Max(1, endpoint.Endpoint.MaxInstances));
+    /// <summary>What AWS bills for so many milliseconds of a transform job's instances.</summary>
+    protected static Money CostOf(EndpointConfiguration endpoint, int instances, long tookMs) => OperatorCost.OfInstances(endpoint.InstanceSecondCost, tookMs * instances);
 
     private async Task EndUnseenAsync()
     {

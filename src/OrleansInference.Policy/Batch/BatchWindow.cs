@@ -83,10 +83,15 @@ public sealed record ObjectOutcome(IReadOnlyList<AnswerUse>? Uses, string? Failu
 public sealed class BatchWindow(WindowRecord record, WindowLimits limits)
 {
     private readonly Dictionary<string, int> _byJob = record.Members.Select((member, index) => (member.JobKey, index)).ToDictionary(pair => pair.JobKey, pair => pair.index, StringComparer.Ordinal);
+    private long _tightest = Tightest(record.Members);
+    private long _bytes = record.Members.Sum(static member => member.Bytes);
 
     private EndpointDefinition Endpoint => record.Endpoint!.Endpoint;
 
-    private int Instances => Math.Max(1, Endpoint.MaxInstances);
+    private int MostInstances => Math.Max(1, Endpoint.MaxInstances);
+
+    /// <summary>Instances of the round's transform job; of an open window the most that it may have.</summary>
+    public int Instances => record.Instances > 0 ? record.Instances : MostInstances;
 
     /// <summary>Where it stands.</summary>
     public WindowState State => record.State;
@@ -97,7 +102,7 @@ public sealed class BatchWindow(WindowRecord record, WindowLimits limits)
         get
         {
             var latest = record.OpenedAt + (long)(Endpoint.WindowMaxSeconds * 1000);
-            return record.Members.Count == 0 ? latest : Math.Min(latest, record.Members.Min(static member => member.Deadline) - PredictedMs(record.Members.Count));
+            return record.Members.Count == 0 ? latest : Math.Min(latest, _tightest - PredictedMs(record.Members.Count, MostInstances));
         }
     }
 
@@ -105,7 +110,8 @@ public sealed class BatchWindow(WindowRecord record, WindowLimits limits)
     /// <param name="now">Unix ms.</param>
     public long ExpectedAt(long now)
     {
-        var takes = (long)(record.OverheadMs + ServiceOf(record.Members.Count) + (Endpoint.Prior.ServiceP99Seconds * 1000));
+        var members = record.State == WindowState.Open ? record.Members.Count : InRound;
+        var takes = (long)(record.OverheadMs + ServiceOf(members, Instances) + (Endpoint.Prior.ServiceP99Seconds * 1000));
         return record.State switch
         {
             _ when record.Decided => now,
@@ -116,7 +122,9 @@ public sealed class BatchWindow(WindowRecord record, WindowLimits limits)
         };
     }
 
-    private bool IsFull => record.Members.Count >= WindowLimits.MostMembersOf(Endpoint) || record.Members.Sum(static member => member.Bytes) >= limits.MaxBytes;
+    private bool IsFull => record.Members.Count >= WindowLimits.MostMembersOf(Endpoint) || _bytes >= limits.MaxBytes;
+
+    private int InRound => record.Objects.Sum(static members => members.Count);
 
     /// <summary>Whether every member's deadline has passed, so that no result is worth anything.</summary>
     public bool IsWorthless(long now) => record.Members.All(member => member.Deadline <= now);
@@ -160,6 +168,8 @@ public sealed class BatchWindow(WindowRecord record, WindowLimits limits)
             ChargeCap = member.ChargeCap.Nanos,
             InputTokens = member.InputTokens,
         });
+        _tightest = Math.Min(_tightest, member.Deadline);
+        _bytes += member.Bytes;
         return true;
     }
 
@@ -177,6 +187,8 @@ public sealed class BatchWindow(WindowRecord record, WindowLimits limits)
             _byJob[record.Members[i].JobKey] = i;
         }
 
+        _tightest = Tightest(record.Members);
+        _bytes = record.Members.Sum(static member => member.Bytes);
         return true;
     }
 
@@ -190,10 +202,12 @@ public sealed class BatchWindow(WindowRecord record, WindowLimits limits)
     };
 
     /// <summary>Takes no more members and plans the first round.</summary>
-    public void Close()
+    /// <param name="now">Unix ms.</param>
+    public void Close(long now)
     {
         record.State = WindowState.Closed;
-        record.Objects = Pack(Enumerable.Range(0, record.Members.Count));
+        record.Instances = FewestFor(record.Members, now);
+        record.Objects = Pack(record.Members.Count);
         record.Decided = record.Members.Count == 0;
     }
 
@@ -291,6 +305,7 @@ public sealed class BatchWindow(WindowRecord record, WindowLimits limits)
         }
 
         record.Round++;
+        record.Instances = FewestFor([.. next.SelectMany(static part => part).Select(index => record.Members[index])], now);
         record.Objects = next;
         record.State = WindowState.Closed;
         Passed();
@@ -322,28 +337,48 @@ public sealed class BatchWindow(WindowRecord record, WindowLimits limits)
     }
 
     /// <summary>How long a job of so many members took beyond the requests themselves, if it took <paramref name="tookMs"/>.</summary>
-    public double OverheadOf(int members, double tookMs) => Math.Max(0, tookMs - ServiceOf(members));
+    public double OverheadOf(int members, double tookMs) => Math.Max(0, tookMs - ServiceOf(members, Instances));
+
+    private static long Tightest(List<StoredMember> members) => members.Count == 0 ? long.MaxValue : members.Min(static member => member.Deadline);
 
     private static long Weight(StoredMember member) => 1 + (long)member.InputTokens;
 
-    private double ServiceOf(int members)
+    private double ServiceOf(int members, int instances)
     {
-        var slots = (double)Instances * Math.Max(1, Endpoint.ConcurrencyPerInstance);
+        var slots = (double)instances * Math.Max(1, Endpoint.ConcurrencyPerInstance);
         return Math.Ceiling(members / slots) * Endpoint.Prior.ServiceP50Seconds * 1000;
     }
 
     // What may go wrong on the way is unknown, so a quarter is added, and the last of the records may be a slow one.
-    private long PredictedMs(int members) =>
-        (long)((1.25 * (record.OverheadMs + ServiceOf(members))) + (Endpoint.Prior.ServiceP99Seconds * 1000) + limits.LookEveryMs);
+    private long PredictedMs(int members, int instances) =>
+        (long)((1.25 * (record.OverheadMs + ServiceOf(members, instances))) + (Endpoint.Prior.ServiceP99Seconds * 1000) + limits.LookEveryMs);
 
-    private List<List<int>> Pack(IEnumerable<int> members)
+    /// <summary>
+    /// The fewest instances on which a round of some members is done by the tightest of their deadlines, for each of them pays the start; if the most are not enough, the fewest that are as quick.
+    /// </summary>
+    private int FewestFor(List<StoredMember> members, long now)
     {
+        var takes = Math.Max(Tightest(members) - now, PredictedMs(members.Count, MostInstances));
+        var instances = 1;
+        while (instances < MostInstances && PredictedMs(members.Count, instances) > takes)
+        {
+            instances++;
+        }
+
+        return instances;
+    }
+
+    // SageMaker deals the objects out: each instance is to have as many of one size.
+    private List<List<int>> Pack(int members)
+    {
+        var shares = Instances * ((members + (Instances * limits.MaxObjectMembers) - 1) / (Instances * limits.MaxObjectMembers));
+        var most = members == 0 ? 0 : (members + shares - 1) / shares;
         List<List<int>> objects = [];
         long bytes = 0;
-        foreach (var index in members)
+        for (var index = 0; index < members; index++)
         {
             var size = record.Members[index].Bytes + 1;
-            if (objects.Count == 0 || objects[^1].Count >= limits.MaxObjectMembers || bytes + size > limits.MaxObjectBytes)
+            if (objects.Count == 0 || objects[^1].Count >= most || bytes + size > limits.MaxObjectBytes)
             {
                 objects.Add([]);
                 bytes = 0;

@@ -77,6 +77,9 @@ public sealed record WindowRecord : IStoredForm
     /// <summary>The input objects of the present round: indexes of members, a line each.</summary>
     public List<List<int>> Objects { get; set; } = [];
 
+    /// <summary>Instances of the present round's transform job; 0: the window is open, or was closed by a release that always took the most.</summary>
+    public int Instances { get; set; }
+
     /// <summary>Unix ms when the present transform job was started.</summary>
     public long StartedAt { get; set; }
 

@@ -144,13 +144,17 @@ internal static class Quoter
         && request.Deadline - request.Now - candidate.Overall.Mean >= options.DeferStarts * candidate.ColdStart.Mean
         && DeferredTurns.LastBegin(request.Deadline, (int)Math.Min(int.MaxValue, candidate.Overall.Mean)) - request.Now >= DeferredTurns.MarginMs(candidate.Endpoint.Prior.ColdStartSeconds);
 
-    /// <summary>Behind all that is deferred already, on the slots that the operator allows; it costs its share of a slot, as far as none is idle meanwhile.</summary>
+    /// <summary>
+    /// Behind all that is deferred already, on the slots that the operator allows and that neither what is more urgent goes on taking nor are kept free for it; it costs its share of a
+    /// slot, as far as none is idle meanwhile.
+    /// </summary>
     private static void Defer(ref Quote quote, RoutingOptions options, Candidate candidate, long work)
     {
         var most = (double)candidate.Endpoint.MaxInstances * Math.Max(1, candidate.Endpoint.ConcurrencyPerInstance);
         quote.IsDeferred = true;
         quote.ColdStartMs = candidate.ColdStart.Mean;
-        quote.WaitMs = work / most;
+        var urgent = candidate.Status is { MeanHigh: { } high, MeanMedium: { } medium } ? high + medium : 0;
+        quote.WaitMs = work / Math.Max(most - urgent - Math.Max(candidate.Headroom, Math.Sqrt(urgent)), LeastServingShare * most);
         quote.Load = 1;
         quote.MarginalCost = quote.ServiceMs * candidate.SlotMsCost * (1 - options.ValleyShare);
     }
@@ -225,8 +229,8 @@ internal static class Quoter
     }
 
     /// <summary>
-    /// A window closes, its job starts, and its members run in waves on one instance. A window may close sooner for a tight
-    /// deadline; a quote does not count on it, for then fewer members share the start.
+    /// A window closes, its job starts, and its members run in waves, on as many instances as the endpoint allows if they have to. It has the fewest that its deadlines let it have, and
+    /// pays as many starts. A window may close sooner for a tight deadline; a quote does not count on it, for then fewer members share the start.
     /// </summary>
     private static void Batch(ref Quote quote, RoutingOptions options, Candidate candidate, in RouteRequest request, in CandidateLoad load)
     {
@@ -235,12 +239,16 @@ internal static class Quoter
         var known = Math.Max(load.WindowMembers, candidate.Backlog) + 1;
         var most = WindowLimits.MostMembersOf(endpoint);
         var members = Math.Max(1, Math.Min(most, Math.Max(known, options.AssumedWindowMembers)));
-        var waves = (members + endpoint.ConcurrencyPerInstance - 1) / endpoint.ConcurrencyPerInstance;
+        var perInstance = Math.Max(1, endpoint.ConcurrencyPerInstance);
+        var mostInstances = Math.Max(1, endpoint.MaxInstances);
+        var waves = Math.Ceiling(members / ((double)perInstance * mostInstances));
         var open = load.WindowClosesAt > request.Now ? Math.Min(longest, load.WindowClosesAt - request.Now) : longest;
         quote.WaitMs = open + ((waves - 1) * candidate.Overall.Mean);
         quote.ColdStartMs = candidate.ColdStart.Mean;
         quote.Load = (double)known / most;
-        quote.MarginalCost = (quote.ServiceMs * candidate.SlotMsCost) + (candidate.ColdStart.Mean * candidate.InstanceMsCost / members);
+        var left = Math.Max(1, request.Deadline - request.Now - open - candidate.ColdStart.Mean);
+        var instances = Math.Clamp(Math.Ceiling(members * candidate.Overall.Mean / (perInstance * left)), 1, mostInstances);
+        quote.MarginalCost = (quote.ServiceMs * candidate.SlotMsCost) + (instances * candidate.ColdStart.Mean * candidate.InstanceMsCost / members);
     }
 
     private static void Charges(ref Quote quote, RoutingOptions options, Candidate candidate, in RouteRequest request)

@@ -28,6 +28,13 @@ public interface IFleetPolicy
     /// <param name="pool">Where.</param>
     void Ended(in Request request, Pool pool);
 
+    /// <summary>A member of a batch job was served, or cut off.</summary>
+    /// <param name="request">The request; its index is used anew after this call.</param>
+    /// <param name="job">Where.</param>
+    void MemberEnded(in Request request, Pool job)
+    {
+    }
+
     /// <summary>Instances came into service.</summary>
     void CameIntoService(Pool pool);
 

@@ -119,6 +119,9 @@ public sealed class World
     /// <summary>A moment of the world as the policies' objects count it.</summary>
     public static long ToMs(long us) => 86_400_000 + (us / 1000);
 
+    /// <summary>The first microsecond of a moment as the policies' objects count it.</summary>
+    public static long ToUs(long ms) => (ms - 86_400_000) * 1000;
+
     /// <summary>Adds a pool.</summary>
     /// <param name="model">Index of the model.</param>
     /// <param name="variant">Index of the variant.</param>
@@ -326,6 +329,7 @@ public sealed class World
         _requests.Remove(index);
         if (pool.Members is { } members)
         {
+            _policy.MemberEnded(request, pool);
             WorkOff(pool, members);
         }
         else

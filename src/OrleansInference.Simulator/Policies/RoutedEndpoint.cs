@@ -46,6 +46,9 @@ internal sealed class RoutedEndpoint
 
     public Pool Pool { get; }
 
+    /// <summary>Index of its candidate.</summary>
+    public required int Candidate { get; init; }
+
     /// <summary>Those who wait for a slot.</summary>
     public FairQueue<int> Queue { get; } = new(new() { MaxPerClass = 1_000_000, MaxPerTenant = 1_000_000 });
 

@@ -33,7 +33,11 @@ internal sealed class RoutedModel
     private readonly RoutedBudget?[] _budgets;
     private readonly List<RoutedBudget.Held> _funded = [];
     private readonly List<RoutedBudget.Held> _unfunded = [];
+    private readonly RoutedEndpoint?[] _endpointAt;
+    private readonly RoutedWindows?[] _windowsAt;
+    private readonly RoutedJobs? _jobs;
     private readonly bool _defers;
+    private readonly bool _seesWindows;
     private readonly long _publishMs;
     private RoutingTable _table;
     private long _sequence;
@@ -42,31 +46,62 @@ internal sealed class RoutedModel
     private bool _isStale;
     private bool _isClosing;
 
-    public RoutedModel(World world, int index, RoutedOptions options, FirstRequests first)
+    public RoutedModel(World world, int index, RoutedOptions options, FirstRequests first, int firstTimer)
     {
-        (_world, _defers) = (world, options.ValleyFilling);
+        // A cluster's silos are not told of the open windows.
+        (_world, _defers, _seesWindows) = (world, options.ValleyFilling, options.Silos == 0);
 
         // A cluster's silos are told at once what was measured; the many that a trace has make that dear, and little different.
         _publishMs = options.Silos > 0 ? 0 : MostPublishMs;
         var model = world.Scenario.Models[index];
-        _configuration = ScenarioCatalog.ConfigurationOf(model, variant => first.SecondsOn(index, variant), (variant, lane) => lane != Lane.Batch && (!options.FullOnly || variant == model.Full));
+        _configuration = ScenarioCatalog.ConfigurationOf(model, world.Scenario.Classes, variant => first.SecondsOn(index, variant), (variant, _) => !options.FullOnly || variant == model.Full);
+        _jobs = model.LaneOf(Lane.Batch) is { } batch ? new(world, index, batch, Miss) : null;
         var endpoints = new List<RoutedEndpoint>();
+        var windows = new List<RoutedWindows>();
         foreach (var variant in _configuration.Model!.Variants)
         {
             foreach (var endpoint in variant.Endpoints)
             {
                 var at = IndexOf(model, variant.Name.Value);
+                var candidate = endpoints.Count + windows.Count;
+                if (endpoint.Lane == Lane.Batch)
+                {
+                    var configuration = new EndpointConfiguration
+                    {
+                        Model = _configuration.Model.Name,
+                        Variant = variant.Name,
+                        Endpoint = endpoint,
+                        InstanceSecondCost = _configuration.InstanceSecondCosts[endpoint.Name],
+                    };
+                    windows.Add(new(world, configuration, at, _jobs!, _recorder) { Candidate = candidate, Timer = firstTimer + windows.Count });
+                    continue;
+                }
+
                 var pool = world.AddPool(index, at, model.LaneOf(endpoint.Lane)!, endpoint.Lane is Lane.Realtime or Lane.Async ? endpoint.MinInstances : 0);
                 endpoints.Add(new(world, endpoint, pool, _recorder, options, Miss)
                 {
+                    Candidate = candidate,
                     SpillRatio = SpillStaffing.RatioOf(_configuration, variant, endpoint),
                 });
             }
         }
 
         Endpoints = [.. endpoints];
-        _loads = new CandidateLoad[Endpoints.Length];
-        _quotes = new Quote[Endpoints.Length];
+        Windows = [.. windows];
+        _loads = new CandidateLoad[endpoints.Count + windows.Count];
+        _quotes = new Quote[_loads.Length];
+        _endpointAt = new RoutedEndpoint?[_loads.Length];
+        _windowsAt = new RoutedWindows?[_loads.Length];
+        foreach (var endpoint in endpoints)
+        {
+            _endpointAt[endpoint.Candidate] = endpoint;
+        }
+
+        foreach (var each in windows)
+        {
+            _windowsAt[each.Candidate] = each;
+        }
+
         _tenants = [.. world.Scenario.Tenants.Select(static tenant => new TenantRouting { BestEffort = tenant.Class == TrafficClass.High, LowBudget = tenant.Budget?.LowBudget ?? [] })];
         _tenantIds = [.. world.Scenario.Tenants.Select(static tenant => new TenantId(ScenarioCatalog.NameOf(tenant.Tenant)))];
         _minQuality = [.. world.Scenario.Tenants.Select(static tenant => tenant.MinQuality)];
@@ -77,6 +112,9 @@ internal sealed class RoutedModel
     public ImmutableArray<RoutedEndpoint> Endpoints { get; }
 
     public IEnumerable<BudgetResult> Budgets => _budgets.OfType<RoutedBudget>().Select(static budget => budget.Result);
+
+    /// <summary>Its batch endpoints; their loads change when they do, and not with each request.</summary>
+    public ImmutableArray<RoutedWindows> Windows { get; }
 
     /// <summary>Decides a request and sends it on its way.</summary>
     public void Arrived(int index)
@@ -130,7 +168,7 @@ internal sealed class RoutedModel
                 break;
             }
 
-            if (budget?.Reserve(request, decision.ChargeCap, decision.IsDeferred || Endpoints[decision.Chosen].Definition.Lane == Lane.Async) is { } covered)
+            if (budget?.Reserve(request, decision.ChargeCap, decision.IsDeferred || _table.Candidates[decision.Chosen].Lane is Lane.Async or Lane.Batch) is { } covered)
             {
                 // What has just been refused is chosen no more.
                 tenant = tenant with { MaxAffordableCap = covered.Cap, Shortage = covered.Shortage };
@@ -175,9 +213,26 @@ internal sealed class RoutedModel
     {
         endpoint.Silos?.End(request, _world.NowMs);
         var sizeClass = request.Mark & (DeferredBit - 1);
-        endpoint.Ended(request, sizeClass, _table.Candidates[Endpoints.IndexOf(endpoint)].Service(sizeClass).Mean, (request.Mark & DeferredBit) != 0);
+        endpoint.Ended(request, sizeClass, _table.Candidates[endpoint.Candidate].Service(sizeClass).Mean, (request.Mark & DeferredBit) != 0);
         _budgets[request.Tenant]?.Settle(request, endpoint.Definition, (_world.NowUs - request.StartedUs) / 1000.0);
         HandOut(endpoint);
+    }
+
+    /// <summary>A member of a batch job was served.</summary>
+    public void MemberEnded(in Request request, Pool job)
+    {
+        var endpoint = _jobs!.MemberEnded(request, request.Mark & (DeferredBit - 1), job);
+        _budgets[request.Tenant]?.Settle(request, endpoint, (_world.NowUs - request.StartedUs) / 1000.0);
+    }
+
+    /// <summary>A batch job has ended.</summary>
+    public void JobEnded(Pool job) => _jobs!.Ended(job);
+
+    /// <summary>The timer of a batch endpoint has come.</summary>
+    public void Due(RoutedWindows windows)
+    {
+        windows.Due();
+        Look(windows);
     }
 
     public void CapacityChanged(RoutedEndpoint endpoint)
@@ -237,9 +292,15 @@ internal sealed class RoutedModel
 
     private bool TrySend(int index, ref Request request, in Decision decision, long slackMs)
     {
-        var endpoint = Endpoints[decision.Chosen];
         ref readonly var quote = ref _quotes[decision.Chosen];
         request.Mark = (request.Mark & GivenUpBit) | decision.SizeClass;
+        if (_windowsAt[decision.Chosen] is { } windows)
+        {
+            Join(index, windows);
+            return true;
+        }
+
+        var endpoint = _endpointAt[decision.Chosen]!;
         if (decision.IsDeferred)
         {
             var serviceMs = ToMs(quote.ServiceMs);
@@ -259,17 +320,29 @@ internal sealed class RoutedModel
         ref var request = ref _world.Requests[held.Index];
         var serviceMs = _table.Candidates[held.Candidate].Service(held.SizeClass).Mean;
         request.Mark = held.SizeClass;
-        Endpoints[held.Candidate].Demand.Arrived(request.Class, held.Deadline - _world.NowMs - serviceMs, serviceMs);
+        if (_windowsAt[held.Candidate] is { } windows)
+        {
+            Join(held.Index, windows);
+            return;
+        }
+
+        _endpointAt[held.Candidate]!.Demand.Arrived(request.Class, held.Deadline - _world.NowMs - serviceMs, serviceMs);
         if (!TryBegin(held.Index, request, held.Candidate, held.SizeClass, ToMs(serviceMs)))
         {
             Miss(held.Index);
         }
     }
 
+    private void Join(int index, RoutedWindows windows)
+    {
+        windows.Join(index, _world.Requests[index].InputTokens * BytesPerToken);
+        Look(windows);
+    }
+
     /// <summary>Begins a call if there is a slot for it, or has it wait for one; false if it could not be in time.</summary>
     private bool TryBegin(int index, in Request request, int candidate, int sizeClass, int serviceMs)
     {
-        var endpoint = Endpoints[candidate];
+        var endpoint = _endpointAt[candidate]!;
         if (endpoint.HasSlot(request.Class))
         {
             Start(index, endpoint);
@@ -300,11 +373,11 @@ internal sealed class RoutedModel
     /// <summary>Tells the endpoints that would have been cheaper, had they had a slot.</summary>
     private void TellSpilled(int chosen, TrafficClass trafficClass)
     {
-        for (var i = 0; i < Endpoints.Length; i++)
+        foreach (var endpoint in Endpoints)
         {
-            if (i != chosen && Endpoints[i].SpillRatio > 0 && Spill.IsFrom(_table.Candidates[i], _quotes[i], _quotes[chosen]))
+            if (endpoint.Candidate != chosen && endpoint.SpillRatio > 0 && Spill.IsFrom(_table.Candidates[endpoint.Candidate], _quotes[endpoint.Candidate], _quotes[chosen]))
             {
-                Endpoints[i].Demand.Spilled(trafficClass, _quotes[i].ServiceMs);
+                endpoint.Demand.Spilled(trafficClass, _quotes[endpoint.Candidate].ServiceMs);
             }
         }
     }
@@ -314,7 +387,7 @@ internal sealed class RoutedModel
     {
         if (decision.Outcome == DecisionOutcome.DeadlineUnreachable && route.Attempt == 0 && RefusedDemand.CandidateOf(_table, route, decision.SizeClass, _quotes) is >= 0 and var wanted)
         {
-            var (endpoint, serviceMs) = (Endpoints[wanted], _quotes[wanted].ServiceMs);
+            var (endpoint, serviceMs) = (_endpointAt[wanted]!, _quotes[wanted].ServiceMs);
             if (endpoint.Definition.Lane == Lane.Async)
             {
                 endpoint.Demand.Refused(serviceMs);
@@ -367,7 +440,7 @@ internal sealed class RoutedModel
 
             other.Deferred.TryTake(out var request, out _);
             ref var taken = ref _world.Requests[request];
-            if (World.ToMs(taken.DeadlineUs) <= _world.NowMs + (_table.Candidates[Endpoints.IndexOf(other)].Service(taken.Mark & (DeferredBit - 1)).Mean / 2))
+            if (World.ToMs(taken.DeadlineUs) <= _world.NowMs + (_table.Candidates[other.Candidate].Service(taken.Mark & (DeferredBit - 1)).Mean / 2))
             {
                 Miss(request);
                 return true;
@@ -381,12 +454,20 @@ internal sealed class RoutedModel
         return false;
     }
 
+    private void Look(RoutedWindows windows)
+    {
+        if (_seesWindows)
+        {
+            _loads[windows.Candidate] = windows.Load;
+        }
+    }
+
     private void Load(in Request request)
     {
         var trafficClass = request.Class;
-        for (var i = 0; i < Endpoints.Length; i++)
+        foreach (var endpoint in Endpoints)
         {
-            var endpoint = Endpoints[i];
+            var i = endpoint.Candidate;
             var pool = endpoint.Pool;
             var (waiting, urgent) = (0, 0);
             for (var other = 0; other <= (int)trafficClass; other++)
@@ -399,7 +480,7 @@ internal sealed class RoutedModel
             {
                 _loads[i] = silos.Load(request, endpoint.Definition.Lane == Lane.Serverless, endpoint.Slots - pool.InUse, waiting, _world.NowMs) with
                 {
-                    WaitingWorkMs = waiting > 0 ? WorkAhead(request, i) : 0,
+                    WaitingWorkMs = waiting > 0 ? WorkAhead(request, endpoint) : 0,
                     DeferredWorkMs = _defers && endpoint.Definition.Lane == Lane.Realtime ? endpoint.DeferredWorkAtPoll : null,
                 };
                 continue;
@@ -410,7 +491,7 @@ internal sealed class RoutedModel
                 InFlight = pool.InUse,
                 InFlightUrgent = urgent,
                 Waiting = waiting,
-                WaitingWorkMs = waiting > 0 ? WorkAhead(request, i) : 0,
+                WaitingWorkMs = waiting > 0 ? WorkAhead(request, endpoint) : 0,
                 WarmEnvironments = endpoint.Definition.Lane == Lane.Serverless ? pool.WarmIdle(_world.NowUs) : 0,
                 DeferredWorkMs = _defers && endpoint.Definition.Lane == Lane.Realtime ? endpoint.Deferred.WorkMs : null,
             };
@@ -418,14 +499,14 @@ internal sealed class RoutedModel
     }
 
     /// <summary>Slot-milliseconds of what waits at an endpoint and would be served before a request, at least 1.</summary>
-    private long WorkAhead(in Request request, int at)
+    private long WorkAhead(in Request request, RoutedEndpoint endpoint)
     {
-        var candidate = _table.Candidates[at];
+        var candidate = _table.Candidates[endpoint.Candidate];
         var sizeClass = _table.SizeClassOf(request.InputTokens, request.OutputTokens);
 
         // Silos are not told what is due when.
-        var last = Endpoints[at].Silos is null ? candidate.LastBegin(sizeClass, World.ToMs(request.DeadlineUs), _world.NowMs) : long.MaxValue;
-        return (long)Math.Max(1, Endpoints[at].WorkAhead(_tenantIds[request.Tenant], request.Class, last, ToMs(candidate.Service(sizeClass).Mean)));
+        var last = endpoint.Silos is null ? candidate.LastBegin(sizeClass, World.ToMs(request.DeadlineUs), _world.NowMs) : long.MaxValue;
+        return (long)Math.Max(1, endpoint.WorkAhead(_tenantIds[request.Tenant], request.Class, last, ToMs(candidate.Service(sizeClass).Mean)));
     }
 
     private void Refresh()

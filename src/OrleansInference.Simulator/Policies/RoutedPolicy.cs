@@ -11,9 +11,12 @@ public sealed class RoutedPolicy(RoutedOptions options) : IFleetPolicy
     /// <summary>How often endpoints are looked at, in microseconds: as their grains do.</summary>
     private const long PollUs = 5_000_000;
 
+    private const int PollTimer = 0;
+
     private readonly List<RoutedModel> _models = [];
     private World _world = null!;
     private RoutedEndpoint[] _byPool = [];
+    private (RoutedModel Model, RoutedWindows Windows)[] _byTimer = [];
 
     /// <inheritdoc/>
     public string Name => options.Name;
@@ -30,10 +33,15 @@ public sealed class RoutedPolicy(RoutedOptions options) : IFleetPolicy
         ArgumentNullException.ThrowIfNull(world);
         _world = world;
         var first = FirstRequests.Of(world.Scenario);
+        var timers = PollTimer + 1;
         for (var i = 0; i < world.Scenario.Models.Length; i++)
         {
-            _models.Add(new(world, i, options, first));
+            var model = new RoutedModel(world, i, options, first, timers);
+            timers += model.Windows.Length;
+            _models.Add(model);
         }
+
+        _byTimer = [.. _models.SelectMany(static model => model.Windows.Select(windows => (model, windows)))];
 
         _byPool = new RoutedEndpoint[world.Pools.Count];
         foreach (var endpoint in _models.SelectMany(static model => model.Endpoints))
@@ -41,7 +49,7 @@ public sealed class RoutedPolicy(RoutedOptions options) : IFleetPolicy
             _byPool[endpoint.Pool.Index] = endpoint;
         }
 
-        world.At(PollUs + (long)(options.FirstLookSeconds * 1e6), 0);
+        world.At(PollUs + (long)(options.FirstLookSeconds * 1e6), PollTimer);
     }
 
     /// <inheritdoc/>
@@ -62,19 +70,35 @@ public sealed class RoutedPolicy(RoutedOptions options) : IFleetPolicy
     }
 
     /// <inheritdoc/>
+    public void MemberEnded(in Request request, Pool job)
+    {
+        ArgumentNullException.ThrowIfNull(job);
+        _models[job.ModelIndex].MemberEnded(request, job);
+    }
+
+    /// <inheritdoc/>
     public void JobEnded(Pool job)
     {
+        ArgumentNullException.ThrowIfNull(job);
+        _models[job.ModelIndex].JobEnded(job);
     }
 
     /// <inheritdoc/>
     public void Due(int timer)
     {
+        if (timer != PollTimer)
+        {
+            var (model, windows) = _byTimer[timer - PollTimer - 1];
+            model.Due(windows);
+            return;
+        }
+
         foreach (var model in _models)
         {
             model.Poll();
         }
 
-        _world.At(_world.NowUs + PollUs, 0);
+        _world.At(_world.NowUs + PollUs, PollTimer);
     }
 
     /// <inheritdoc/>

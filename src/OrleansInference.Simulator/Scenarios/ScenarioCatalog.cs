@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using OrleansInference.Batch;
 using OrleansInference.Pricing;
 
 namespace OrleansInference.Simulator.Scenarios;
@@ -9,23 +10,29 @@ public static class ScenarioCatalog
     // What asynchronous inference takes.
     private const long MostPayloadBytes = 1_073_741_824;
 
+    // What the catalog allows.
+    private const double LeastWindowSeconds = 0.001;
+    private const double MostWindowSeconds = 604_800;
+
     /// <summary>The most output tokens that a request may declare.</summary>
     public const int MaxOutputTokens = 16_384;
 
-    /// <summary>A model's configuration, prices filled in.</summary>
+    /// <summary>A model's configuration, prices filled in. Its windows are open for half as long as the most patient class can wait: whoever joins has as much left.</summary>
     /// <param name="model">The model.</param>
+    /// <param name="classes">What the classes ask for.</param>
     /// <param name="seconds">How long a request takes on a variant: the median and the 99th percentile.</param>
     /// <param name="isUsed">Which variants in which lanes are described.</param>
-    public static ModelConfiguration ConfigurationOf(ScenarioModel model, Func<ScenarioVariant, (double P50, double P99)> seconds, Func<int, Lane, bool> isUsed)
+    public static ModelConfiguration ConfigurationOf(ScenarioModel model, ImmutableArray<ClassTerms> classes, Func<ScenarioVariant, (double P50, double P99)> seconds, Func<int, Lane, bool> isUsed)
     {
         ArgumentNullException.ThrowIfNull(seconds);
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(isUsed);
+        var windowSeconds = Math.Clamp(classes.Max(static terms => terms.SlackSeconds) / 2, LeastWindowSeconds, MostWindowSeconds);
         var variants = ImmutableArray.CreateBuilder<VariantDefinition>();
         for (var i = 0; i < model.Variants.Length; i++)
         {
             var index = i;
-            var endpoints = model.Lanes.Where(lane => isUsed(index, lane.Lane)).Select(lane => EndpointOf(model, index, lane, seconds(model.Variants[index]))).ToImmutableArray();
+            var endpoints = model.Lanes.Where(lane => isUsed(index, lane.Lane)).Select(lane => EndpointOf(model, index, lane, seconds(model.Variants[index]), windowSeconds)).ToImmutableArray();
             if (!endpoints.IsEmpty)
             {
                 variants.Add(new() { Name = new(NameOf(model.Variants[i].Name)), Quality = model.Variants[i].Quality, Endpoints = endpoints });
@@ -53,7 +60,7 @@ public static class ScenarioCatalog
     /// <summary>A scenario may leave the type out; its price is known all the same.</summary>
     private static string InstanceTypeOf(ScenarioVariant variant) => variant.InstanceType.Length > 0 ? variant.InstanceType : $"ml.{NameOf(variant.Name)}";
 
-    private static EndpointDefinition EndpointOf(ScenarioModel model, int index, ScenarioLane lane, (double P50, double P99) seconds)
+    private static EndpointDefinition EndpointOf(ScenarioModel model, int index, ScenarioLane lane, (double P50, double P99) seconds, double windowSeconds)
     {
         var variant = model.Variants[index];
         var isServerless = lane.Lane == Lane.Serverless;
@@ -69,6 +76,8 @@ public static class ScenarioCatalog
             MemoryMb = lane.MemoryMb,
             MaxPayloadBytes = Math.Min(lane.MaxPayloadBytes, MostPayloadBytes),
             MaxServiceSeconds = lane.MaxServiceSeconds,
+            WindowMaxRequests = WindowLimits.MostMembers,
+            WindowMaxSeconds = windowSeconds,
             Prior = new()
             {
                 ServiceP50Seconds = Math.Max(1e-4, seconds.P50 / lane.SpeedFactor),

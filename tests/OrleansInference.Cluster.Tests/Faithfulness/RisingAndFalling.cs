@@ -80,7 +80,7 @@ internal static class RisingAndFalling
         var first = FirstRequests.Of(scenario);
         return new()
         {
-            Models = [.. scenario.Models.Select((model, index) => ModelOf(model, ScenarioCatalog.ConfigurationOf(model, variant => first.SecondsOn(index, variant), static (_, _) => true).Model!))],
+            Models = [.. scenario.Models.Select((model, index) => ModelOf(model, ScenarioCatalog.ConfigurationOf(model, scenario.Classes, variant => first.SecondsOn(index, variant), static (_, _) => true).Model!))],
             InstancePrices = scenario.Models.SelectMany(static model => model.Variants).ToImmutableDictionary(static variant => variant.InstanceType, static variant => variant.PricePerHour),
             ServerlessPerGigabyteSecond = PerGigabyteSecond,
             ServerlessPerGigabyteTransferred = Money.Zero,

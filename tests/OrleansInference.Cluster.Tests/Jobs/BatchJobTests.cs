@@ -62,6 +62,9 @@ public sealed class BatchJobTests
         }
 
         Assert.Equal(25, world.Aws.InvocationCounts["chat-batch"].Completed);
+
+        // It may have two, but the deadlines are a day away.
+        Assert.All(world.TransformInstances, static instances => Assert.Equal(1, instances));
         await world.RequireLedgerAndAuditAgreeAsync(jobs: 25);
         await JobsWorld.UntilAsync(
             async () => await world.EndpointAsync("chat-batch") is { Predictions: 25 } endpoint && endpoint.Cost > Money.Zero && endpoint.Charged == (await world.BudgetAsync()).SettledTotal,

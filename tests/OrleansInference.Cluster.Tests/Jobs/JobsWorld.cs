@@ -92,6 +92,9 @@ internal sealed class JobsWorld : IAsyncDisposable
     /// <summary>The tags of every transform job that was asked for.</summary>
     public ConcurrentQueue<IReadOnlyDictionary<string, string>> TransformTags { get; } = new();
 
+    /// <summary>The instances of every transform job that was asked for.</summary>
+    public ConcurrentQueue<int> TransformInstances { get; } = new();
+
     /// <summary>What a call in real time waits for before it is made; null: nothing. It may throw.</summary>
     public Func<ModelCall, Task>? BeforeCall { get; set; }
 
@@ -559,6 +562,7 @@ internal sealed class JobsWorld : IAsyncDisposable
         public Task StartAsync(TransformJobRequest request, CancellationToken cancellationToken)
         {
             world.TransformTags.Enqueue(request.Tags);
+            world.TransformInstances.Enqueue(request.InstanceCount);
             return world.TransformFaults.TryDequeue(out var fault) ? Task.FromException(fault)
                 : world.AreTransformsDown ? Task.FromException(new IOException("ResourceLimitExceeded: the account has as many transform jobs as it may"))
                 : inner.StartAsync(request, cancellationToken);

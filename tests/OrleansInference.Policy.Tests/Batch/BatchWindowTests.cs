@@ -54,7 +54,7 @@ public sealed class BatchWindowTests
         window.Join(Member(1, Far), Start);
         Assert.True(window.Leave(Member(0, Far).JobKey));
         Assert.False(window.Leave(Member(0, Far).JobKey));
-        window.Close();
+        window.Close(Start);
         Assert.False(window.Leave(Member(1, Far).JobKey));
         Assert.Single(record.Members);
     }
@@ -65,7 +65,7 @@ public sealed class BatchWindowTests
         var (window, _) = Open();
         window.Join(Member(0, Far), Start);
         window.Leave(Member(0, Far).JobKey);
-        window.Close();
+        window.Close(Start);
         Assert.Equal(WindowAction.Tell, window.Next().Action);
         window.End();
         Assert.Equal(WindowAction.Purge, window.Next().Action);
@@ -103,7 +103,7 @@ public sealed class BatchWindowTests
             Assert.True(window.Join(Member(i, Far), Start));
         }
 
-        window.Close();
+        window.Close(Start);
         var cost = Money.Zero;
         var now = Start + 900_000;
         var rounds = 0;
@@ -144,7 +144,7 @@ public sealed class BatchWindowTests
             window.Join(Member(i, Far), Start);
         }
 
-        window.Close();
+        window.Close(Start);
         for (var round = 0; round < 5; round++)
         {
             window.Started(Start);
@@ -166,7 +166,7 @@ public sealed class BatchWindowTests
 
         // A start of 100 s, one record of 2 s, and the slowest record's 5 s.
         Assert.Equal(window.ClosesAt + 107_000, window.ExpectedAt(Start));
-        window.Close();
+        window.Close(Start);
         Assert.Equal(Start + 5_000 + 107_000, window.ExpectedAt(Start + 5_000));
         window.Started(Start + 5_000);
         Assert.Equal(Start + 112_000, window.ExpectedAt(Start + 60_000));
@@ -181,7 +181,7 @@ public sealed class BatchWindowTests
         var (window, record) = Open();
         window.Join(Member(0, Start + 600_000), Start);
         window.Join(Member(1, Start + 900_000), Start);
-        window.Close();
+        window.Close(Start);
         window.Started(Start + 1_000);
         var now = Start + 10_000;
         while (!window.IsLastLook(now))
@@ -204,7 +204,7 @@ public sealed class BatchWindowTests
     {
         var (window, _) = Open();
         window.Join(Member(0, Start + 600_000), Start);
-        window.Close();
+        window.Close(Start);
         window.Started(Start + 1_000);
         var now = Start + 10_000;
         while (!window.Failed(1, now))
@@ -224,10 +224,96 @@ public sealed class BatchWindowTests
     {
         var (window, _) = Open();
         window.Join(Member(0, Far), Start);
-        window.Close();
+        window.Close(Start);
         window.Refused("no such model");
         Assert.Equal(WindowAction.Tell, window.Next().Action);
         Assert.Equal("no such model", Assert.Single(window.Results()).Result.Failure);
+    }
+
+    // Start 100 s, 200 members of 2 s on slots by fours: a quarter more, the slowest record's 5 s and one look of 5 s. On one instance 260 s, on two 197.5, on three 177.5, on eight 152.5.
+    [Theory]
+    [InlineData(260_000, 1)]
+    [InlineData(259_999, 2)]
+    [InlineData(197_500, 2)]
+    [InlineData(197_499, 3)]
+    [InlineData(152_500, 8)]
+    [InlineData(0, 8)]
+    [InlineData(-1_000, 8)]
+    public void A_round_has_the_fewest_instances_on_which_it_is_done_by_its_tightest_deadline(long left, int instances)
+    {
+        var (window, record) = OpenLarge();
+        for (var i = 0; i < 200; i++)
+        {
+            Assert.True(window.Join(Member(i, i == 7 ? Start + left : Far), Start - 400_000));
+        }
+
+        var expected = window.ClosesAt;
+        Assert.Equal(8, window.Instances);
+        window.Close(Start);
+        Assert.Equal((instances, instances), (window.Instances, record.Instances));
+        Assert.Equal(Math.Min(Start + 40_000_000, Start + left - 152_500), expected);
+
+        // SageMaker deals the objects out: no instance has much more than its share.
+        Assert.Equal(Enumerable.Range(0, 200), record.Objects.SelectMany(static indexes => indexes).Order());
+        var shares = Enumerable.Range(0, instances).Select(instance => record.Objects.Where((_, index) => index % instances == instance).Sum(static indexes => indexes.Count));
+        Assert.All(shares, share => Assert.InRange(share, 1, 1.25 * 200 / instances));
+    }
+
+    [Fact]
+    public void Members_that_one_wave_serves_have_one_instance_however_late_they_are()
+    {
+        var (window, record) = OpenLarge();
+        for (var i = 0; i < 4; i++)
+        {
+            window.Join(Member(i, Start + 1_000), Start);
+        }
+
+        window.Close(Start + 500);
+        Assert.Equal(1, record.Instances);
+    }
+
+    [Fact]
+    public void A_round_keeps_its_instances_and_the_next_one_has_its_own()
+    {
+        var (window, record) = OpenLarge();
+        for (var i = 0; i < 200; i++)
+        {
+            window.Join(Member(i, Start + 180_000), Start - 300_000);
+        }
+
+        window.Close(Start);
+        Assert.Equal(3, window.Instances);
+        window.Started(Start);
+        Assert.Equal(Start + 100_000 + 34_000 + 5_000, window.ExpectedAt(Start));
+        Assert.Equal(16_000, window.OverheadOf(200, 50_000));
+        window.Vanished();
+        Assert.Equal(3, window.Instances);
+        window.Started(Start);
+        window.RoundEnded([.. record.Objects.Select(static (indexes, i) => i == 0 ? new ObjectOutcome(null, "bad record") : new ObjectOutcome([.. indexes.Select(static _ => new AnswerUse(1))], null))], Start, 50_000, Money.Zero, Start + 60_000);
+
+        // 34 are left, which is two waves on eight instances and on five.
+        Assert.Equal(34, record.Objects.Sum(static indexes => indexes.Count));
+        Assert.Equal(5, window.Instances);
+    }
+
+    [Fact]
+    public void A_window_that_was_stored_without_its_instances_has_the_most()
+    {
+        var (window, record) = OpenLarge();
+        window.Join(Member(0, Far), Start);
+        window.Close(Start);
+        window.Started(Start);
+        record.Instances = 0;
+        Assert.Equal(8, new BatchWindow(record, new()).Instances);
+    }
+
+    private static (BatchWindow Window, WindowRecord Record) OpenLarge()
+    {
+        var record = new WindowRecord();
+        var window = new BatchWindow(record, new());
+        var endpoint = JobSamples.Endpoint(Lane.Batch);
+        window.Open(endpoint with { Endpoint = endpoint.Endpoint with { MaxInstances = 8, WindowMaxRequests = 1_000, WindowMaxSeconds = 40_000 } }, "abc123", null, Start);
+        return (window, record);
     }
 
     private static (BatchWindow Window, WindowRecord Record) Open(double? overheadMs = null)

@@ -75,7 +75,7 @@ public sealed class QuoterPropertyTests
             var cost = candidate.Lane switch
             {
                 Lane.Serverless => ((quote.ServiceMs + quote.ColdStartMs) * slotMs) + (request.PayloadBytes * 0.016),
-                Lane.Batch => (quote.ServiceMs * slotMs) + (start * second / 1000.0 / Members(given, candidate)),
+                Lane.Batch => (quote.ServiceMs * slotMs) + (Instances(given, candidate, start) * start * second / 1000.0 / Members(given, candidate)),
                 Lane.Async when slow.Cold => (quote.ServiceMs * slotMs) + (slow.MoreIn > 0 && slow.Waiting < slow.Slots ? 0 : instance / (slow.Waiting + 1)),
                 Lane.Async => (quote.ServiceMs * slotMs) + (slow.InFlight + slow.Waiting == 0 && slow.InService > endpoint.MinInstances ? options.IdleTailMs * second / 1000.0 : 0),
                 _ when slow.Cold => slow.MoreIn > 0 && slow.Waiting < slow.Slots ? 0 : oneMore,
@@ -101,13 +101,32 @@ public sealed class QuoterPropertyTests
             .Select(candidate => (given, new SlowQuoter(given, candidate, decision.Class, decision.SizeClass), candidate, quotes[candidate.Index]));
     }
 
+    private static double Closes(RoutingCase given, Candidate candidate)
+    {
+        var (window, load) = (candidate.Endpoint.WindowMaxSeconds * 1000, given.Loads[candidate.Index]);
+        return load.WindowClosesAt > given.Request.Now ? Math.Min(window, load.WindowClosesAt - given.Request.Now) : window;
+    }
+
+    /// <summary>The fewest instances on which a window's members are done by the request's deadline, all slots at work all the time.</summary>
+    private static int Instances(RoutingCase given, Candidate candidate, double start)
+    {
+        var instances = 1;
+        var begins = given.Request.Now + Closes(given, candidate) + start;
+        while (instances < candidate.Endpoint.MaxInstances
+            && begins + (Members(given, candidate) * candidate.Overall.Mean / (candidate.Endpoint.ConcurrencyPerInstance * instances)) > Math.Max(given.Request.Deadline, begins + 1))
+        {
+            instances++;
+        }
+
+        return instances;
+    }
+
     private static double BatchWait(RoutingCase given, Candidate candidate)
     {
-        var (endpoint, load) = (candidate.Endpoint, given.Loads[candidate.Index]);
-        var window = endpoint.WindowMaxSeconds * 1000;
-        var closes = load.WindowClosesAt > given.Request.Now ? Math.Min(window, load.WindowClosesAt - given.Request.Now) : window;
-        double wait = closes;
-        for (var done = endpoint.ConcurrencyPerInstance; done < Members(given, candidate); done += endpoint.ConcurrencyPerInstance)
+        var endpoint = candidate.Endpoint;
+        var slots = endpoint.ConcurrencyPerInstance * Math.Max(1, endpoint.MaxInstances);
+        var wait = Closes(given, candidate);
+        for (var done = slots; done < Members(given, candidate); done += slots)
         {
             wait += candidate.Overall.Mean;
         }

@@ -354,6 +354,20 @@ public sealed class RouterTests
     }
 
     [Theory]
+    [InlineData(null, 0, 14)]
+    [InlineData(0.0, 0, 14)]
+    [InlineData(6.0, 3, 4)]
+    [InlineData(20.0, 0, 0.16)]
+    public void Deferred_work_has_the_slots_that_neither_what_is_more_urgent_takes_nor_are_kept_for_it(double? high, double medium, double slots)
+    {
+        var endpoint = Endpoint("r", Lane.Realtime);
+        var table = Table((1, endpoint)).With([new() { Endpoint = endpoint.Name, InService = 1, Desired = 1, Slots = 4, MeanHigh = high, MeanMedium = medium }], 2);
+        var (_, quotes) = Decide(table, Request with { Class = TrafficClass.Low, AsJob = true, Deadline = Now + 3_600_000 }, Tenant, [new() { DeferredWorkMs = 800_000 }]);
+        Assert.True(quotes[0].IsDeferred);
+        Assert.Equal(800_000 / slots, quotes[0].WaitMs, 3);
+    }
+
+    [Theory]
     [InlineData(3_600_000, true)]
     [InlineData(30_000, false)]
     public void Who_waits_in_line_for_what_must_be_a_job_may_be_put_off_as_long_as_it_waits(long inlineWaitMs, bool isRouted)

@@ -39,13 +39,14 @@ public sealed class RoutedBudgetTests : IDisposable
     }
 
     [Theory]
-    [InlineData(0)]
-    [InlineData(3)]
-    public void A_job_that_the_budget_does_not_cover_waits_for_its_money_and_one_whose_time_is_over_is_given_up(int silos)
+    [InlineData(0, Lane.Async)]
+    [InlineData(3, Lane.Async)]
+    [InlineData(0, Lane.Batch)]
+    public void A_job_that_the_budget_does_not_cover_waits_for_its_money_and_one_that_it_never_covers_is_refused(int silos, Lane lane)
     {
         // Sixty at once, and money for the charge caps of few of them every ten minutes; within a day all have had theirs.
-        var cap = CapOf(Lane.Async);
-        var scenario = Scenario(TrafficClass.Low, 600, 0, [LowBudgetStep.Hold], Money.FromNanos(cap.Nanos * 5), hasRealtime: false);
+        var cap = CapOf(lane);
+        var scenario = Scenario(TrafficClass.Low, 600, 0, [LowBudgetStep.Hold], Money.FromNanos(cap.Nanos * 5), only: lane);
         var options = silos > 0 ? RoutedOptions.Cluster(silos) : new();
         var (run, budget) = Run(scenario, options, Enumerable.Range(0, 60).Select(static i => SmallWorld.At(i, TrafficClass.Low)));
         Assert.Equal(60, run.World.Tenants[2].Attained);
@@ -90,15 +91,15 @@ public sealed class RoutedBudgetTests : IDisposable
     private static Money CapOf(Lane lane) => TariffCalculator.ChargeCap(TariffOf(lane), SmallWorld.Scenario().Models[0].LaneOf(lane) is { MaxServiceSeconds: var most } ? (long)(most * 1000) : 0, 1, 0, 0);
 
     private static Tariff TariffOf(Lane lane) =>
-        ScenarioCatalog.ConfigurationOf(SmallWorld.Scenario().Models[0], static _ => (1, 1), static (_, _) => true).Model!.Variants[0].Endpoints.First(endpoint => endpoint.Lane == lane).Tariff!;
+        ScenarioCatalog.ConfigurationOf(SmallWorld.Scenario().Models[0], SmallWorld.Scenario().Classes, static _ => (1, 1), static (_, _) => true).Model!.Variants[0].Endpoints.First(endpoint => endpoint.Lane == lane).Tariff!;
 
     /// <summary>One tenant's budget, in calls of a second or in money, and instances enough for all.</summary>
-    private Scenario Scenario(TrafficClass whose, long windowSeconds, int calls, ImmutableArray<LowBudgetStep> lowBudget, Money? limit = null, bool hasRealtime = true, Money? serverlessPerGbSecond = null)
+    private Scenario Scenario(TrafficClass whose, long windowSeconds, int calls, ImmutableArray<LowBudgetStep> lowBudget, Money? limit = null, Lane? only = null, Money? serverlessPerGbSecond = null)
     {
         var file = Path.Combine(_folder.FullName, "first.jsonl");
         File.WriteAllText(file, """{"timestamp": 0, "input_length": 1, "output_length": 1}""");
         var scenario = SmallWorld.Scenario(0.1, minInstances: 4, hasServerless: serverlessPerGbSecond is not null);
-        var lanes = scenario.Models[0].Lanes.Where(lane => lane.Lane != Lane.Batch && (hasRealtime || lane.Lane != Lane.Realtime)).Select(lane => lane.Lane == Lane.Serverless ? lane with { PricePerGbSecond = serverlessPerGbSecond!.Value } : lane);
+        var lanes = scenario.Models[0].Lanes.Where(lane => only is null ? lane.Lane != Lane.Batch : lane.Lane == only).Select(lane => lane.Lane == Lane.Serverless ? lane with { PricePerGbSecond = serverlessPerGbSecond!.Value } : lane);
         return scenario with
         {
             Trace = scenario.Trace with { File = file },

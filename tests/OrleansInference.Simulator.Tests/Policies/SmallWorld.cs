@@ -84,6 +84,12 @@ internal sealed class Watched(IFleetPolicy inner) : IFleetPolicy
     /// <summary>When services ended, of whom, where, and when they began; in seconds.</summary>
     public List<(double At, long Number, TrafficClass Class, Pool Pool, double Began)> Ends { get; } = [];
 
+    /// <summary>Members of batch jobs that were served.</summary>
+    public int Members { get; private set; }
+
+    /// <summary>Most batch jobs that were there at a time.</summary>
+    public int MostJobs { get; private set; }
+
     /// <summary>Seconds at which the first pool's number of instances wanted was changed, and to what.</summary>
     public List<(double At, int Instances)> Wants { get; } = [];
 
@@ -118,6 +124,13 @@ internal sealed class Watched(IFleetPolicy inner) : IFleetPolicy
         inner.CameIntoService(pool);
     }
 
+    public void MemberEnded(in OrleansInference.Simulator.Fleet.Request request, Pool job)
+    {
+        Members++;
+        inner.MemberEnded(request, job);
+        Look();
+    }
+
     public void JobEnded(Pool job) => inner.JobEnded(job);
 
     public void Due(int timer)
@@ -132,7 +145,8 @@ internal sealed class Watched(IFleetPolicy inner) : IFleetPolicy
 
     private void Look()
     {
-        if (World.Pools[0].Wanted != _wanted && !World.IsClosing)
+        MostJobs = Math.Max(MostJobs, World.Pools.Count(static pool => pool is { LaneDefinition.Lane: Lane.Batch, InService: > 0 }));
+        if (World.Pools.Count > 0 && World.Pools[0].Wanted != _wanted && !World.IsClosing)
         {
             _wanted = World.Pools[0].Wanted;
             Wants.Add((World.NowUs / 1e6, _wanted));
