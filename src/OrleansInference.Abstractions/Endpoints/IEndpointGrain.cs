@@ -25,10 +25,13 @@ public sealed record EndpointConfiguration
     [Id(4)] public ImmutableArray<ModelName> Models { get; init; } = [];
 
     /// <summary>
-    /// Real-time: what a request costs the operator where it is cheapest of the endpoints that serve it in line as well and at no lower quality, over what it costs on a slot here that is always in use; 0: there is no
+    /// Real-time: what a request costs the operator where it is cheapest of the endpoints that serve all that this one does, in line and at no lower quality, over what it costs on a slot here that is always in use; 0: there is no
     /// such endpoint, or the configuration is of an earlier version.
     /// </summary>
     [Id(6)] public double SpillRatio { get; init; }
+
+    /// <summary>How many requests are served there at a time, at most.</summary>
+    [Id(7)] public int SpillSlots { get; init; }
 }
 
 /// <summary>What a silo tells an endpoint with each slot lease report.</summary>
@@ -89,18 +92,18 @@ public sealed record EndpointDemand
     /// <summary>Slot-milliseconds that those were expected to take.</summary>
     [Id(17)] public long RefusedMilliseconds { get; init; }
 
-    /// <summary>Requests that were served elsewhere and would have been cheaper here, had there been a slot; null if there were none, and from silos of an earlier version. They are in none of the other counts.</summary>
+    /// <summary>Requests that an endpoint with more slots would have served; null from silos of an earlier version.</summary>
     [Id(18)] public SpilledDemand? Spilled { get; init; }
 }
 
-/// <summary>Requests that an endpoint would have served, had it had more slots.</summary>
+/// <summary>Requests that an endpoint would have served, had it had more slots: those that were served elsewhere and would have been cheaper here, which are in none of the other counts, and those that were turned away.</summary>
 [GenerateSerializer, Immutable, Alias("oi.SpilledDemand")]
 public sealed record SpilledDemand
 {
-    /// <summary>How many they were.</summary>
+    /// <summary>How many were served elsewhere.</summary>
     [Id(0)] public int Requests { get; init; }
 
-    /// <summary>Slot-milliseconds that they would have taken.</summary>
+    /// <summary>Slot-milliseconds that those would have taken.</summary>
     [Id(1)] public long Milliseconds { get; init; }
 
     /// <summary>Of them those of High.</summary>
@@ -108,6 +111,9 @@ public sealed record SpilledDemand
 
     /// <summary>Slot-milliseconds that those would have taken.</summary>
     [Id(3)] public long UrgentMilliseconds { get; init; }
+
+    /// <summary>How many were turned away; they are among the arrivals.</summary>
+    [Id(4)] public int TurnedAway { get; init; }
 }
 
 /// <summary>Of an <see cref="EndpointDemand"/> what is of which class, and how long the requests that came can wait.</summary>

@@ -267,8 +267,8 @@ internal sealed partial class EndpointGrain(
 
         _waiting[holder] = (demand.Waiting, now);
 
-        // Where nothing can be had by the call, what silos take for spilled over is none.
-        _heard.Hear(_configuration!.SpillRatio > 0 ? demand : demand with { Spilled = null });
+        // Where nothing can be had elsewhere, what silos take for spilled over is none.
+        _heard.Hear(_configuration!.SpillRatio > 0 ? demand : demand with { Spilled = new() });
         _cost = _cost.Add(demand.UseCost, demand.Charged, demand.Predictions);
         if (_configuration!.Endpoint.Lane == Lane.Async && demand.Arrivals + demand.Completions > 0)
         {
@@ -364,6 +364,7 @@ internal sealed partial class EndpointGrain(
                     DeferredSlots = _turns.SlotsNeeded(now, DeferredMarginMs),
                     DeferredIsDue = _turns.IsDue(now, DeferredMarginMs),
                     SpillRatio = _configuration.SpillRatio,
+                    SpillSlots = _configuration.SpillSlots,
                 },
                 tellsApart: _configuration.Endpoint.Lane != Lane.Serverless),
             PersistAsync);

@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using Microsoft.Extensions.Options;
 using OrleansInference.Hosting;
 using OrleansInference.Jobs;
@@ -231,7 +230,10 @@ internal sealed class RequestPlanner(
         if (decision is { HasRoute: true, IsDeferred: false } && plan is { HedgeOf: null, Route.Attempt: 0, IsSpillTold: false })
         {
             plan.IsSpillTold = true;
-            TellSpilled(plan, decision.Chosen, candidates, quotes);
+            if (Spill.CandidateOf(plan.Table, plan.Route, decision, quotes) is >= 0 and var cheaper)
+            {
+                plan.Routes.AccountOf(candidates[cheaper]).Spilled(plan.Class, quotes[cheaper].ServiceMs);
+            }
         }
 
         return (decision.Held ?? decision.Chosen) is >= 0 and var index
@@ -249,17 +251,6 @@ internal sealed class RequestPlanner(
         else
         {
             account.Refused(plan.Class, plan.Route.Deadline - now - serviceMs, serviceMs);
-        }
-    }
-
-    private static void TellSpilled(RequestPlan plan, int chosen, ImmutableArray<Candidate> candidates, ReadOnlySpan<Quote> quotes)
-    {
-        for (var i = 0; i < candidates.Length; i++)
-        {
-            if (i != chosen && Spill.IsFrom(candidates[i], quotes[i], quotes[chosen]))
-            {
-                plan.Routes.AccountOf(candidates[i]).Spilled(plan.Class, quotes[i].ServiceMs);
-            }
         }
     }
 

@@ -32,8 +32,9 @@ internal sealed class DemandTally
     private const int SpiltMs = 23;
     private const int HighSpilt = 24;
     private const int HighSpiltMs = 25;
+    private const int Lacked = 26;
 
-    private readonly StripedCounters _counters = new(26);
+    private readonly StripedCounters _counters = new(27);
 
     /// <summary>A request asks for a slot, or a job is on the lane.</summary>
     /// <param name="trafficClass">Its class.</param>
@@ -56,6 +57,16 @@ internal sealed class DemandTally
     {
         _counters.Increment(TurnedAway);
         Add(TurnedAwayMs, (long)serviceMs);
+    }
+
+    /// <summary>A request was turned away that would have been served here, had there been a slot; it counts as one that came.</summary>
+    /// <param name="trafficClass">Its class.</param>
+    /// <param name="slackMs">How long it could have waited for a slot, in milliseconds; less than 0 counts as 0.</param>
+    /// <param name="serviceMs">How long it would have taken, in milliseconds.</param>
+    public void TurnedAwayHere(TrafficClass trafficClass, double slackMs, double serviceMs)
+    {
+        Arrived(trafficClass, slackMs, serviceMs);
+        _counters.Increment(Lacked);
     }
 
     /// <summary>A request is served elsewhere that would have been cheaper here, had there been a slot.</summary>
@@ -112,7 +123,14 @@ internal sealed class DemandTally
         DeferredCompletions = (int)_counters.Take(OfDeferred),
         Refused = (int)_counters.Take(TurnedAway),
         RefusedMilliseconds = _counters.Take(TurnedAwayMs),
-        Spilled = TakeSpilled(),
+        Spilled = new()
+        {
+            Requests = (int)_counters.Take(Spilt),
+            Milliseconds = _counters.Take(SpiltMs),
+            UrgentRequests = (int)_counters.Take(HighSpilt),
+            UrgentMilliseconds = _counters.Take(HighSpiltMs),
+            TurnedAway = (int)_counters.Take(Lacked),
+        },
         Classes = new()
         {
             UrgentArrivals = (int)_counters.Take(High),
@@ -149,6 +167,7 @@ internal sealed class DemandTally
             Add(SpiltMs, spilled.Milliseconds);
             Add(HighSpilt, spilled.UrgentRequests);
             Add(HighSpiltMs, spilled.UrgentMilliseconds);
+            Add(Lacked, spilled.TurnedAway);
         }
 
         if (demand.Classes is { } classes)
@@ -163,17 +182,6 @@ internal sealed class DemandTally
             Add(SlackMs + (int)TrafficClass.Low, classes.LowSlackMilliseconds);
         }
     }
-
-    // What began to be counted meanwhile is told with the next report.
-    private SpilledDemand? TakeSpilled() => (int)_counters.Take(Spilt) is > 0 and var requests
-        ? new()
-        {
-            Requests = requests,
-            Milliseconds = _counters.Take(SpiltMs),
-            UrgentRequests = (int)_counters.Take(HighSpilt),
-            UrgentMilliseconds = _counters.Take(HighSpiltMs),
-        }
-        : null;
 
     private void Count(CallEnd end, long busyMs, long expectedMs, Money charged)
     {

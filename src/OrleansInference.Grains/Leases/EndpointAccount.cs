@@ -139,7 +139,7 @@ internal sealed partial class EndpointAccount(EndpointName endpoint, IEndpointGr
     public void Refused(TrafficClass trafficClass, double slackMs, double serviceMs)
     {
         Touch(Clock.Now);
-        _demand.Arrived(trafficClass, slackMs, serviceMs);
+        _demand.TurnedAwayHere(trafficClass, slackMs, serviceMs);
     }
 
     /// <summary>A request is served elsewhere that would have been cheaper here, had there been a slot.</summary>

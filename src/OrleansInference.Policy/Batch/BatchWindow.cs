@@ -305,7 +305,7 @@ public sealed class BatchWindow(WindowRecord record, WindowLimits limits)
         }
 
         record.Round++;
-        record.Instances = FewestFor([.. next.SelectMany(static part => part).Select(index => record.Members[index])], now);
+        record.Instances = Math.Min(next.Count, FewestFor([.. next.SelectMany(static part => part).Select(index => record.Members[index])], now));
         record.Objects = next;
         record.State = WindowState.Closed;
         Passed();
@@ -353,14 +353,18 @@ public sealed class BatchWindow(WindowRecord record, WindowLimits limits)
     private long PredictedMs(int members, int instances) =>
         (long)((1.25 * (record.OverheadMs + ServiceOf(members, instances))) + (Endpoint.Prior.ServiceP99Seconds * 1000) + limits.LookEveryMs);
 
+    // Fewer instances than there may be take all the longer if requests do: it may be twice what is believed.
+    private long LongestMs(int members, int instances) =>
+        (long)((2 * (record.OverheadMs + ServiceOf(members, instances))) + (Endpoint.Prior.ServiceP99Seconds * 1000) + limits.LookEveryMs);
+
     /// <summary>
     /// The fewest instances on which a round of some members is done by the tightest of their deadlines, for each of them pays the start; if the most are not enough, the fewest that are as quick.
     /// </summary>
     private int FewestFor(List<StoredMember> members, long now)
     {
-        var takes = Math.Max(Tightest(members) - now, PredictedMs(members.Count, MostInstances));
+        var takes = Math.Max(Tightest(members) - now, LongestMs(members.Count, MostInstances));
         var instances = 1;
-        while (instances < MostInstances && PredictedMs(members.Count, instances) > takes)
+        while (instances < MostInstances && LongestMs(members.Count, instances) > takes)
         {
             instances++;
         }

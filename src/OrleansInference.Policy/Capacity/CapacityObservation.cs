@@ -71,6 +71,12 @@ public readonly record struct CapacityObservation
     /// <summary>What it would cost to serve somewhere else what finds no slot here, over the price of a slot here; 0: nowhere can it be served.</summary>
     public double SpillRatio { get; init; }
 
+    /// <summary>How many requests are served there at a time, at most; 0: as many as come.</summary>
+    public int SpillSlots { get; init; }
+
+    /// <summary>Of <see cref="Arrivals"/> those that were turned away since the last decision, for want of a slot here and elsewhere.</summary>
+    public int TurnedAway { get; init; }
+
     /// <summary>Whether a change that adds instances has to be done before any other can be asked for, as SageMaker has it; else changes may overlap.</summary>
     public bool OneChangeAtATime { get; init; }
 

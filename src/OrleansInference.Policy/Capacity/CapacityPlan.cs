@@ -32,6 +32,11 @@ public sealed class CapacityPlan
     private const int LeastDoublings = 2;
     private const int MostDoublings = 3;
     private const double FadeMs = 60_000;
+
+    // Of the requests of ten minutes or so, so many and such a share may be turned away before nobody is relied on elsewhere.
+    private const double TurnedAwayMs = 600_000;
+    private const double LeastTurnedAway = 3;
+    private const double MostTurnedAway = 0.01;
     private const double LeadShare = 0.3;
     private const double WaitShare = 0.8;
 
@@ -190,6 +195,8 @@ public sealed class CapacityPlan
         var fade = _state.At == 0 ? 0 : Math.Exp(-elapsed / FadeMs);
         var offered = elapsed > 0 && observed.ArrivedWorkMs > 0 ? observed.ArrivedWorkMs / elapsed : 0;
         _state = _state with { Busy = (_state.Busy * fade) + (inUse * (1 - fade)), Offered = (_state.Offered * fade) + (offered * (1 - fade)), At = Math.Max(_state.At, observed.Now) };
+        var seldom = Math.Exp(-elapsed / TurnedAwayMs);
+        _state = _state with { Came = (_state.Came * seldom) + observed.Arrivals, TurnedAway = (_state.TurnedAway * seldom) + observed.TurnedAway };
         Provision(observed);
         var deferrable = endpoint.Lane == Lane.Async ? observed.Waiting : observed.Deferrable;
         _state = _state with { DrainBy = deferrable <= 0 ? 0 : _state.DrainBy <= observed.Now ? observed.Now + Math.Max(1, observed.DrainMs) : _state.DrainBy };
@@ -247,9 +254,12 @@ public sealed class CapacityPlan
         if (observed.SpillRatio > 0 && !isAsync)
         {
             var urgent = observed.UrgentArrivals is null || mean <= 0 ? 1 : Math.Clamp(_urgent.RecentRate * _urgent.ServiceMs(endpoint.Prior) / 1000 / mean, 0, 1);
-            staffed = SpillStaffing.Instances(mean, urgent, perInstance, most, observed.SpillRatio) * perInstance;
+            var saving = SpillStaffing.Instances(mean, urgent, perInstance, most, observed.SpillRatio, observed.SpillSlots) * perInstance;
 
-            // Who waits here has not gone elsewhere.
+            // Who is turned away has not gone elsewhere: there is no room, or it is no place for such requests, or it fails. Then as many are needed as if there were nothing.
+            staffed = _state.TurnedAway > Math.Max(LeastTurnedAway, MostTurnedAway * _state.Came) ? Math.Max(saving, staffed) : saving;
+
+            // Nor has who waits here.
             staffed = observed.Waiting > 0 ? Math.Max(staffed, 1) : staffed;
         }
 

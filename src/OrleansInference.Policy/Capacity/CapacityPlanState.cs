@@ -14,6 +14,12 @@ public sealed record CapacityPlanState
     /// <summary>Smoothed slots in use.</summary>
     [JsonPropertyName("busy")] public double Busy { get; init; }
 
+    /// <summary>Requests that came within ten minutes or so.</summary>
+    [JsonPropertyName("came")] public double Came { get; init; }
+
+    /// <summary>Of them those that were turned away for want of a slot here and elsewhere.</summary>
+    [JsonPropertyName("turnedAway")] public double TurnedAway { get; init; }
+
     /// <summary>Smoothed slot-milliseconds that arrive in a millisecond, as they were expected to take on arrival.</summary>
     [JsonPropertyName("offered")] public double Offered { get; init; }
 

@@ -26,6 +26,8 @@ public sealed class DemandSums
     private int _urgentCompletions;
     private double _urgentBusyMs;
     private bool _isWholeOnly;
+    private bool _isSpillUntold;
+    private int _turnedAway;
 
     /// <summary>How long a request of High can wait for a slot and still be in time, in milliseconds; 0: none has come.</summary>
     public double UrgentWaitMs { get; private set; }
@@ -61,7 +63,10 @@ public sealed class DemandSums
         Spilled(1, serviceMs, isUrgent ? 1 : 0, isUrgent ? serviceMs : 0);
     }
 
-    /// <summary>A request was turned away that would have been served here, had there been more slots.</summary>
+    /// <summary>A request was turned away that would have been served here at once or in its turn; that it <see cref="Arrived"/> is told beside.</summary>
+    public void TurnedAway() => _turnedAway++;
+
+    /// <summary>A request was turned away that would have been a job here, had there been more slots.</summary>
     /// <param name="serviceMs">How long it would have taken, in milliseconds.</param>
     public void Refused(double serviceMs)
     {
@@ -92,6 +97,8 @@ public sealed class DemandSums
         _throttled += Math.Max(0, demand.Throttled);
         _busyMs += Math.Max(0, demand.BusyMilliseconds);
         _arrivedMs += Math.Max(0, demand.RefusedMilliseconds);
+        _isSpillUntold |= demand.Spilled is null && demand.Arrivals + demand.Completions > 0;
+        _turnedAway += Math.Max(0, demand.Spilled?.TurnedAway ?? 0);
         if (demand.Spilled is { Requests: > 0 } spilled)
         {
             Spilled(spilled.Requests, Math.Max(0, spilled.Milliseconds), Math.Clamp(spilled.UrgentRequests, 0, spilled.Requests), Math.Max(0, spilled.UrgentMilliseconds));
@@ -119,7 +126,13 @@ public sealed class DemandSums
     /// <param name="tellsApart">Whether the classes are to be told apart, as far as they can be.</param>
     public CapacityObservation Take(in CapacityObservation observed, bool tellsApart)
     {
-        var taken = observed with { Arrivals = _arrivals, Completions = _completions, Throttled = _throttled, BusyMs = (long)_busyMs };
+        var taken = observed with { Arrivals = _arrivals, Completions = _completions, Throttled = _throttled, BusyMs = (long)_busyMs, TurnedAway = _turnedAway };
+        if (_isSpillUntold)
+        {
+            // Of a silo of an earlier version it is not known what it served elsewhere: nothing says how much that is.
+            taken = taken with { SpillRatio = 0 };
+        }
+
         if (tellsApart && !_isWholeOnly)
         {
             taken = taken with
@@ -138,7 +151,8 @@ public sealed class DemandSums
             taken = taken with { WaitingWorkMs = 0 };
         }
 
-        (_arrivals, _completions, _throttled, _busyMs, _arrivedMs, _urgentArrivals, _urgentCompletions, _urgentBusyMs, _isWholeOnly) = (0, 0, 0, 0, 0, 0, 0, 0, false);
+        (_arrivals, _completions, _throttled, _busyMs, _arrivedMs, _urgentArrivals, _urgentCompletions, _urgentBusyMs) = (0, 0, 0, 0, 0, 0, 0, 0);
+        (_turnedAway, _isWholeOnly, _isSpillUntold) = (0, false, false);
         return taken;
     }
 

@@ -53,7 +53,7 @@ public static class CatalogPricing
             .. from configuration in Resolve(catalog)
                from variant in configuration.Model!.Variants
                from endpoint in variant.Endpoints
-               group (Model: configuration.Model!.Name, Variant: variant.Name, Endpoint: endpoint, Cost: configuration.InstanceSecondCosts.GetValueOrDefault(endpoint.Name), Spill: SpillStaffing.RatioOf(configuration, variant, endpoint)) by endpoint.SlotsName into users
+               group (Model: configuration.Model!.Name, Variant: variant.Name, Endpoint: endpoint, Cost: configuration.InstanceSecondCosts.GetValueOrDefault(endpoint.Name), Spill: SpillStaffing.Elsewhere(configuration, variant, endpoint)) by endpoint.SlotsName into users
                let first = users.First()
                select new EndpointConfiguration
                {
@@ -65,7 +65,8 @@ public static class CatalogPricing
                    Models = first.Endpoint.Shared is null ? [] : [.. users.Select(static user => user.Model).Distinct()],
 
                    // A shared endpoint's slots are for models of which each may have another place to go.
-                   SpillRatio = first.Endpoint.Shared is null ? first.Spill : 0,
+                   SpillRatio = first.Endpoint.Shared is null ? first.Spill.Ratio : 0,
+                   SpillSlots = first.Endpoint.Shared is null ? first.Spill.Slots : 0,
                },
         ];
     }

@@ -13,6 +13,9 @@ internal static class Quoter
     /// <summary>Share of the slots that a class is served by however many the more urgent have, so that its wait stays finite.</summary>
     private const double LeastServingShare = 0.01;
 
+    /// <summary>Share of the slots that deferred work has in the long run however many the more urgent take now: they do not do so day and night.</summary>
+    private const double LeastDeferredShare = 0.25;
+
     public static void Fill(ref Quote quote, RoutingTable table, Candidate candidate, in RouteRequest request, in CandidateLoad load, TrafficClass trafficClass, int sizeClass, double pacing)
     {
         var toDeadline = request.Deadline - request.Now;
@@ -154,7 +157,7 @@ internal static class Quoter
         quote.IsDeferred = true;
         quote.ColdStartMs = candidate.ColdStart.Mean;
         var urgent = candidate.Status is { MeanHigh: { } high, MeanMedium: { } medium } ? high + medium : 0;
-        quote.WaitMs = work / Math.Max(most - urgent - Math.Max(candidate.Headroom, Math.Sqrt(urgent)), LeastServingShare * most);
+        quote.WaitMs = work / Math.Max(most - urgent - Math.Max(candidate.Status?.Headroom ?? 0, Math.Sqrt(urgent)), Math.Max(1, LeastDeferredShare * most));
         quote.Load = 1;
         quote.MarginalCost = quote.ServiceMs * candidate.SlotMsCost * (1 - options.ValleyShare);
     }

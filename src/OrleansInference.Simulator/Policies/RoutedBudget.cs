@@ -25,6 +25,7 @@ internal sealed class RoutedBudget
     private readonly ChargesBySecond _charges = new();
     private readonly Dictionary<string, Held> _held = [];
     private Money _charged;
+    private long _ids;
     private long _refused;
     private long _waited;
 
@@ -61,10 +62,11 @@ internal sealed class RoutedBudget
         StorePages();
         if (isJob)
         {
-            var reply = _ledger.Reserve(IdOf(request), cap, World.ToMs(request.DeadlineUs) + GraceMs, now);
+            var id = NextId();
+            var reply = _ledger.Reserve(id, cap, World.ToMs(request.DeadlineUs) + GraceMs, now);
             if (reply.Granted)
             {
-                _open.Add(request.Number, new(null, cap, now));
+                _open.Add(request.Number, new(null, id, cap, now));
                 return null;
             }
 
@@ -74,7 +76,7 @@ internal sealed class RoutedBudget
         var leases = LeasesOf(request);
         if (leases.TryReserve(cap.Nanos, now) is { } lease)
         {
-            _open.Add(request.Number, new(lease, cap, now));
+            _open.Add(request.Number, new(lease, "", cap, now));
             return null;
         }
 
@@ -90,7 +92,7 @@ internal sealed class RoutedBudget
         if (_open.Remove(request.Number, out var open))
         {
             var use = new AnswerUse((long)request.OutputTokens * RoutedModel.BytesPerToken, request.InputTokens, request.OutputTokens);
-            End(request, open, JobCharge.Of(endpoint, request.InputTokens, (long)request.InputTokens * RoutedModel.BytesPerToken, use, serviceMs, open.Cap));
+            End(open, JobCharge.Of(endpoint, request.InputTokens, (long)request.InputTokens * RoutedModel.BytesPerToken, use, serviceMs, open.Cap));
         }
     }
 
@@ -99,7 +101,7 @@ internal sealed class RoutedBudget
     {
         if (_open.Remove(request.Number, out var open))
         {
-            End(request, open, Money.Zero);
+            End(open, Money.Zero);
         }
     }
 
@@ -115,7 +117,7 @@ internal sealed class RoutedBudget
     public bool TryHold(int index, int candidate, int sizeClass, Money cap, double serviceMs)
     {
         ref readonly var request = ref _world.Requests[index];
-        var (now, deadline, id) = (_world.NowMs, World.ToMs(request.DeadlineUs), IdOf(request));
+        var (now, deadline, id) = (_world.NowMs, World.ToMs(request.DeadlineUs), NextId());
         StorePages();
         var job = new HeldJob(id, deadline, cap.Nanos, deadline + GraceMs, request.Class);
         if (!_ledger.TryHold(job, MostHeld, now))
@@ -153,7 +155,7 @@ internal sealed class RoutedBudget
         {
             if (_held.Remove(job.Id, out var held))
             {
-                _open.Add(held.Number, new(null, held.Cap, job.AdmittedAt));
+                _open.Add(held.Number, new(null, job.Id, held.Cap, job.AdmittedAt));
                 funded.Add(held);
             }
         }
@@ -173,13 +175,14 @@ internal sealed class RoutedBudget
 
     private LeasedMoney LeasesOf(in Request request) => _leases[request.Number % _leases.Length];
 
-    private static string IdOf(in Request request) => request.Number.ToString(System.Globalization.CultureInfo.InvariantCulture);
+    // A request that is decided anew is reserved for anew.
+    private string NextId() => (++_ids).ToString(System.Globalization.CultureInfo.InvariantCulture);
 
     // Other silos' leases may take it meanwhile: what was just refused is not affordable.
     private static Affordable Covered(BudgetShortage shortage, Money refused, long leased) =>
         new(Money.Min(Money.Max(Money.Zero, shortage.Available) + Money.FromNanos(leased), Money.FromNanos(Math.Max(0, refused.Nanos - 1))), shortage);
 
-    private void End(in Request request, Open open, Money charge)
+    private void End(Open open, Money charge)
     {
         StorePages();
         _charged += charge;
@@ -190,7 +193,7 @@ internal sealed class RoutedBudget
         }
         else
         {
-            _ledger.Settle(IdOf(request), charge, _world.NowMs);
+            _ledger.Settle(open.Id, charge, _world.NowMs);
         }
     }
 
@@ -205,9 +208,10 @@ internal sealed class RoutedBudget
 
     /// <summary>What is reserved for a request.</summary>
     /// <param name="Lease">The lease that it is from; null: it is reserved in the ledger.</param>
+    /// <param name="Id">Its id there.</param>
     /// <param name="Cap">The charge cap.</param>
     /// <param name="AdmittedAt">When its charge counts, in milliseconds of the world.</param>
-    private readonly record struct Open(EscrowLease? Lease, Money Cap, long AdmittedAt);
+    private readonly record struct Open(EscrowLease? Lease, string Id, Money Cap, long AdmittedAt);
 
     /// <summary>What the budget covers, and what the ledger said.</summary>
     /// <param name="Cap">The largest charge cap that it covers.</param>

@@ -71,6 +71,9 @@ internal sealed class RoutedEndpoint
     /// <summary>How much dearer what finds no slot here is served elsewhere; 0 if nowhere.</summary>
     public double SpillRatio { get; init; }
 
+    /// <summary>Slots there; 0: as many as it takes.</summary>
+    public int SpillSlots { get; init; }
+
     /// <summary>What is told to its plan. A request that is deferred is counted nowhere in it.</summary>
     public DemandSums Demand => _sums;
 
@@ -180,6 +183,7 @@ internal sealed class RoutedEndpoint
             DeferredSlots = _options.DeadlineBatching ? Deferred.SlotsNeeded(now, MarginMs) : (double)Deferred.WorkMs / SoonMs,
             DeferredIsDue = _options.DeadlineBatching ? Deferred.EarliestDeadline - MarginMs <= now : Deferred.Count > 0,
             SpillRatio = SpillRatio,
+            SpillSlots = SpillSlots,
             OneChangeAtATime = Silos is not null || _world.Scenario.OneChangeAtATime,
             Hold = (Silos is null ? !_world.CanChange(Pool) : Pool.Coming > 0) ? "instances are coming" : null,
         };

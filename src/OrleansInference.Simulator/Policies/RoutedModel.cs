@@ -78,10 +78,12 @@ internal sealed class RoutedModel
                 }
 
                 var pool = world.AddPool(index, at, model.LaneOf(endpoint.Lane)!, endpoint.Lane is Lane.Realtime or Lane.Async ? endpoint.MinInstances : 0);
+                var (ratio, slots) = SpillStaffing.Elsewhere(_configuration, variant, endpoint);
                 endpoints.Add(new(world, endpoint, pool, _recorder, options, Miss)
                 {
                     Candidate = candidate,
-                    SpillRatio = SpillStaffing.RatioOf(_configuration, variant, endpoint),
+                    SpillRatio = ratio,
+                    SpillSlots = slots,
                 });
             }
         }
@@ -175,7 +177,7 @@ internal sealed class RoutedModel
                 continue;
             }
 
-            if (TrySend(index, ref request, decision, route.Deadline - now))
+            if (TrySend(index, ref request, route, decision))
             {
                 return;
             }
@@ -290,7 +292,7 @@ internal sealed class RoutedModel
         _funded.Clear();
     }
 
-    private bool TrySend(int index, ref Request request, in Decision decision, long slackMs)
+    private bool TrySend(int index, ref Request request, in RouteRequest route, in Decision decision)
     {
         ref readonly var quote = ref _quotes[decision.Chosen];
         request.Mark = (request.Mark & GivenUpBit) | decision.SizeClass;
@@ -309,8 +311,8 @@ internal sealed class RoutedModel
             return true;
         }
 
-        endpoint.Demand.Arrived(request.Class, slackMs - quote.ServiceMs, quote.ServiceMs);
-        TellSpilled(decision.Chosen, request.Class);
+        endpoint.Demand.Arrived(request.Class, route.Deadline - route.Now - quote.ServiceMs, quote.ServiceMs);
+        TellSpilled(route, decision);
         return TryBegin(index, request, decision.Chosen, decision.SizeClass, ToMs(quote.ServiceMs));
     }
 
@@ -370,15 +372,12 @@ internal sealed class RoutedModel
 
     private static int ToMs(double milliseconds) => (int)Math.Clamp(milliseconds, 1, int.MaxValue);
 
-    /// <summary>Tells the endpoints that would have been cheaper, had they had a slot.</summary>
-    private void TellSpilled(int chosen, TrafficClass trafficClass)
+    /// <summary>Tells the endpoint that would have been cheapest, had it had a slot.</summary>
+    private void TellSpilled(in RouteRequest route, in Decision decision)
     {
-        foreach (var endpoint in Endpoints)
+        if (route.Attempt == 0 && Spill.CandidateOf(_table, route, decision, _quotes) is >= 0 and var cheaper && _endpointAt[cheaper] is { SpillRatio: > 0 } endpoint)
         {
-            if (endpoint.Candidate != chosen && endpoint.SpillRatio > 0 && Spill.IsFrom(_table.Candidates[endpoint.Candidate], _quotes[endpoint.Candidate], _quotes[chosen]))
-            {
-                endpoint.Demand.Spilled(trafficClass, _quotes[endpoint.Candidate].ServiceMs);
-            }
+            endpoint.Demand.Spilled(route.Class, _quotes[cheaper].ServiceMs);
         }
     }
 
@@ -395,6 +394,7 @@ internal sealed class RoutedModel
             else
             {
                 endpoint.Demand.Arrived(route.Class, route.Deadline - route.Now - serviceMs, serviceMs);
+                endpoint.Demand.TurnedAway();
             }
         }
     }

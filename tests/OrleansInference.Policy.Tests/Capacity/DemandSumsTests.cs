@@ -65,12 +65,27 @@ public sealed class DemandSumsTests
         var (one, other) = (new DemandSums(), new DemandSums());
         one.Spilled(TrafficClass.High, 40);
         one.Spilled(TrafficClass.Low, 60);
-        other.Hear(new() { Classes = new(), Spilled = new() { Requests = 2, Milliseconds = 100, UrgentRequests = 1, UrgentMilliseconds = 40 } });
+        one.TurnedAway();
+        other.Hear(new() { Classes = new(), Spilled = new() { Requests = 2, Milliseconds = 100, UrgentRequests = 1, UrgentMilliseconds = 40, TurnedAway = 1 } });
         var (told, heard) = (one.Take(Seen, true), other.Take(Seen, true));
         Assert.Equal((2, 2, 100L, 100.0), (told.Arrivals, told.Completions, told.BusyMs, told.ArrivedWorkMs));
         Assert.Equal((1, 1, 40L, 0.0, 0.0), (told.UrgentArrivals, told.UrgentCompletions, told.UrgentBusyMs, told.UrgentWaitMs, told.PatientWaitMs));
         Assert.Equal(told, heard);
-        Assert.Equal(0, other.Take(Seen, true).Arrivals);
+        Assert.Equal(1, told.TurnedAway);
+        Assert.Equal((0, 0), (other.Take(Seen, true).Arrivals, other.Take(Seen, true).TurnedAway));
+    }
+
+    [Fact]
+    public void Where_a_silo_does_not_tell_what_it_served_elsewhere_nothing_is_relied_on_there_until_the_next_decision()
+    {
+        var sums = new DemandSums();
+        var seen = Seen with { SpillRatio = 3 };
+        sums.Hear(new() { Arrivals = 1, Classes = new(), Spilled = new() });
+        Assert.Equal(3, sums.Take(seen, true).SpillRatio);
+        sums.Hear(new() { Arrivals = 1, Classes = new(), Spilled = new() });
+        sums.Hear(new() { Arrivals = 1, Classes = new() });
+        Assert.Equal(0, sums.Take(seen, true).SpillRatio);
+        Assert.Equal(3, sums.Take(seen, true).SpillRatio);
     }
 
     [Fact]
@@ -109,7 +124,7 @@ public sealed class DemandSumsTests
     public void Nonsense_from_a_silo_is_nothing()
     {
         var sums = new DemandSums();
-        sums.Hear(new() { Arrivals = -5, Completions = -1, BusyMilliseconds = -9, Classes = new() { UrgentArrivals = -4, MediumArrivals = -4, UrgentSlackMilliseconds = -100, ArrivedMilliseconds = -1 }, Spilled = new() { Requests = -3, Milliseconds = -5, UrgentRequests = -2 } });
+        sums.Hear(new() { Arrivals = -5, Completions = -1, BusyMilliseconds = -9, Classes = new() { UrgentArrivals = -4, MediumArrivals = -4, UrgentSlackMilliseconds = -100, ArrivedMilliseconds = -1 }, Spilled = new() { Requests = -3, Milliseconds = -5, UrgentRequests = -2, TurnedAway = -4 } });
         sums.Hear(new() { Classes = new(), Spilled = new() { Requests = 0, Milliseconds = -5, UrgentRequests = 7 } });
         var taken = sums.Take(Seen, true);
         Assert.Equal((0, 0, 0L, 0, 0.0, 0.0), (taken.Arrivals, taken.Completions, taken.BusyMs, taken.UrgentArrivals, taken.UrgentWaitMs, taken.ArrivedWorkMs));

@@ -354,10 +354,10 @@ public sealed class RouterTests
     }
 
     [Theory]
-    [InlineData(null, 0, 14)]
-    [InlineData(0.0, 0, 14)]
+    [InlineData(null, 0, 16)]
+    [InlineData(0.0, 0, 16)]
     [InlineData(6.0, 3, 4)]
-    [InlineData(20.0, 0, 0.16)]
+    [InlineData(20.0, 0, 4)]
     public void Deferred_work_has_the_slots_that_neither_what_is_more_urgent_takes_nor_are_kept_for_it(double? high, double medium, double slots)
     {
         var endpoint = Endpoint("r", Lane.Realtime);
@@ -446,21 +446,25 @@ public sealed class RouterTests
     }
 
     [Fact]
-    public void A_request_spills_over_from_instances_on_which_it_would_have_been_cheaper_had_they_had_a_slot()
+    public void A_request_spills_over_from_the_instances_on_which_it_would_have_been_cheapest_had_they_had_a_slot()
     {
-        var table = Table((1, Endpoint("busy", Lane.Realtime)), (0.5, Endpoint("lesser", Lane.Realtime)), (1, Endpoint("call", Lane.Serverless)), (1, Endpoint("later", Lane.Async)));
+        var slow = Endpoint("slow", Lane.Realtime) with { ConcurrencyPerInstance = 80, Prior = new() { ServiceP50Seconds = 3, ServiceP99Seconds = 4, ColdStartSeconds = 60 } };
+        var table = Table((1, Endpoint("busy", Lane.Realtime)), (0.5, Endpoint("lesser", Lane.Realtime)), (1, Endpoint("call", Lane.Serverless)), (1, Endpoint("later", Lane.Async)), (1, slow), (1, Endpoint("busy-too", Lane.Realtime) with { ConcurrencyPerInstance = 8 }));
         var request = new RouteRequest { Now = Now, Deadline = Now + 2_000, Class = TrafficClass.High, MinQuality = 0.9 };
-        CandidateLoad[] full = [new() { InFlight = 4, Waiting = 40 }, default, new() { WarmEnvironments = 1 }, default];
-        var (decision, quotes) = Decide(table, request, default, full);
-        Assert.Equal(2, decision.Chosen);
-        Assert.Equal([true, false, false, false], Spilled(decision, quotes));
+        CandidateLoad full = new() { InFlight = 8, Waiting = 80 }, warm = new() { WarmEnvironments = 1 };
 
-        // With a slot free it goes there, and nothing spills over.
-        (decision, quotes) = Decide(table, request, default, [default, default, new() { WarmEnvironments = 1 }, default]);
-        Assert.Equal(0, decision.Chosen);
-        Assert.DoesNotContain(true, Spilled(decision, quotes));
+        // Twice as many slots make a slot cheaper. The slow one's is cheapest, but what takes too long in any case is not in want of slots.
+        Assert.Equal((2, 5), Routed([full, default, warm, default, full, full], request));
+        Assert.Equal((2, 4), Routed([full, default, warm, default, new() { InFlight = 80, Waiting = 800 }, full], request with { Deadline = Now + 8_000 }));
 
-        bool[] Spilled(Decision made, Quote[] all) => [.. table.Candidates.Select(candidate => candidate.Index != made.Chosen && Spill.IsFrom(candidate, all[candidate.Index], all[made.Chosen]))];
+        // Where there are slots it goes there, and nothing spills over.
+        Assert.Equal((0, -1), Routed([default, default, warm, default, full, full], request));
+
+        (int Chosen, int Spilled) Routed(CandidateLoad[] loads, RouteRequest asked)
+        {
+            var (decision, quotes) = Decide(table, asked, default, loads);
+            return (decision.Chosen, Spill.CandidateOf(table, asked, decision, quotes));
+        }
     }
 
     private static EndpointDefinition Endpoint(string name, Lane lane) => new()
