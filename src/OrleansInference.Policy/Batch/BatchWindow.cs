@@ -2,85 +2,13 @@ using OrleansInference.Jobs;
 
 namespace OrleansInference.Batch;
 
-/// <summary>What a window needs next.</summary>
-public enum WindowAction
-{
-    /// <summary>Take no more members.</summary>
-    Close = 0,
-
-    /// <summary>Write the input objects of the round and start its transform job.</summary>
-    Start = 1,
-
-    /// <summary>Look at the transform job; if it has ended, collect its output.</summary>
-    Look = 2,
-
-    /// <summary>Tell the members their outcomes and book the cost.</summary>
-    Tell = 3,
-
-    /// <summary>Delete what is stored of it.</summary>
-    Purge = 4,
-}
-
-/// <summary>An action and when it is due (Unix ms).</summary>
-public readonly record struct WindowStep(WindowAction Action, long At);
-
-/// <summary>Bounds of a window's input and of its retries.</summary>
-public sealed record WindowLimits
-{
-    /// <summary>Most members of any window: so many fit, with their outcomes, one item of 400 KB where state is in DynamoDB.</summary>
-    public const int MostMembers = 3_000;
-
-    /// <summary>Most members of a window of an endpoint.</summary>
-    public static int MostMembersOf(EndpointDefinition endpoint)
-    {
-        ArgumentNullException.ThrowIfNull(endpoint);
-        return Math.Min(endpoint.WindowMaxRequests, MostMembers);
-    }
-
-    /// <summary>Most bytes of members' inputs in one window.</summary>
-    public long MaxBytes { get; init; } = 104_857_600;
-
-    /// <summary>Most bytes of one input object, unless a single member is larger.</summary>
-    public long MaxObjectBytes { get; init; } = 4_194_304;
-
-    /// <summary>Most members in one input object. A member that fails costs the others of its object one more round.</summary>
-    public int MaxObjectMembers { get; init; } = 64;
-
-    /// <summary>Into how many parts a failed object is split.</summary>
-    public int SplitInto { get; init; } = 8;
-
-    /// <summary>Most transform jobs of one window: enough to split an object down to its records, and some that AWS or an operator ends.</summary>
-    public int MaxRounds { get; init; } = 6;
-
-    /// <summary>Tries in a row to read an ended transform job's output, once nobody waits for it, before what cannot be read is given up.</summary>
-    public int LooksInVain { get; init; } = 5;
-
-    /// <summary>
-    /// Milliseconds for which it is tried to learn what became of a transform job that nobody waits for: well within the time for which ledgers keep reservations
-    /// after their deadlines.
-    /// </summary>
-    public long OverdueMs { get; init; } = 1_800_000;
-
-    /// <summary>Milliseconds between two looks at the transform job at least.</summary>
-    public long LookEveryMs { get; init; } = 5_000;
-
-    /// <summary>Milliseconds between two looks at most.</summary>
-    public long LookAtMostEveryMs { get; init; } = 60_000;
-}
-
-/// <summary>What an input object came to: a line per member, or nothing.</summary>
-/// <param name="Uses">What each member's line tells of its use, in order; null if the object was not transformed.</param>
-/// <param name="Failure">Why not.</param>
-/// <param name="MayPass">Whether its records are not to blame, so that it is tried again as it is: AWS failed, or the transform job was stopped.</param>
-public sealed record ObjectOutcome(IReadOnlyList<AnswerUse>? Uses, string? Failure, bool MayPass = false);
-
 /// <summary>
 /// A batch window: Open → Closed → Running → Ended. It closes when it is full, when it has been open for as long as the
 /// endpoint allows, or when waiting longer would risk the tightest deadline given the predicted time of the job. An input object
 /// that failed is split and tried again, so that a bad record costs only itself. Works on the record in place: what changed is
 /// to be stored before it is acted upon.
 /// </summary>
-public sealed class BatchWindow(WindowRecord record, WindowLimits limits)
+public sealed partial class BatchWindow(WindowRecord record, WindowLimits limits)
 {
     private readonly Dictionary<string, int> _byJob = record.Members.Select((member, index) => (member.JobKey, index)).ToDictionary(pair => pair.JobKey, pair => pair.index, StringComparer.Ordinal);
     private long _tightest = Tightest(record.Members);
@@ -336,64 +264,7 @@ public sealed class BatchWindow(WindowRecord record, WindowLimits limits)
         ];
     }
 
-    /// <summary>How long a job of so many members took beyond the requests themselves, if it took <paramref name="tookMs"/>.</summary>
-    public double OverheadOf(int members, double tookMs) => Math.Max(0, tookMs - ServiceOf(members, Instances));
-
-    private static long Tightest(List<StoredMember> members) => members.Count == 0 ? long.MaxValue : members.Min(static member => member.Deadline);
-
     private static long Weight(StoredMember member) => 1 + (long)member.InputTokens;
-
-    private double ServiceOf(int members, int instances)
-    {
-        var slots = (double)instances * Math.Max(1, Endpoint.ConcurrencyPerInstance);
-        return Math.Ceiling(members / slots) * Endpoint.Prior.ServiceP50Seconds * 1000;
-    }
-
-    // What may go wrong on the way is unknown, so a quarter is added, and the last of the records may be a slow one.
-    private long PredictedMs(int members, int instances) =>
-        (long)((1.25 * (record.OverheadMs + ServiceOf(members, instances))) + (Endpoint.Prior.ServiceP99Seconds * 1000) + limits.LookEveryMs);
-
-    // Fewer instances than there may be take all the longer if requests do: it may be twice what is believed.
-    private long LongestMs(int members, int instances) =>
-        (long)((2 * (record.OverheadMs + ServiceOf(members, instances))) + (Endpoint.Prior.ServiceP99Seconds * 1000) + limits.LookEveryMs);
-
-    /// <summary>
-    /// The fewest instances on which a round of some members is done by the tightest of their deadlines, for each of them pays the start; if the most are not enough, the fewest that are as quick.
-    /// </summary>
-    private int FewestFor(List<StoredMember> members, long now)
-    {
-        var takes = Math.Max(Tightest(members) - now, LongestMs(members.Count, MostInstances));
-        var instances = 1;
-        while (instances < MostInstances && LongestMs(members.Count, instances) > takes)
-        {
-            instances++;
-        }
-
-        return instances;
-    }
-
-    // SageMaker deals the objects out: each instance is to have as many of one size.
-    private List<List<int>> Pack(int members)
-    {
-        var shares = Instances * ((members + (Instances * limits.MaxObjectMembers) - 1) / (Instances * limits.MaxObjectMembers));
-        var most = members == 0 ? 0 : (members + shares - 1) / shares;
-        List<List<int>> objects = [];
-        long bytes = 0;
-        for (var index = 0; index < members; index++)
-        {
-            var size = record.Members[index].Bytes + 1;
-            if (objects.Count == 0 || objects[^1].Count >= most || bytes + size > limits.MaxObjectBytes)
-            {
-                objects.Add([]);
-                bytes = 0;
-            }
-
-            objects[^1].Add(index);
-            bytes += size;
-        }
-
-        return objects;
-    }
 
     /// <summary>
     /// A transform job reports one time for all its records. A member whose answer does not tell its own is charged for its share

@@ -158,10 +158,10 @@ internal sealed class LatencyBelief
     /// <summary>Adds other weights, as many in sum as <paramref name="weight"/>.</summary>
     private static void AddScaled(Span<double> weights, ReadOnlySpan<double> others, double weight)
     {
-        var total = weight <= 0 ? 0 : SlicedSketch.Sum(others);
+        var total = weight <= 0 ? 0 : BucketWeights.Sum(others);
         if (total > 0)
         {
-            SlicedSketch.AddScaled(weights, others, weight / total);
+            BucketWeights.AddScaled(weights, others, weight / total);
         }
     }
 

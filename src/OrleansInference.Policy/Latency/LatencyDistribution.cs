@@ -42,7 +42,7 @@ public sealed class LatencyDistribution
     public static LatencyDistribution FromWeights(ReadOnlySpan<double> weights)
     {
         ArgumentOutOfRangeException.ThrowIfNotEqual(weights.Length, LatencyBuckets.Count);
-        var (first, end) = SlicedSketch.Used(weights);
+        var (first, end) = BucketWeights.Used(weights);
         if (end == 0)
         {
             return Zero;

@@ -1,6 +1,5 @@
 using System.Buffers;
 using System.Collections.Immutable;
-using System.Runtime.InteropServices;
 
 namespace OrleansInference.Latency;
 
@@ -116,46 +115,15 @@ public sealed class SlicedSketch
             slice?.AddTo(weights, 1);
         }
 
-        AddScaled(weights, _older, 1);
+        BucketWeights.AddScaled(weights, _older, 1);
     }
 
     private void AddLongRun(Span<double> weights)
     {
         if (FromLongRun is > 0 and var used)
         {
-            AddScaled(weights, _longRun, used / _longRunWeight);
+            BucketWeights.AddScaled(weights, _longRun, used / _longRunWeight);
         }
-    }
-
-    /// <summary>Adds other weights times a factor.</summary>
-    internal static void AddScaled(Span<double> weights, ReadOnlySpan<double> others, double factor)
-    {
-        var (first, end) = Used(others);
-        for (var i = first; i < end; i++)
-        {
-            weights[i] += others[i] * factor;
-        }
-    }
-
-    /// <summary>The sum of weights.</summary>
-    internal static double Sum(ReadOnlySpan<double> weights)
-    {
-        var (first, end) = Used(weights);
-        double total = 0;
-        for (var i = first; i < end; i++)
-        {
-            total += weights[i];
-        }
-
-        return total;
-    }
-
-    /// <summary>The range outside of which there is nothing: what takes about as long each time is in a few of the buckets.</summary>
-    internal static (int First, int End) Used(ReadOnlySpan<double> weights)
-    {
-        // As bits they are compared many at a time.
-        var bits = MemoryMarshal.Cast<double, long>(weights);
-        return (Math.Max(0, bits.IndexOfAnyExcept(0)), bits.LastIndexOfAnyExcept(0) + 1);
     }
 
     /// <summary>
@@ -191,7 +159,7 @@ public sealed class SlicedSketch
 
     private static SketchDelta Round(ReadOnlySpan<double> weights, EndpointName endpoint, LatencyPhase phase, int sizeClass)
     {
-        var (first, end) = Used(weights);
+        var (first, end) = BucketWeights.Used(weights);
         var counts = ImmutableArray.CreateBuilder<int>(end - first);
         double sum = 0;
         long given = 0;
@@ -298,7 +266,7 @@ public sealed class SlicedSketch
     private static double Scale(Span<double> weights, double factor)
     {
         double total = 0;
-        var (first, end) = Used(weights);
+        var (first, end) = BucketWeights.Used(weights);
         for (var i = first; i < end; i++)
         {
             // Specks are cleared so that the used range stays narrow.

@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using OrleansInference.Capacity;
 using OrleansInference.Latency;
 using OrleansInference.Queueing;
 using OrleansInference.Routing;
@@ -10,22 +9,20 @@ using OrleansInference.Simulator.Scenarios;
 
 namespace OrleansInference.Simulator.Policies;
 
-/// <summary>A model of the router in the simulated world: decides each request, hands out slots, and keeps its statistics.</summary>
+/// <summary>A model of the router in the simulated world: decides each request, sends it on its way, and hands out slots.</summary>
 internal sealed class RoutedModel
 {
     /// <summary>Bytes of a body for each token.</summary>
     public const int BytesPerToken = 4;
 
-    private const long MostPublishMs = 600_000;
     private const int DeferredBit = 1 << 8;
     private const int GivenUpBit = 1 << 9;
     private const int MostAttempts = 2;
 
     private readonly World _world;
-    private readonly LatencyRecorder _recorder = new(1);
-    private readonly LatencyStatistics _statistics = new();
-    private readonly ModelConfiguration _configuration;
-    private readonly CandidateLoad[] _loads;
+    private readonly RoutedFleet _fleet;
+    private readonly RoutedTable _table;
+    private readonly RoutedLoads _loads;
     private readonly Quote[] _quotes;
     private readonly TenantRouting[] _tenants;
     private readonly TenantId[] _tenantIds;
@@ -33,99 +30,37 @@ internal sealed class RoutedModel
     private readonly RoutedBudget?[] _budgets;
     private readonly List<RoutedBudget.Held> _funded = [];
     private readonly List<RoutedBudget.Held> _unfunded = [];
-    private readonly RoutedEndpoint?[] _endpointAt;
-    private readonly RoutedWindows?[] _windowsAt;
-    private readonly RoutedJobs? _jobs;
-    private readonly bool _defers;
-    private readonly bool _seesWindows;
-    private readonly long _publishMs;
-    private RoutingTable _table;
-    private long _sequence;
-    private long _version;
-    private long _publishAt;
-    private bool _isStale;
     private bool _isClosing;
 
     public RoutedModel(World world, int index, RoutedOptions options, FirstRequests first, int firstTimer)
     {
-        // A cluster's silos are not told of the open windows.
-        (_world, _defers, _seesWindows) = (world, options.ValleyFilling, options.Silos == 0);
-
-        // A cluster's silos are told at once what was measured; the many that a trace has make that dear, and little different.
-        _publishMs = options.Silos > 0 ? 0 : MostPublishMs;
+        _world = world;
         var model = world.Scenario.Models[index];
-        _configuration = ScenarioCatalog.ConfigurationOf(model, world.Scenario.Classes, variant => first.SecondsOn(index, variant), (variant, _) => !options.FullOnly || variant == model.Full);
-        _jobs = model.LaneOf(Lane.Batch) is { } batch ? new(world, index, batch, Miss) : null;
-        var endpoints = new List<RoutedEndpoint>();
-        var windows = new List<RoutedWindows>();
-        foreach (var variant in _configuration.Model!.Variants)
-        {
-            foreach (var endpoint in variant.Endpoints)
-            {
-                var at = IndexOf(model, variant.Name.Value);
-                var candidate = endpoints.Count + windows.Count;
-                if (endpoint.Lane == Lane.Batch)
-                {
-                    var configuration = new EndpointConfiguration
-                    {
-                        Model = _configuration.Model.Name,
-                        Variant = variant.Name,
-                        Endpoint = endpoint,
-                        InstanceSecondCost = _configuration.InstanceSecondCosts[endpoint.Name],
-                    };
-                    windows.Add(new(world, configuration, at, _jobs!, _recorder) { Candidate = candidate, Timer = firstTimer + windows.Count });
-                    continue;
-                }
-
-                var pool = world.AddPool(index, at, model.LaneOf(endpoint.Lane)!, endpoint.Lane is Lane.Realtime or Lane.Async ? endpoint.MinInstances : 0);
-                var (ratio, slots) = SpillStaffing.Elsewhere(_configuration, variant, endpoint);
-                endpoints.Add(new(world, endpoint, pool, _recorder, options, Miss)
-                {
-                    Candidate = candidate,
-                    SpillRatio = ratio,
-                    SpillSlots = slots,
-                });
-            }
-        }
-
-        Endpoints = [.. endpoints];
-        Windows = [.. windows];
-        _loads = new CandidateLoad[endpoints.Count + windows.Count];
-        _quotes = new Quote[_loads.Length];
-        _endpointAt = new RoutedEndpoint?[_loads.Length];
-        _windowsAt = new RoutedWindows?[_loads.Length];
-        foreach (var endpoint in endpoints)
-        {
-            _endpointAt[endpoint.Candidate] = endpoint;
-        }
-
-        foreach (var each in windows)
-        {
-            _windowsAt[each.Candidate] = each;
-        }
-
+        var configuration = ScenarioCatalog.ConfigurationOf(model, world.Scenario.Classes, variant => first.SecondsOn(index, variant), (variant, _) => !options.FullOnly || variant == model.Full);
+        var recorder = new LatencyRecorder(1);
         _tenants = [.. world.Scenario.Tenants.Select(static tenant => new TenantRouting { BestEffort = tenant.Class == TrafficClass.High, LowBudget = tenant.Budget?.LowBudget ?? [] })];
         _tenantIds = [.. world.Scenario.Tenants.Select(static tenant => new TenantId(ScenarioCatalog.NameOf(tenant.Tenant)))];
         _minQuality = [.. world.Scenario.Tenants.Select(static tenant => tenant.MinQuality)];
         _budgets = [.. world.Scenario.Tenants.Select((tenant, at) => tenant.Budget is { } budget && world.ModelOf[at] == index ? new RoutedBudget(world, at, budget, options) : null)];
-        _table = Build();
+        _fleet = new(world, index, configuration, recorder, options, Miss, firstTimer);
+        _table = new(world, configuration, recorder, _fleet, options.Silos);
+        _loads = new(world, _fleet, _table, _tenantIds, options);
+        _quotes = new Quote[_fleet.Count];
     }
 
-    public ImmutableArray<RoutedEndpoint> Endpoints { get; }
+    public ImmutableArray<RoutedEndpoint> Endpoints => _fleet.Endpoints;
+
+    public ImmutableArray<RoutedWindows> Windows => _fleet.Windows;
 
     public IEnumerable<BudgetResult> Budgets => _budgets.OfType<RoutedBudget>().Select(static budget => budget.Result);
 
-    /// <summary>Its batch endpoints; their loads change when they do, and not with each request.</summary>
-    public ImmutableArray<RoutedWindows> Windows { get; }
+    /// <summary>Milliseconds as a whole number, at least 1.</summary>
+    public static int ToMs(double milliseconds) => (int)Math.Clamp(milliseconds, 1, int.MaxValue);
 
     /// <summary>Decides a request and sends it on its way.</summary>
     public void Arrived(int index)
     {
-        if (_isStale)
-        {
-            Refresh();
-        }
-
+        _table.Refresh();
         Decide(index, 0, 0);
     }
 
@@ -152,11 +87,11 @@ internal sealed class RoutedModel
         var tenant = budget is null ? _tenants[request.Tenant] : _tenants[request.Tenant] with { Pacing = budget.Pacing };
         while (attempts < MostAttempts)
         {
-            Load(request);
-            var decision = Router.Decide(_table, route, tenant, _loads, _quotes);
+            _loads.Read(request);
+            var decision = Router.Decide(_table.Current, route, tenant, _loads.All, _quotes);
             if (_world.Log is { } log)
             {
-                log.Decided(request.Number, LoggedDecision.Of(_world.NowUs, Explainer.Explain(_table, route, tenant, decision, _quotes, _tenantIds[request.Tenant])));
+                log.Decided(request.Number, LoggedDecision.Of(_world.NowUs, Explainer.Explain(_table.Current, route, tenant, decision, _quotes, _tenantIds[request.Tenant])));
             }
 
             if (!decision.HasRoute)
@@ -170,7 +105,7 @@ internal sealed class RoutedModel
                 break;
             }
 
-            if (budget?.Reserve(request, decision.ChargeCap, decision.IsDeferred || _table.Candidates[decision.Chosen].Lane is Lane.Async or Lane.Batch) is { } covered)
+            if (budget?.Reserve(request, decision.ChargeCap, decision.IsDeferred || _table.Current.Candidates[decision.Chosen].Lane is Lane.Async or Lane.Batch) is { } covered)
             {
                 // What has just been refused is chosen no more.
                 tenant = tenant with { MaxAffordableCap = covered.Cap, Shortage = covered.Shortage };
@@ -215,7 +150,7 @@ internal sealed class RoutedModel
     {
         endpoint.Silos?.End(request, _world.NowMs);
         var sizeClass = request.Mark & (DeferredBit - 1);
-        endpoint.Ended(request, sizeClass, _table.Candidates[endpoint.Candidate].Service(sizeClass).Mean, (request.Mark & DeferredBit) != 0);
+        endpoint.Ended(request, sizeClass, _table.Current.Candidates[endpoint.Candidate].Service(sizeClass).Mean, (request.Mark & DeferredBit) != 0);
         _budgets[request.Tenant]?.Settle(request, endpoint.Definition, (_world.NowUs - request.StartedUs) / 1000.0);
         HandOut(endpoint);
     }
@@ -223,29 +158,28 @@ internal sealed class RoutedModel
     /// <summary>A member of a batch job was served.</summary>
     public void MemberEnded(in Request request, Pool job)
     {
-        var endpoint = _jobs!.MemberEnded(request, request.Mark & (DeferredBit - 1), job);
+        var endpoint = _fleet.Jobs!.MemberEnded(request, request.Mark & (DeferredBit - 1), job);
         _budgets[request.Tenant]?.Settle(request, endpoint, (_world.NowUs - request.StartedUs) / 1000.0);
     }
 
     /// <summary>A batch job has ended.</summary>
-    public void JobEnded(Pool job) => _jobs!.Ended(job);
+    public void JobEnded(Pool job) => _fleet.Jobs!.Ended(job);
 
     /// <summary>The timer of a batch endpoint has come.</summary>
     public void Due(RoutedWindows windows)
     {
         windows.Due();
-        Look(windows);
+        _loads.Read(windows);
     }
 
     public void CapacityChanged(RoutedEndpoint endpoint)
     {
-        _isStale = true;
+        _table.Changed();
         HandOut(endpoint);
     }
 
     public void Poll()
     {
-        var now = _world.NowMs;
         PollBudgets();
         foreach (var endpoint in Endpoints)
         {
@@ -254,19 +188,7 @@ internal sealed class RoutedModel
             HandOut(endpoint);
         }
 
-        _isStale = true;
-        if (now >= _publishAt || Endpoints.Any(static endpoint => endpoint.HasNews))
-        {
-            var isRegular = now >= _publishAt;
-            _publishAt = isRegular ? now + _publishMs : _publishAt;
-            foreach (var endpoint in Endpoints)
-            {
-                endpoint.Told(isRegular);
-            }
-
-            _statistics.Merge(new() { Holder = "one", Sequence = ++_sequence, Deltas = _recorder.Drain() }, now);
-            _table = Build();
-        }
+        _table.Poll();
     }
 
     public void Close() => _isClosing = true;
@@ -296,13 +218,13 @@ internal sealed class RoutedModel
     {
         ref readonly var quote = ref _quotes[decision.Chosen];
         request.Mark = (request.Mark & GivenUpBit) | decision.SizeClass;
-        if (_windowsAt[decision.Chosen] is { } windows)
+        if (_fleet.WindowsAt(decision.Chosen) is { } windows)
         {
             Join(index, windows);
             return true;
         }
 
-        var endpoint = _endpointAt[decision.Chosen]!;
+        var endpoint = _fleet.EndpointAt(decision.Chosen)!;
         if (decision.IsDeferred)
         {
             var serviceMs = ToMs(quote.ServiceMs);
@@ -320,15 +242,15 @@ internal sealed class RoutedModel
     private void Funded(RoutedBudget.Held held)
     {
         ref var request = ref _world.Requests[held.Index];
-        var serviceMs = _table.Candidates[held.Candidate].Service(held.SizeClass).Mean;
+        var serviceMs = _table.Current.Candidates[held.Candidate].Service(held.SizeClass).Mean;
         request.Mark = held.SizeClass;
-        if (_windowsAt[held.Candidate] is { } windows)
+        if (_fleet.WindowsAt(held.Candidate) is { } windows)
         {
             Join(held.Index, windows);
             return;
         }
 
-        _endpointAt[held.Candidate]!.Demand.Arrived(request.Class, held.Deadline - _world.NowMs - serviceMs, serviceMs);
+        _fleet.EndpointAt(held.Candidate)!.Demand.Arrived(request.Class, held.Deadline - _world.NowMs - serviceMs, serviceMs);
         if (!TryBegin(held.Index, request, held.Candidate, held.SizeClass, ToMs(serviceMs)))
         {
             Miss(held.Index);
@@ -338,20 +260,20 @@ internal sealed class RoutedModel
     private void Join(int index, RoutedWindows windows)
     {
         windows.Join(index, _world.Requests[index].InputTokens * BytesPerToken);
-        Look(windows);
+        _loads.Read(windows);
     }
 
     /// <summary>Begins a call if there is a slot for it, or has it wait for one; false if it could not be in time.</summary>
     private bool TryBegin(int index, in Request request, int candidate, int sizeClass, int serviceMs)
     {
-        var endpoint = _endpointAt[candidate]!;
+        var endpoint = _fleet.EndpointAt(candidate)!;
         if (endpoint.HasSlot(request.Class))
         {
             Start(index, endpoint);
             return true;
         }
 
-        var last = _table.Candidates[candidate].LastBegin(sizeClass, World.ToMs(request.DeadlineUs), _world.NowMs);
+        var last = _table.Current.Candidates[candidate].LastBegin(sizeClass, World.ToMs(request.DeadlineUs), _world.NowMs);
         var waits = endpoint.TryWait(index, _tenantIds[request.Tenant], request.Class, last, serviceMs, out var givenUp);
         foreach (var other in givenUp)
         {
@@ -370,12 +292,10 @@ internal sealed class RoutedModel
         return waits;
     }
 
-    private static int ToMs(double milliseconds) => (int)Math.Clamp(milliseconds, 1, int.MaxValue);
-
     /// <summary>Tells the endpoint that would have been cheapest, had it had a slot.</summary>
     private void TellSpilled(in RouteRequest route, in Decision decision)
     {
-        if (route.Attempt == 0 && Spill.CandidateOf(_table, route, decision, _quotes) is >= 0 and var cheaper && _endpointAt[cheaper] is { SpillRatio: > 0 } endpoint)
+        if (route.Attempt == 0 && Spill.CandidateOf(_table.Current, route, decision, _quotes) is >= 0 and var cheaper && _fleet.EndpointAt(cheaper) is { SpillRatio: > 0 } endpoint)
         {
             endpoint.Demand.Spilled(route.Class, _quotes[cheaper].ServiceMs);
         }
@@ -384,9 +304,9 @@ internal sealed class RoutedModel
     /// <summary>Tells the endpoint that a request which was turned away would have been served on.</summary>
     private void TellRefused(in RouteRequest route, in Decision decision)
     {
-        if (decision.Outcome == DecisionOutcome.DeadlineUnreachable && route.Attempt == 0 && RefusedDemand.CandidateOf(_table, route, decision.SizeClass, _quotes) is >= 0 and var wanted)
+        if (decision.Outcome == DecisionOutcome.DeadlineUnreachable && route.Attempt == 0 && RefusedDemand.CandidateOf(_table.Current, route, decision.SizeClass, _quotes) is >= 0 and var wanted)
         {
-            var (endpoint, serviceMs) = (_endpointAt[wanted]!, _quotes[wanted].ServiceMs);
+            var (endpoint, serviceMs) = (_fleet.EndpointAt(wanted)!, _quotes[wanted].ServiceMs);
             if (endpoint.Definition.Lane == Lane.Async)
             {
                 endpoint.Demand.Refused(serviceMs);
@@ -440,7 +360,7 @@ internal sealed class RoutedModel
 
             other.Deferred.TryTake(out var request, out _);
             ref var taken = ref _world.Requests[request];
-            if (World.ToMs(taken.DeadlineUs) <= _world.NowMs + (_table.Candidates[other.Candidate].Service(taken.Mark & (DeferredBit - 1)).Mean / 2))
+            if (World.ToMs(taken.DeadlineUs) <= _world.NowMs + (_table.Current.Candidates[other.Candidate].Service(taken.Mark & (DeferredBit - 1)).Mean / 2))
             {
                 Miss(request);
                 return true;
@@ -452,95 +372,5 @@ internal sealed class RoutedModel
         }
 
         return false;
-    }
-
-    private void Look(RoutedWindows windows)
-    {
-        if (_seesWindows)
-        {
-            _loads[windows.Candidate] = windows.Load;
-        }
-    }
-
-    private void Load(in Request request)
-    {
-        var trafficClass = request.Class;
-        foreach (var endpoint in Endpoints)
-        {
-            var i = endpoint.Candidate;
-            var pool = endpoint.Pool;
-            var (waiting, urgent) = (0, 0);
-            for (var other = 0; other <= (int)trafficClass; other++)
-            {
-                waiting += endpoint.Queue.CountOf((TrafficClass)other);
-                urgent += other < (int)trafficClass ? pool.InUseBy((TrafficClass)other) : 0;
-            }
-
-            if (endpoint.Silos is { } silos)
-            {
-                _loads[i] = silos.Load(request, endpoint.Definition.Lane == Lane.Serverless, endpoint.Slots - pool.InUse, waiting, _world.NowMs) with
-                {
-                    WaitingWorkMs = waiting > 0 ? WorkAhead(request, endpoint) : 0,
-                    DeferredWorkMs = _defers && endpoint.Definition.Lane == Lane.Realtime ? endpoint.DeferredWorkAtPoll : null,
-                };
-                continue;
-            }
-
-            _loads[i] = new()
-            {
-                InFlight = pool.InUse,
-                InFlightUrgent = urgent,
-                Waiting = waiting,
-                WaitingWorkMs = waiting > 0 ? WorkAhead(request, endpoint) : 0,
-                WarmEnvironments = endpoint.Definition.Lane == Lane.Serverless ? pool.WarmIdle(_world.NowUs) : 0,
-                DeferredWorkMs = _defers && endpoint.Definition.Lane == Lane.Realtime ? endpoint.Deferred.WorkMs : null,
-            };
-        }
-    }
-
-    /// <summary>Slot-milliseconds of what waits at an endpoint and would be served before a request, at least 1.</summary>
-    private long WorkAhead(in Request request, RoutedEndpoint endpoint)
-    {
-        var candidate = _table.Candidates[endpoint.Candidate];
-        var sizeClass = _table.SizeClassOf(request.InputTokens, request.OutputTokens);
-
-        // Silos are not told what is due when.
-        var last = endpoint.Silos is null ? candidate.LastBegin(sizeClass, World.ToMs(request.DeadlineUs), _world.NowMs) : long.MaxValue;
-        return (long)Math.Max(1, endpoint.WorkAhead(_tenantIds[request.Tenant], request.Class, last, ToMs(candidate.Service(sizeClass).Mean)));
-    }
-
-    private void Refresh()
-    {
-        _isStale = false;
-        _table = _table.With(Statuses(), ++_version);
-    }
-
-    private RoutingTable Build()
-    {
-        _isStale = false;
-        return RoutingTable.Build(new()
-        {
-            Model = _configuration.Model!,
-            Version = ++_version,
-            InstanceSecondCosts = _configuration.InstanceSecondCosts,
-            Status = Statuses(),
-            Latency = _statistics.Publish(_world.NowMs),
-            TargetProbability = _configuration.TargetProbability,
-        });
-    }
-
-    private ImmutableArray<EndpointStatus> Statuses() => [.. Endpoints.Select(endpoint => endpoint.Status(_version))];
-
-    private static int IndexOf(ScenarioModel model, string name)
-    {
-        for (var i = 0; i < model.Variants.Length; i++)
-        {
-            if (ScenarioCatalog.NameOf(model.Variants[i].Name) == name)
-            {
-                return i;
-            }
-        }
-
-        throw new InvalidOperationException($"There is no variant '{name}'.");
     }
 }
