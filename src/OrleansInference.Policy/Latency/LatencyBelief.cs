@@ -36,11 +36,12 @@ internal sealed class LatencyBelief
     /// <param name="deltas">Measured sketches; those of endpoints that are neither this nor alike are ignored.</param>
     /// <param name="endpoint">The endpoint.</param>
     /// <param name="alike">The endpoints whose calls take as long as this one's.</param>
+    /// <param name="kin">The endpoints whose calls take as long as this one's times a factor: they say what a size takes that neither this one nor those alike have measured.</param>
     /// <param name="priorSamples">Weight of the prior with no evidence.</param>
     /// <param name="priorGoneAt">Samples at which the prior has no weight left.</param>
-    public static LatencyBelief Build(LatencyPrior prior, ReadOnlySpan<SketchDelta> deltas, EndpointName endpoint, ReadOnlySpan<EndpointName> alike, double priorSamples, double priorGoneAt)
+    public static LatencyBelief Build(LatencyPrior prior, ReadOnlySpan<SketchDelta> deltas, EndpointName endpoint, ReadOnlySpan<EndpointName> alike, ReadOnlySpan<KinEndpoint> kin, double priorSamples, double priorGoneAt)
     {
-        var buffer = ArrayPool<double>.Shared.Rent(LatencyBuckets.Count * 5);
+        var buffer = ArrayPool<double>.Shared.Rent(LatencyBuckets.Count * 6);
         try
         {
             var overall = buffer.AsSpan(0, LatencyBuckets.Count);
@@ -48,6 +49,7 @@ internal sealed class LatencyBelief
             var own = buffer.AsSpan(2 * LatencyBuckets.Count, LatencyBuckets.Count);
             var load = buffer.AsSpan(3 * LatencyBuckets.Count, LatencyBuckets.Count);
             var others = buffer.AsSpan(4 * LatencyBuckets.Count, LatencyBuckets.Count);
+            var related = buffer.AsSpan(5 * LatencyBuckets.Count, LatencyBuckets.Count);
             overall.Clear();
             cold.Clear();
             load.Clear();
@@ -77,11 +79,18 @@ internal sealed class LatencyBelief
             AddLognormal(load, prior.ModelLoadSeconds * 1000, prior.ModelLoadSeconds * 1500, PriorWeight(loaded, priorSamples, priorGoneAt));
             var whole = LatencyDistribution.FromWeights(overall);
             var service = new LatencyDistribution[SizeClass.Count];
+            var shifts = new int?[kin.Length];
+            for (var i = 0; i < shifts.Length; i++)
+            {
+                shifts[i] = kin[i].ShiftTo(prior, endpoint, alike, deltas, priorSamples, priorGoneAt);
+            }
+
             for (var size = 0; size < service.Length; size++)
             {
                 own.Clear();
                 others.Clear();
-                double samples = 0, told = 0;
+                related.Clear();
+                double samples = 0, told = 0, scaled = 0;
                 foreach (var delta in deltas)
                 {
                     if (delta.Phase != LatencyPhase.Service || delta.SizeClass != size)
@@ -97,15 +106,24 @@ internal sealed class LatencyBelief
                     {
                         told += AddTo(others, delta);
                     }
+                    else
+                    {
+                        for (var i = 0; i < kin.Length; i++)
+                        {
+                            scaled += delta.Endpoint == kin[i].Name && shifts[i] is { } shift ? AddTo(related, delta, shift: shift) : 0;
+                        }
+                    }
                 }
 
-                if (samples + told <= 0)
+                if (samples + told + scaled <= 0)
                 {
                     service[size] = whole;
                     continue;
                 }
 
-                AddScaled(others, overall, PriorWeight(told, priorSamples, priorGoneAt));
+                // What the endpoint has served may be all of another size: it says the least.
+                AddScaled(related, overall, scaled > 0 ? PriorWeight(scaled, priorSamples, priorGoneAt) : 0);
+                AddScaled(others, scaled > 0 ? related : overall, PriorWeight(told, priorSamples, priorGoneAt));
                 AddScaled(own, others, PriorWeight(samples, priorSamples, priorGoneAt));
                 service[size] = LatencyDistribution.FromWeights(own);
             }
@@ -141,14 +159,15 @@ internal sealed class LatencyBelief
     private static double PriorWeight(double samples, double priorSamples, double priorGoneAt) =>
         priorSamples * Math.Max(0, 1 - (samples / priorGoneAt));
 
-    private static double AddTo(Span<double> weights, SketchDelta delta, double share = 1)
+    private static double AddTo(Span<double> weights, SketchDelta delta, double share = 1, int shift = 0)
     {
         QuantileSketch.RequireValid(delta);
         double sum = 0;
         var counts = delta.Counts.AsSpan();
         for (var i = 0; i < counts.Length; i++)
         {
-            weights[delta.FirstBucket + i] += share * counts[i];
+            var bucket = delta.FirstBucket + i;
+            weights[shift == 0 ? bucket : Math.Clamp(bucket + shift, 0, LatencyBuckets.Count - 1)] += share * counts[i];
             sum += share * counts[i];
         }
 

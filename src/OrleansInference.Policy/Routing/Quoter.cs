@@ -119,7 +119,8 @@ internal static class Quoter
 
         if (candidate.Lane == Lane.Realtime)
         {
-            quote.CongestionPrice = (quote.ServiceMs + quote.ModelLoadMs) * candidate.SlotMsCost * candidate.Congestion(quote.Load);
+            // Who takes a free slot is in nobody's way but of one who comes meanwhile, and at most for its own time: else the last slot of a small endpoint would stay idle beside a lane that is billed by the call.
+            quote.CongestionPrice = (quote.ServiceMs + quote.ModelLoadMs) * candidate.SlotMsCost * Math.Min(candidate.Congestion(quote.Load), free > 0 ? 1 : double.PositiveInfinity);
 
             // A free slot is paid for, busy or idle. Beyond that, the next instance is this request's doing, unless it
             // fits what is coming anyway or the operator allows no more.

@@ -66,7 +66,7 @@ public sealed class RoutingTable
                     tariff,
                     snapshot.InstanceSecondCosts.GetValueOrDefault(endpoint.Name),
                     StatusOf(snapshot, endpoint.SlotsName),
-                    new(endpoint, LatencyBelief.Build(endpoint.Prior, deltas, endpoint.Name, AlikeOf(variant, endpoint), options.PriorSamples, options.PriorGoneAtSamples), snapshot.TargetProbability)));
+                    new(endpoint, LatencyBelief.Build(endpoint.Prior, deltas, endpoint.Name, AlikeOf(variant, endpoint), KinOf(variant, endpoint), options.PriorSamples, options.PriorGoneAtSamples), snapshot.TargetProbability)));
             }
         }
 
@@ -96,11 +96,22 @@ public sealed class RoutingTable
     private static EndpointName[] AlikeOf(VariantDefinition variant, EndpointDefinition endpoint) =>
     [
         .. from other in variant.Endpoints
-           where other.Name != endpoint.Name && (other.Lane, endpoint.Lane) is (Lane.Realtime, Lane.Realtime or Lane.Async) or (Lane.Async, Lane.Async)
-               && other.InstanceType == endpoint.InstanceType && other.ConcurrencyPerInstance == endpoint.ConcurrencyPerInstance
-               && other.Prior.ServiceP50Seconds == endpoint.Prior.ServiceP50Seconds && other.Prior.ServiceP99Seconds == endpoint.Prior.ServiceP99Seconds
+           where IsAlike(endpoint, other)
            select other.Name,
     ];
+
+    /// <summary>The variant's other endpoints that time each call by itself, as this one does.</summary>
+    private static KinEndpoint[] KinOf(VariantDefinition variant, EndpointDefinition endpoint) =>
+    [
+        .. from other in variant.Endpoints
+           where other.Name != endpoint.Name && (other.Lane, endpoint.Lane) is (Lane.Realtime or Lane.Serverless, Lane.Realtime or Lane.Serverless) && !IsAlike(endpoint, other)
+           select new KinEndpoint(other.Name, other.Prior),
+    ];
+
+    private static bool IsAlike(EndpointDefinition endpoint, EndpointDefinition other) =>
+        other.Name != endpoint.Name && (other.Lane, endpoint.Lane) is (Lane.Realtime, Lane.Realtime or Lane.Async) or (Lane.Async, Lane.Async)
+        && other.InstanceType == endpoint.InstanceType && other.ConcurrencyPerInstance == endpoint.ConcurrencyPerInstance
+        && other.Prior.ServiceP50Seconds == endpoint.Prior.ServiceP50Seconds && other.Prior.ServiceP99Seconds == endpoint.Prior.ServiceP99Seconds;
 
     private static EndpointStatus? StatusOf(RoutingSnapshot snapshot, EndpointName endpoint)
     {

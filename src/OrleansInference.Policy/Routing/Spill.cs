@@ -21,7 +21,7 @@ public static class Spill
             var candidate = table.Candidates[i];
             if (i != decision.Chosen
                 && candidate.Lane == Lane.Realtime
-                && quote.Dropped is DropReason.CostsMore or DropReason.Deadline
+                && quote.Dropped is DropReason.CostsMore or DropReason.Deadline or DropReason.LessLikely
                 && quote.ServiceMs > 0
                 && quote.WaitMs + quote.ColdStartMs + quote.ModelLoadMs > 0
                 && quote.ServiceMs * candidate.SlotMsCost < least

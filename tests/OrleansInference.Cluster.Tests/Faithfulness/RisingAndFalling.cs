@@ -12,6 +12,11 @@ internal static class RisingAndFalling
     // Enough of them that an instance sooner or later of one is little in the sum.
     private const int Pairs = 4;
 
+    // Of each pair in a minute on average: enough that a model has several instances, and one more or less of them is little.
+    private const double Usual = 90;
+
+    private const double Swing = 60;
+
     private const int Minutes = 33;
     private const int LastMinute = 22;
     private const int QuietMinutes = 2;
@@ -21,7 +26,7 @@ internal static class RisingAndFalling
     private const double PeriodMinutes = 10;
     private const long MaxPayloadBytes = 4 << 20;
     private const double MaxServiceSeconds = 60;
-    private static readonly Money PerGigabyteSecond = Money.FromNanos(20_000);
+    private static readonly Money PerGigabyteSecond = Money.FromNanos(30_000);
 
     /// <summary>How long it lasts.</summary>
     public static TimeSpan Length => TimeSpan.FromMinutes(Minutes);
@@ -89,7 +94,7 @@ internal static class RisingAndFalling
     }
 
     private static int RequestsIn(int minute) =>
-        minute is < QuietMinutes or >= LastMinute ? 0 : (int)Math.Round(Pairs * (30 - (20 * Math.Cos(2 * Math.PI * (minute - QuietMinutes) / PeriodMinutes))));
+        minute is < QuietMinutes or >= LastMinute ? 0 : (int)Math.Round(Pairs * (Usual - (Swing * Math.Cos(2 * Math.PI * (minute - QuietMinutes) / PeriodMinutes))));
 
     private static ScenarioModel Model(string name, string instanceType, decimal perHour, int concurrency, double decode, double waySeconds) => new()
     {
@@ -103,7 +108,7 @@ internal static class RisingAndFalling
                 Lane = Lane.Serverless,
                 MemoryMb = 6_144,
                 PricePerGbSecond = PerGigabyteSecond,
-                MaxConcurrency = 40,
+                MaxConcurrency = 120,
                 ColdStartSeconds = 6,
                 KeepWarmSeconds = 300,
                 SpeedFactor = 0.8,

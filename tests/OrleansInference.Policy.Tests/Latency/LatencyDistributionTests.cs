@@ -79,7 +79,7 @@ public sealed class LatencyDistributionTests
     [Fact]
     public void A_prior_goes_through_its_median_and_percentile()
     {
-        var belief = LatencyBelief.Build(new() { ServiceP50Seconds = 0.4, ServiceP99Seconds = 3, ColdStartSeconds = 60 }, [], new("e"), [], 25, 200);
+        var belief = LatencyBelief.Build(new() { ServiceP50Seconds = 0.4, ServiceP99Seconds = 3, ColdStartSeconds = 60 }, [], new("e"), [], [], 25, 200);
         Assert.InRange(belief.Overall.Quantile(0.5), 396, 404);
         Assert.InRange(belief.Overall.Quantile(0.99), 2950, 3050);
         Assert.InRange(belief.ColdStart.Quantile(0.5), 59_400, 60_600);
@@ -96,7 +96,7 @@ public sealed class LatencyDistributionTests
         {
             var sketch = new QuantileSketch();
             Array.ForEach(truth[..count], sketch.Add);
-            var belief = LatencyBelief.Build(prior, [sketch.ToDelta(new("e"), LatencyPhase.Service, 4)], new("e"), [], 25, 200);
+            var belief = LatencyBelief.Build(prior, [sketch.ToDelta(new("e"), LatencyPhase.Service, 4)], new("e"), [], [], 25, 200);
             var share = belief.Service(4).ProbabilityWithin(5000);
             Assert.True(share >= last, $"{share} after {count} samples, {last} before");
             last = share;
@@ -110,7 +110,7 @@ public sealed class LatencyDistributionTests
     {
         var sketch = new QuantileSketch();
         Array.ForEach(Samples.Of("lognormal", 500, 2), sketch.Add);
-        var belief = LatencyBelief.Build(new(), [sketch.ToDelta(new("e"), LatencyPhase.Service, 4), sketch.ToDelta(new("other"), LatencyPhase.Service, 5)], new("e"), [], 25, 200);
+        var belief = LatencyBelief.Build(new(), [sketch.ToDelta(new("e"), LatencyPhase.Service, 4), sketch.ToDelta(new("other"), LatencyPhase.Service, 5)], new("e"), [], [], 25, 200);
         Assert.Same(belief.Overall, belief.Service(5));
         Assert.NotSame(belief.Overall, belief.Service(4));
     }
@@ -127,12 +127,12 @@ public sealed class LatencyDistributionTests
 
         var prior = new LatencyPrior { ServiceP50Seconds = 1, ServiceP99Seconds = 1 };
         SketchDelta[] deltas = [shorts.ToDelta(new("alike"), LatencyPhase.Service, 4), longs.ToDelta(new("alike"), LatencyPhase.Service, 9), longs.ToDelta(new("other"), LatencyPhase.Service, 5)];
-        var belief = LatencyBelief.Build(prior, deltas, new("e"), [new("alike")], 25, 200);
+        var belief = LatencyBelief.Build(prior, deltas, new("e"), [new("alike")], [], 25, 200);
         Assert.InRange(belief.Service(4).Mean, 99, 101);
         Assert.InRange(belief.Service(9).Mean, 29_600, 30_400);
         Assert.InRange(belief.Overall.Mean, 14_900, 15_200);
         Assert.Same(belief.Overall, belief.Service(5));
-        Assert.InRange(LatencyBelief.Build(prior, deltas, new("e"), [], 25, 200).Service(9).Mean, 990, 1_010);
+        Assert.InRange(LatencyBelief.Build(prior, deltas, new("e"), [], [], 25, 200).Service(9).Mean, 990, 1_010);
 
         // What it measures itself soon counts alone.
         var own = new QuantileSketch();
@@ -141,12 +141,51 @@ public sealed class LatencyDistributionTests
             own.Add(5_000);
         }
 
-        Assert.InRange(LatencyBelief.Build(prior, [.. deltas, own.ToDelta(new("e"), LatencyPhase.Service, 9)], new("e"), [new("alike")], 25, 200).Service(9).Mean, 4_950, 5_050);
+        Assert.InRange(LatencyBelief.Build(prior, [.. deltas, own.ToDelta(new("e"), LatencyPhase.Service, 9)], new("e"), [new("alike")], [], 25, 200).Service(9).Mean, 4_950, 5_050);
 
         // Few samples of others are weighed against the prior, as few of its own would be.
         var few = new QuantileSketch();
         few.Add(100);
-        Assert.InRange(LatencyBelief.Build(prior, [few.ToDelta(new("alike"), LatencyPhase.Service, 4)], new("e"), [new("alike")], 25, 200).Service(4).Mean, 900, 1_000);
+        Assert.InRange(LatencyBelief.Build(prior, [few.ToDelta(new("alike"), LatencyPhase.Service, 4)], new("e"), [new("alike")], [], 25, 200).Service(4).Mean, 900, 1_000);
+    }
+
+    [Fact]
+    public void What_the_same_weights_have_measured_on_other_hardware_stands_scaled_for_what_neither_this_endpoint_nor_those_alike_have()
+    {
+        // It has served long requests only; the short ones went elsewhere, where everything takes twice as long.
+        var prior = new LatencyPrior { ServiceP50Seconds = 0.5, ServiceP99Seconds = 8 };
+        KinEndpoint kin = new(new("kin"), prior with { ServiceP50Seconds = 1 });
+        SketchDelta[] deltas = [Of(10_000, "e", 9, 400), Of(200, "kin", 4, 400), Of(1, "other", 4, 400)];
+        Assert.InRange(LatencyBelief.Build(prior, deltas, new("e"), [], [], 25, 200).Service(4).Mean, 9_800, 10_200);
+        var belief = LatencyBelief.Build(prior, deltas, new("e"), [], [kin], 25, 200);
+        Assert.InRange(belief.Service(4).Mean, 97, 103);
+        Assert.InRange(belief.Service(9).Mean, 9_800, 10_200);
+        Assert.InRange(belief.Overall.Mean, 9_800, 10_200);
+
+        // Sizes that both have measured say better than priors what the factor is.
+        var measured = LatencyBelief.Build(prior, [.. deltas, Of(40_000, "kin", 9, 10_000)], new("e"), [], [kin], 25, 200);
+        Assert.InRange(measured.Service(4).Mean, 50, 56);
+        Assert.InRange(measured.Service(9).Mean, 9_800, 10_200);
+
+        // Those alike say more than kin, and what it measures itself most of all.
+        SketchDelta[] more = [.. deltas, Of(700, "alike", 4, 400)];
+        Assert.InRange(LatencyBelief.Build(prior, more, new("e"), [new("alike")], [kin], 25, 200).Service(4).Mean, 690, 710);
+        Assert.InRange(LatencyBelief.Build(prior, [.. more, Of(3_000, "e", 4, 200)], new("e"), [new("alike")], [kin], 25, 200).Service(4).Mean, 2_950, 3_050);
+
+        // Few samples count little, and where neither priors nor sizes say a factor, none.
+        Assert.InRange(LatencyBelief.Build(prior, [Of(10_000, "e", 9, 400), Of(200, "kin", 4, 5)], new("e"), [], [kin], 25, 200).Service(4).Mean, 8_000, 9_000);
+        Assert.InRange(LatencyBelief.Build(prior with { ServiceP50Seconds = 0 }, deltas, new("e"), [], [kin], 25, 200).Service(4).Mean, 9_800, 10_200);
+
+        static SketchDelta Of(double milliseconds, string endpoint, int size, int samples)
+        {
+            var sketch = new QuantileSketch();
+            for (var i = 0; i < samples; i++)
+            {
+                sketch.Add(milliseconds);
+            }
+
+            return sketch.ToDelta(new(endpoint), LatencyPhase.Service, size);
+        }
     }
 
     [Fact]
@@ -161,14 +200,14 @@ public sealed class LatencyDistributionTests
 
         var prior = new LatencyPrior { ServiceP50Seconds = 1, ServiceP99Seconds = 1 };
         SketchDelta[] deltas = [often.ToDelta(new("e"), LatencyPhase.Service, 4), once.ToDelta(new("e"), LatencyPhase.Service, 9) with { Remembered = 400 }];
-        var belief = LatencyBelief.Build(prior, deltas, new("e"), [], 25, 200);
+        var belief = LatencyBelief.Build(prior, deltas, new("e"), [], [], 25, 200);
         Assert.InRange(belief.Service(9).Mean, 29_000, 31_000);
         Assert.InRange(belief.Overall.Mean, 99, 101);
 
         // The less has come of late, the more counts what came before that; where nothing has, that is all that is known.
-        var means = ((double[])[1, 0.75, 0.5, 0.25, 0]).Select(share => LatencyBelief.Build(prior, [deltas[1] with { Remembered = (int)(400 * share) }], new("e"), [], 25, 200).Overall.Mean).ToList();
+        var means = ((double[])[1, 0.75, 0.5, 0.25, 0]).Select(share => LatencyBelief.Build(prior, [deltas[1] with { Remembered = (int)(400 * share) }], new("e"), [], [], 25, 200).Overall.Mean).ToList();
         Assert.All(means, static mean => Assert.InRange(mean, 29_000, 31_000));
-        Assert.InRange(LatencyBelief.Build(prior, deltas.AsSpan(1), new("e"), [], 25, 200).Overall.Mean, 29_000, 31_000);
+        Assert.InRange(LatencyBelief.Build(prior, deltas.AsSpan(1), new("e"), [], [], 25, 200).Overall.Mean, 29_000, 31_000);
     }
 
     [Fact]

@@ -84,7 +84,9 @@ public sealed class QuoterPropertyTests
             };
             Near(cost, quote.MarginalCost);
 
-            Assert.True(quote.CongestionPrice >= 0, $"seed {seed}, {endpoint.Name}: {quote}");
+            // Who takes a free slot delays nobody by more than its own time.
+            var most = candidate.Lane == Lane.Realtime && slow is { Cold: false, Ahead: 0 } ? (quote.ServiceMs + quote.ModelLoadMs) * slotMs : double.PositiveInfinity;
+            Assert.True(quote.CongestionPrice >= 0 && quote.CongestionPrice <= most * (1 + 1e-9), $"seed {seed}, {endpoint.Name}: {quote}");
             Near(quote.MarginalCost + (given.Tenant.Pacing * quote.ExpectedCharge.Nanos) + quote.CongestionPrice, quote.Score);
 
             void Near(double expected, double actual) =>
