@@ -33,7 +33,7 @@ internal sealed class LatencyBelief
 
     /// <summary>The belief from the prior and the deltas of one endpoint.</summary>
     /// <param name="prior">The operator's prior.</param>
-    /// <param name="deltas">Measured sketches; those of endpoints that are neither this nor alike are ignored.</param>
+    /// <param name="deltas">Measured sketches; those of endpoints that are neither this, nor alike, nor kin are ignored.</param>
     /// <param name="endpoint">The endpoint.</param>
     /// <param name="alike">The endpoints whose calls take as long as this one's.</param>
     /// <param name="kin">The endpoints whose calls take as long as this one's times a factor: they say what a size takes that neither this one nor those alike have measured.</param>
@@ -79,12 +79,6 @@ internal sealed class LatencyBelief
             AddLognormal(load, prior.ModelLoadSeconds * 1000, prior.ModelLoadSeconds * 1500, PriorWeight(loaded, priorSamples, priorGoneAt));
             var whole = LatencyDistribution.FromWeights(overall);
             var service = new LatencyDistribution[SizeClass.Count];
-            var shifts = new int?[kin.Length];
-            for (var i = 0; i < shifts.Length; i++)
-            {
-                shifts[i] = kin[i].ShiftTo(prior, endpoint, alike, deltas, priorSamples, priorGoneAt);
-            }
-
             for (var size = 0; size < service.Length; size++)
             {
                 own.Clear();
@@ -108,9 +102,9 @@ internal sealed class LatencyBelief
                     }
                     else
                     {
-                        for (var i = 0; i < kin.Length; i++)
+                        foreach (var other in kin)
                         {
-                            scaled += delta.Endpoint == kin[i].Name && shifts[i] is { } shift ? AddTo(related, delta, shift: shift) : 0;
+                            scaled += delta.Endpoint == other.Name ? AddTo(related, delta, shift: other.Shift) : 0;
                         }
                     }
                 }

@@ -47,10 +47,6 @@ public static class LatencyBuckets
     /// <summary>The value that stands for a bucket: within <see cref="RelativeError"/> of all its values.</summary>
     public static double Middle(int bucket) => bucket == 0 ? SmallestMs : UpperEdges[bucket] * (2 / (1 + Gamma));
 
-    /// <summary>Buckets by which a value goes up when it is multiplied.</summary>
-    /// <param name="logFactor">The factor's natural logarithm.</param>
-    internal static int Shift(double logFactor) => (int)Math.Clamp(Math.Round(logFactor * PerLog), -Count, Count);
-
     private static double[] BuildEdges()
     {
         var count = (int)Math.Ceiling(Math.Log(LargestMs / SmallestMs) / Math.Log(Gamma)) + 1;

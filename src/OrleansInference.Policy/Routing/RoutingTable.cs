@@ -48,6 +48,7 @@ public sealed class RoutingTable
         options ??= RoutingOptions.Default;
         var candidates = ImmutableArray.CreateBuilder<Candidate>();
         var deltas = snapshot.Latency.IsDefault ? [] : snapshot.Latency.AsSpan();
+        var measured = SizesMeasured.Of(deltas);
         foreach (var variant in snapshot.Model.Variants)
         {
             foreach (var endpoint in variant.Endpoints)
@@ -66,7 +67,7 @@ public sealed class RoutingTable
                     tariff,
                     snapshot.InstanceSecondCosts.GetValueOrDefault(endpoint.Name),
                     StatusOf(snapshot, endpoint.SlotsName),
-                    new(endpoint, LatencyBelief.Build(endpoint.Prior, deltas, endpoint.Name, AlikeOf(variant, endpoint), KinOf(variant, endpoint), options.PriorSamples, options.PriorGoneAtSamples), snapshot.TargetProbability)));
+                    new(endpoint, LatencyBelief.Build(endpoint.Prior, deltas, endpoint.Name, AlikeOf(variant, endpoint), KinOf(variant, endpoint, measured, options), options.PriorSamples, options.PriorGoneAtSamples), snapshot.TargetProbability)));
             }
         }
 
@@ -100,13 +101,14 @@ public sealed class RoutingTable
            select other.Name,
     ];
 
-    /// <summary>The variant's other endpoints that time each call by itself, as this one does.</summary>
-    private static KinEndpoint[] KinOf(VariantDefinition variant, EndpointDefinition endpoint) =>
-    [
-        .. from other in variant.Endpoints
-           where other.Name != endpoint.Name && (other.Lane, endpoint.Lane) is (Lane.Realtime or Lane.Serverless, Lane.Realtime or Lane.Serverless) && !IsAlike(endpoint, other)
-           select new KinEndpoint(other.Name, other.Prior),
-    ];
+    /// <summary>The variant's other endpoints that time each call by itself, as this one does, and of which it is known by what factor they differ.</summary>
+    private static KinEndpoint[] KinOf(VariantDefinition variant, EndpointDefinition endpoint, Dictionary<EndpointName, SizesMeasured> measured, RoutingOptions options) => KinEndpoint.Of(
+        measured.GetValueOrDefault(endpoint.Name),
+        from other in variant.Endpoints
+        where other.Name != endpoint.Name && (other.Lane, endpoint.Lane) is (Lane.Realtime or Lane.Serverless, Lane.Realtime or Lane.Serverless) && !IsAlike(endpoint, other) && measured.ContainsKey(other.Name)
+        select (other.Name, measured[other.Name]),
+        options.PriorSamples,
+        options.PriorGoneAtSamples);
 
     private static bool IsAlike(EndpointDefinition endpoint, EndpointDefinition other) =>
         other.Name != endpoint.Name && (other.Lane, endpoint.Lane) is (Lane.Realtime, Lane.Realtime or Lane.Async) or (Lane.Async, Lane.Async)

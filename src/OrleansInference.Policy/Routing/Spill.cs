@@ -25,6 +25,7 @@ public static class Spill
                 && quote.ServiceMs > 0
                 && quote.WaitMs + quote.ColdStartMs + quote.ModelLoadMs > 0
                 && quote.ServiceMs * candidate.SlotMsCost < least
+                && candidate.WithinLimit(decision.SizeClass) >= table.Snapshot.TargetProbability
                 && candidate.Service(decision.SizeClass).ProbabilityWithin(request.Deadline - request.Now) >= table.Snapshot.TargetProbability)
             {
                 (best, least) = (i, quote.ServiceMs * candidate.SlotMsCost);

@@ -154,27 +154,42 @@ public sealed class LatencyDistributionTests
     {
         // It has served long requests only; the short ones went elsewhere, where everything takes twice as long.
         var prior = new LatencyPrior { ServiceP50Seconds = 0.5, ServiceP99Seconds = 8 };
-        KinEndpoint kin = new(new("kin"), prior with { ServiceP50Seconds = 1 });
-        SketchDelta[] deltas = [Of(10_000, "e", 9, 400), Of(200, "kin", 4, 400), Of(1, "other", 4, 400)];
-        Assert.InRange(LatencyBelief.Build(prior, deltas, new("e"), [], [], 25, 200).Service(4).Mean, 9_800, 10_200);
-        var belief = LatencyBelief.Build(prior, deltas, new("e"), [], [kin], 25, 200);
+        SketchDelta[] deltas = [Of(10_000, "e", 9, 400), Of(200, "kin", 4, 400), Of(20_000, "kin", 9, 30), Of(1, "other", 4, 400)];
+        Assert.InRange(Believed(deltas, [], []).Service(4).Mean, 9_800, 10_200);
+        var belief = Believed(deltas, [], ["kin"]);
         Assert.InRange(belief.Service(4).Mean, 97, 103);
         Assert.InRange(belief.Service(9).Mean, 9_800, 10_200);
         Assert.InRange(belief.Overall.Mean, 9_800, 10_200);
 
-        // Sizes that both have measured say better than priors what the factor is.
-        var measured = LatencyBelief.Build(prior, [.. deltas, Of(40_000, "kin", 9, 10_000)], new("e"), [], [kin], 25, 200);
-        Assert.InRange(measured.Service(4).Mean, 50, 56);
-        Assert.InRange(measured.Service(9).Mean, 9_800, 10_200);
+        // A start that was taken for a call changes the factor little.
+        Assert.InRange(Believed([.. deltas, Of(170_000_000, "kin", 9, 1)], [], ["kin"]).Service(4).Mean, 70, 103);
 
         // Those alike say more than kin, and what it measures itself most of all.
         SketchDelta[] more = [.. deltas, Of(700, "alike", 4, 400)];
-        Assert.InRange(LatencyBelief.Build(prior, more, new("e"), [new("alike")], [kin], 25, 200).Service(4).Mean, 690, 710);
-        Assert.InRange(LatencyBelief.Build(prior, [.. more, Of(3_000, "e", 4, 200)], new("e"), [new("alike")], [kin], 25, 200).Service(4).Mean, 2_950, 3_050);
+        Assert.InRange(Believed(more, ["alike"], ["kin"]).Service(4).Mean, 690, 710);
+        Assert.InRange(Believed([.. more, Of(3_000, "e", 4, 200)], ["alike"], ["kin"]).Service(4).Mean, 2_950, 3_050);
 
-        // Few samples count little, and where neither priors nor sizes say a factor, none.
-        Assert.InRange(LatencyBelief.Build(prior, [Of(10_000, "e", 9, 400), Of(200, "kin", 4, 5)], new("e"), [], [kin], 25, 200).Service(4).Mean, 8_000, 9_000);
-        Assert.InRange(LatencyBelief.Build(prior with { ServiceP50Seconds = 0 }, deltas, new("e"), [], [kin], 25, 200).Service(4).Mean, 9_800, 10_200);
+        // Few samples count little; and where hardly any size is known of both, it is not known by what factor they differ.
+        Assert.InRange(Believed([deltas[0], deltas[2], Of(200, "kin", 4, 5)], [], ["kin"]).Service(4).Mean, 8_000, 9_000);
+        Assert.InRange(Believed([deltas[0], deltas[1], Of(20_000, "kin", 9, 20)], [], ["kin"]).Service(4).Mean, 9_800, 10_200);
+        Assert.InRange(Believed([deltas[1], deltas[2]], [], ["kin"]).Service(4).Quantile(0.5), 490, 510);
+
+        // Of many, those of which most is known.
+        SketchDelta[] many = [deltas[0], .. Enumerable.Range(0, 9).SelectMany(each => new[] { Of(20_000, $"k{each}", 9, 30 + each), Of(each < 9 - KinEndpoint.Most ? 60_000 : 200, $"k{each}", 4, 400) })];
+        Assert.InRange(Believed(many, [], [.. Enumerable.Range(0, 9).Select(static each => $"k{each}")]).Service(4).Mean, 97, 103);
+
+        LatencyBelief Believed(SketchDelta[] told, string[] alike, string[] kin)
+        {
+            var measured = SizesMeasured.Of(told);
+            return LatencyBelief.Build(
+                prior,
+                told,
+                new("e"),
+                [.. alike.Select(static name => new EndpointName(name))],
+                KinEndpoint.Of(measured.GetValueOrDefault(new("e")), kin.Select(name => (new EndpointName(name), measured[new(name)])), 25, 200),
+                25,
+                200);
+        }
 
         static SketchDelta Of(double milliseconds, string endpoint, int size, int samples)
         {

@@ -413,9 +413,37 @@ public sealed class RouterTests
             : [new() { Name = new("v"), Endpoints = [first, second] }];
         var table = RoutingTable.Build(new() { Model = new() { Name = new("m"), Variants = [.. variants] }, Version = 1, Latency = [measured.ToDelta(new("first"), LatencyPhase.Service, 3)] });
 
-        // Of a serverless endpoint it is believed of that size, scaled by what is known of both.
-        Assert.Equal(isAlike || difference == "serverless", table.Candidates[1].Service(3).Mean is > 8_900 and < 9_100);
+        Assert.Equal(isAlike, table.Candidates[1].Service(3).Mean is > 8_900 and < 9_100);
         Assert.Equal(isAlike, table.Candidates[1].Overall.Mean is > 8_900 and < 9_100);
+    }
+
+    [Theory]
+    [InlineData("serverless", true)]
+    [InlineData("instance", true)]
+    [InlineData("async", false)]
+    [InlineData("variant", false)]
+    public void What_a_size_takes_is_learned_from_the_variants_other_hardware(string other, bool isBelieved)
+    {
+        var first = Endpoint("first", other switch { "async" => Lane.Async, "instance" => Lane.Realtime, _ => Lane.Serverless }) with { InstanceType = other == "instance" ? "ml.y" : "ml.x" };
+        var second = Endpoint("second", Lane.Realtime);
+        VariantDefinition[] variants = other == "variant"
+            ? [new() { Name = new("v"), Endpoints = [first] }, new() { Name = new("w"), Endpoints = [second] }]
+            : [new() { Name = new("v"), Endpoints = [first, second] }];
+        var table = RoutingTable.Build(new() { Model = new() { Name = new("m"), Variants = [.. variants] }, Version = 1, Latency = [Took(100, "first", 3), Took(8_000, "first", 9), Took(4_000, "second", 9)] });
+
+        Assert.Equal(isBelieved, table.Candidates[1].Service(3).Mean is > 48 and < 52);
+        Assert.InRange(table.Candidates[1].Service(9).Mean, 3_950, 4_050);
+
+        static SketchDelta Took(double milliseconds, string endpoint, int size)
+        {
+            var measured = new QuantileSketch();
+            for (var i = 0; i < 400; i++)
+            {
+                measured.Add(milliseconds);
+            }
+
+            return measured.ToDelta(new(endpoint), LatencyPhase.Service, size);
+        }
     }
 
     [Fact]
@@ -480,13 +508,21 @@ public sealed class RouterTests
         // Where there are slots it goes there, and nothing spills over.
         Assert.Equal((0, -1), Routed([default, default, warm, default, full, full], request));
 
-        // Neither is in time, and it is sent to the likelier one: on a slot here it would have been.
-        Assert.Equal((2, 5), Routed([full, default, default, default, full, full], request, isBestEffort: true));
+        // None is in time, and it is sent to the likeliest one, which has to start: on a slot here it would have been.
+        var late = request with { Deadline = Now + 60_800 };
+        CandidateLoad overrun = new() { InFlight = 8, Waiting = 800_000 }, starts = new() { InFlight = 1 };
+        Assert.Equal((2, 4), Routed([overrun, default, starts, default, overrun, overrun], late, isBestEffort: true));
+
+        // What the lane itself cuts off is not in want of slots.
+        var cut = Table((1, slow with { MaxServiceSeconds = 2.5 }), (1, Endpoint("call", Lane.Serverless)));
+        var (decision, quotes) = Decide(cut, late, new() { BestEffort = true }, [overrun, starts]);
+        Assert.Equal((DecisionOutcome.BestEffort, 1, DropReason.LessLikely), (decision.Outcome, decision.Chosen, quotes[0].Dropped));
+        Assert.Equal(-1, Spill.CandidateOf(cut, late, decision, quotes));
 
         (int Chosen, int Spilled) Routed(CandidateLoad[] loads, RouteRequest asked, bool isBestEffort = false)
         {
-            var (decision, quotes) = Decide(table, asked, new() { BestEffort = isBestEffort }, loads);
-            return (decision.Chosen, Spill.CandidateOf(table, asked, decision, quotes));
+            var (routed, quoted) = Decide(table, asked, new() { BestEffort = isBestEffort }, loads);
+            return (routed.Chosen, Spill.CandidateOf(table, asked, routed, quoted));
         }
     }
 
