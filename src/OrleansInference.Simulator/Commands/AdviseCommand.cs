@@ -59,7 +59,7 @@ internal static class AdviseCommand
             else
             {
                 var scenario = Retraced(ground.Read(parsed, bench), parsed.GetValue(trace));
-                var today = ScenarioOptions.Find(bench, [parsed.GetValue(policy) ?? Usual])[0];
+                var today = ScenarioOptions.Find(bench, scenario, [parsed.GetValue(policy) ?? Usual])[0];
                 var run = new AdviceRun(scenario, today, bench.Policies.FirstOrDefault(static choice => choice.Name == new RoutedOptions().Name));
                 var began = Stopwatch.GetTimestamp();
                 report = await new ProgressView(console.Error).ShowAsync(run.Stages, Task.Run(() => run.Run(cancellationToken), cancellationToken));

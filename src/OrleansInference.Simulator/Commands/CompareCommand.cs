@@ -48,7 +48,7 @@ internal static class CompareCommand
         {
             var scenario = ground.Read(parsed, bench);
             var names = parsed.GetValue(policies);
-            var choices = names is null ? bench.Policies : ScenarioOptions.Find(bench, names.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries));
+            var choices = ScenarioOptions.Find(bench, scenario, names?.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries));
             var (jsonFile, reportFile) = (parsed.GetValue(json), parsed.GetValue(report));
             Check(jsonFile, reportFile);
             var run = new ComparisonRun(bench, scenario, choices);

@@ -22,7 +22,7 @@ internal static class ReplayCommand
         command.SetAction(async (parsed, cancellationToken) =>
         {
             var scenario = ground.Read(parsed, bench);
-            var choice = ScenarioOptions.Find(bench, [parsed.GetRequiredValue(policy)])[0];
+            var choice = ScenarioOptions.Find(bench, scenario, [parsed.GetRequiredValue(policy)])[0];
             var path = parsed.GetRequiredValue(log);
             OutputFile.Check(path);
             var stage = new Stage(choice.Name);

@@ -71,16 +71,25 @@ internal sealed class ScenarioOptions(bool isRequired = true)
         CultureInfo.InvariantCulture,
         $"--scenario {Quoted(parsed.GetRequiredValue(_scenario))} --days {scenario.Days} --rate-scale {scenario.RateScale} --seed {scenario.Seed}{(scenario.OneChangeAtATime ? " --one-change-at-a-time true" : "")}");
 
-    /// <summary>Finds policies by their names.</summary>
-    /// <exception cref="UserMistakeException">There is none of a name; the message has those that there are.</exception>
-    public static IReadOnlyList<PolicyChoice> Find(Bench bench, IEnumerable<string> names)
+    /// <summary>Finds policies by their names; all, if none are given.</summary>
+    /// <exception cref="UserMistakeException">There is none of a name, and the message has those that there are; or one cannot run the scenario.</exception>
+    public static IReadOnlyList<PolicyChoice> Find(Bench bench, Scenario scenario, IEnumerable<string>? names)
     {
         var known = string.Join(", ", bench.Policies.Select(static choice => choice.Name));
-        var found = names
-            .Distinct(StringComparer.Ordinal)
-            .Select(name => bench.Policies.FirstOrDefault(choice => choice.Name == name) ?? throw new UserMistakeException($"There is no policy '{name}'. There are: {known}."))
-            .ToList();
-        return found.Count > 0 ? found : throw new UserMistakeException($"No policy is named. There are: {known}.");
+        var found = names is null ? bench.Policies : [
+            .. names
+                .Distinct(StringComparer.Ordinal)
+                .Select(name => bench.Policies.FirstOrDefault(choice => choice.Name == name) ?? throw new UserMistakeException($"There is no policy '{name}'. There are: {known}.")),
+        ];
+        if (found.Count == 0)
+        {
+            throw new UserMistakeException($"No policy is named. There are: {known}.");
+        }
+
+        var unfit = string.Join(", ", found.Where(static choice => choice.NeedsRealtime).Select(static choice => choice.Name));
+        return unfit.Length > 0 && scenario.Models.FirstOrDefault(static model => model.LaneOf(Lane.Realtime) is null) is { } model
+            ? throw new UserMistakeException($"Model '{model.Model}' has no lane Realtime, without which there is no {unfit}. Give it one, or name policies that do without: {string.Join(", ", bench.Policies.Where(static choice => !choice.NeedsRealtime).Select(static choice => choice.Name))}.")
+            : found;
     }
 
     private static Option<double?> Numeric(string name, string description, double most) => new(name)

@@ -62,6 +62,9 @@ public sealed record PolicyChoice(string Name, string About, Func<Scenario, Canc
 {
     /// <summary>Makes it with other settings than those that AWS documents; null if it has none such.</summary>
     public Func<Scenario, FleetVariation, CancellationToken, IFleetPolicy>? Vary { get; init; }
+
+    /// <summary>Whether it keeps instances of a real-time lane of every model.</summary>
+    public bool NeedsRealtime { get; init; }
 }
 
 /// <summary>Settings of a fleet that its user may change.</summary>

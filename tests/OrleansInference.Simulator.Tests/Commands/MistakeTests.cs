@@ -69,6 +69,29 @@ public sealed class MistakeTests : IDisposable
     }
 
     [Theory]
+    [InlineData("compare --scenario small --json OUT", "there is no static-peak, target-tracking. Give it one, or name policies that do without: ours.")]
+    [InlineData("compare --scenario small --policies ours,static-peak --json OUT", "there is no static-peak.")]
+    [InlineData("replay --scenario small --policy target-tracking --log OUT", "there is no target-tracking.")]
+    [InlineData("advise --scenario small --json OUT", "there is no target-tracking.")]
+    public async Task What_needs_instances_is_not_run_on_a_model_without_a_real_time_lane(string line, string message)
+    {
+        var (read, small) = (_ground.Bench.Read, _ground.Scenario());
+        _ground.Bench = _ground.Bench with
+        {
+            Policies = [.. Benches.Shipped.Policies.Where(static choice => choice.Name is "static-peak" or "target-tracking" or "ours")],
+            Read = (name, overrides) => read(name, overrides) with { Models = [.. small.Models.Select(static model => model with { Lanes = [.. model.Lanes.Where(static lane => lane.Lane != Lane.Realtime)] })] },
+        };
+
+        var (exitCode, output, error) = await _ground.RunAsync(line.Replace("OUT", _ground.PathOf("out"), StringComparison.Ordinal).Split(' '));
+
+        Assert.Equal(2, exitCode);
+        Assert.Empty(output);
+        Assert.Contains($"Model 'chat' has no lane Realtime, without which {message}", error, StringComparison.Ordinal);
+        Assert.Contains("--help' tells how it is used.", error, StringComparison.Ordinal);
+        Assert.Empty(_ground.Files);
+    }
+
+    [Theory]
     [InlineData("{\"timestamp\": 20000, \"input_length\": 100")]
     [InlineData("{\"timestamp\": 5, \"input_length\": 100, \"output_length\": -1}")]
     public async Task A_trace_that_breaks_off_in_the_middle_of_a_run_is_told_and_nothing_is_written(string line)

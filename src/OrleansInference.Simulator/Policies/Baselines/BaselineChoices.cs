@@ -13,11 +13,14 @@ public static class BaselineChoices
     /// <summary>The baselines.</summary>
     public static IReadOnlyList<PolicyChoice> All { get; } =
     [
-        new("static-peak", "All real-time on a fixed number of instances that covers the peak.", static (scenario, cancel) => Static("static-peak", "peak", 1, scenario, cancel)),
-        new("static-p99", "All real-time on a fixed number of instances that covers 99 % of the minutes.", static (scenario, cancel) => Static("static-p99", "99th percentile", 0.99, scenario, cancel)),
-        new("target-tracking", "All real-time, scaled by SageMaker's target tracking on invocations per instance.", static (scenario, cancel) => Tracked(scenario, new(), cancel)) { Vary = Tracked },
-        new("fixed-rule", "High real-time, Medium asynchronous, Low in hourly batch jobs, each scaled as AWS does it.", static (scenario, cancel) => Ruled(scenario, new(), cancel)) { Vary = Ruled },
-        new("predictive", "All real-time, scaled by forecast, with serverless or headroom for bursts (after MArk, USENIX ATC 2019).", static (scenario, cancel) => Make("predictive", scenario, Predictive, cancel)),
+        .. new PolicyChoice[]
+        {
+            new("static-peak", "All real-time on a fixed number of instances that covers the peak.", static (scenario, cancel) => Static("static-peak", "peak", 1, scenario, cancel)),
+            new("static-p99", "All real-time on a fixed number of instances that covers 99 % of the minutes.", static (scenario, cancel) => Static("static-p99", "99th percentile", 0.99, scenario, cancel)),
+            new("target-tracking", "All real-time, scaled by SageMaker's target tracking on invocations per instance.", static (scenario, cancel) => Tracked(scenario, new(), cancel)) { Vary = Tracked },
+            new("fixed-rule", "High real-time, Medium asynchronous, Low in hourly batch jobs, each scaled as AWS does it.", static (scenario, cancel) => Ruled(scenario, new(), cancel)) { Vary = Ruled },
+            new("predictive", "All real-time, scaled by forecast, with serverless or headroom for bursts (after MArk, USENIX ATC 2019).", static (scenario, cancel) => Make("predictive", scenario, Predictive, cancel)),
+        }.Select(static choice => choice with { NeedsRealtime = true }),
     ];
 
     /// <summary>All of a model's requests on an asynchronous endpoint that goes down to none.</summary>
