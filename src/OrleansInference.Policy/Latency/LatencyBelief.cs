@@ -116,8 +116,14 @@ internal sealed class LatencyBelief
                 }
 
                 // What the endpoint has served may be all of another size: it says the least.
-                AddScaled(related, overall, scaled > 0 ? PriorWeight(scaled, priorSamples, priorGoneAt) : 0);
-                AddScaled(others, scaled > 0 ? related : overall, PriorWeight(told, priorSamples, priorGoneAt));
+                var least = overall;
+                if (scaled > 0)
+                {
+                    AddScaled(related, overall, PriorWeight(scaled, priorSamples, priorGoneAt));
+                    least = related;
+                }
+
+                AddScaled(others, least, PriorWeight(told, priorSamples, priorGoneAt));
                 AddScaled(own, others, PriorWeight(samples, priorSamples, priorGoneAt));
                 service[size] = LatencyDistribution.FromWeights(own);
             }

@@ -402,16 +402,10 @@ public sealed class RouterTests
             ConcurrencyPerInstance = difference == "concurrency" ? 2 : second.ConcurrencyPerInstance,
             Prior = second.Prior with { ServiceP50Seconds = difference == "median" ? 0.4 : 0.5, ServiceP99Seconds = difference == "tail" ? 2 : 1 },
         };
-        var measured = new QuantileSketch();
-        for (var i = 0; i < 400; i++)
-        {
-            measured.Add(9_000);
-        }
-
         VariantDefinition[] variants = difference == "variant"
             ? [new() { Name = new("v"), Endpoints = [first] }, new() { Name = new("w"), Endpoints = [second] }]
             : [new() { Name = new("v"), Endpoints = [first, second] }];
-        var table = RoutingTable.Build(new() { Model = new() { Name = new("m"), Variants = [.. variants] }, Version = 1, Latency = [measured.ToDelta(new("first"), LatencyPhase.Service, 3)] });
+        var table = RoutingTable.Build(new() { Model = new() { Name = new("m"), Variants = [.. variants] }, Version = 1, Latency = [Took(9_000, "first", 3)] });
 
         Assert.Equal(isAlike, table.Candidates[1].Service(3).Mean is > 8_900 and < 9_100);
         Assert.Equal(isAlike, table.Candidates[1].Overall.Mean is > 8_900 and < 9_100);
@@ -433,17 +427,6 @@ public sealed class RouterTests
 
         Assert.Equal(isBelieved, table.Candidates[1].Service(3).Mean is > 48 and < 52);
         Assert.InRange(table.Candidates[1].Service(9).Mean, 3_950, 4_050);
-
-        static SketchDelta Took(double milliseconds, string endpoint, int size)
-        {
-            var measured = new QuantileSketch();
-            for (var i = 0; i < 400; i++)
-            {
-                measured.Add(milliseconds);
-            }
-
-            return measured.ToDelta(new(endpoint), LatencyPhase.Service, size);
-        }
     }
 
     [Fact]
@@ -524,6 +507,18 @@ public sealed class RouterTests
             var (routed, quoted) = Decide(table, asked, new() { BestEffort = isBestEffort }, loads);
             return (routed.Chosen, Spill.CandidateOf(table, asked, routed, quoted));
         }
+    }
+
+    /// <summary>Four hundred calls of a size that took as long each.</summary>
+    private static SketchDelta Took(double milliseconds, string endpoint, int size)
+    {
+        var measured = new QuantileSketch();
+        for (var i = 0; i < 400; i++)
+        {
+            measured.Add(milliseconds);
+        }
+
+        return measured.ToDelta(new(endpoint), LatencyPhase.Service, size);
     }
 
     private static EndpointDefinition Endpoint(string name, Lane lane) => new()
