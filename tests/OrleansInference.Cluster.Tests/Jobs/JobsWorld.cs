@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Text;
 using Microsoft.Extensions.DependencyInjection;
 using Orleans.Configuration;
+using Orleans.Runtime.Placement;
 using Orleans.TestingHost;
 using OrleansInference.Audit;
 using OrleansInference.Aws;
@@ -200,17 +201,20 @@ internal sealed class JobsWorld : IAsyncDisposable
         await StartClusterAsync();
     }
 
-    /// <summary>Kills the silo on which a grain lives; false if that is the one that membership lives on.</summary>
-    public async Task<bool> TryKillSiloOfAsync(IAddressable grain)
+    /// <summary>Does what brings a grain to life; it lives on a silo that can be killed without membership's.</summary>
+    public async Task<T> OnSiloThatDiesAsync<T>(Func<Task<T>> begin)
     {
-        var address = await Grains.GetGrain<IManagementGrain>(0).GetActivationAddress(grain);
-        if (Cluster.SecondarySilos.FirstOrDefault(silo => silo.SiloAddress.Equals(address)) is not { } silo)
-        {
-            return false;
-        }
+        // Seen by what is awaited here, and by no caller.
+        RequestContext.Set(IPlacementDirector.PlacementHintKey, Cluster.SecondarySilos[0].SiloAddress);
+        return await begin();
+    }
 
+    /// <summary>Kills the silo on which such a grain lives.</summary>
+    public async Task KillSiloOfAsync(IAddressable grain)
+    {
+        var silo = Cluster.SecondarySilos[0];
+        Assert.Equal(silo.SiloAddress, await Grains.GetGrain<IManagementGrain>(0).GetActivationAddress(grain));
         await Cluster.KillSiloAsync(silo);
-        return true;
     }
 
     public async Task<InferenceOutcome> SubmitAsync(string body, string endpoint, double deadlineSeconds = 7_200, string? key = null, Money? cap = null, string? location = null, string? webhook = null, string? replyQueue = null, bool mayHold = false)
