@@ -16,6 +16,7 @@ internal sealed class ClusterReplay(RouterCluster cluster, Scenario scenario, Ca
     private int _failed;
     private int _putOff;
     private double _modelSeconds;
+    private double _latestMs;
 
     /// <summary>Requests that were not answered.</summary>
     public int Failed => Volatile.Read(ref _failed);
@@ -32,6 +33,9 @@ internal sealed class ClusterReplay(RouterCluster cluster, Scenario scenario, Ca
             return (seconds.Sum() - Volatile.Read(ref _modelSeconds)) / seconds.Length;
         }
     }
+
+    /// <summary>Seconds of the cluster's clock by which the request that was sent the latest after its moment was late.</summary>
+    public double LatestSeconds => _latestMs / 1000;
 
     /// <summary>Replays the requests and waits for the end of the time.</summary>
     public async Task<RunFigures> RunAsync(ImmutableArray<Arrival> arrivals, TimeSpan length, CancellationToken cancellationToken)
@@ -50,7 +54,9 @@ internal sealed class ClusterReplay(RouterCluster cluster, Scenario scenario, Ca
         var sent = new Task[arrivals.Length];
         for (var i = 0; i < arrivals.Length; i++)
         {
-            await UntilAsync(start + (arrivals[i].AtUs / 1000), cancellationToken);
+            var at = start + (arrivals[i].AtUs / 1000);
+            await UntilAsync(at, cancellationToken);
+            _latestMs = Math.Max(_latestMs, cluster.Clock.Now - at);
             sent[i] = SendAsync(_silos[i % _silos.Count], arrivals[i], start, cancellationToken);
         }
 

@@ -15,6 +15,11 @@ public sealed class FaithfulnessTests
     // A call on a machine with nothing else to do takes a small part of it.
     private const double MostWaySeconds = 0.3;
 
+    // What comes all at once after a pause of the machine waits for slots, and many are late: so short a pause makes few.
+    private const double MostLateSeconds = 3;
+
+    private const int MostReplays = 3;
+
     // A cluster's grains look whenever they happened to begin: the simulator's figure is the mean over where that may fall, in seconds.
     private static readonly double[] FirstLooks = [0, 1, 2, 3, 4];
 
@@ -33,10 +38,14 @@ public sealed class FaithfulnessTests
             var catalog = RisingAndFalling.CatalogOf(scenario);
 
             var (real, replay) = await ReplayAsync(scenario, catalog);
-            if (replay.WaySeconds > MostWaySeconds && await ReplayAsync(scenario, catalog) is var again && again.Replay.WaySeconds < replay.WaySeconds)
+            for (var replays = 1; replays < MostReplays && DisturbanceOf(replay) > 1; replays++)
             {
                 // The machine was busy with something else: what it took would be measured, and not what a cluster does.
-                (real, replay) = again;
+                var again = await ReplayAsync(scenario, catalog);
+                if (DisturbanceOf(again.Replay) < DisturbanceOf(replay))
+                {
+                    (real, replay) = again;
+                }
             }
 
             // The way of a call is this machine's, and on a fast clock no longer nothing beside a model's seconds: the simulator is told it.
@@ -58,6 +67,9 @@ public sealed class FaithfulnessTests
         }
     }
 
+    /// <summary>How much of a replay's time the machine took for something else, by what it may take.</summary>
+    private static double DisturbanceOf(ClusterReplay replay) => Math.Max(replay.WaySeconds / MostWaySeconds, replay.LatestSeconds / MostLateSeconds);
+
     private static async Task<(RunFigures Real, ClusterReplay Replay)> ReplayAsync(Scenario scenario, CatalogDefinition catalog)
     {
         // A day begins as the simulator's does, for the forecast knows the time of day.
@@ -66,7 +78,7 @@ public sealed class FaithfulnessTests
         await cluster.ApplyAsync(catalog);
         var replay = new ClusterReplay(cluster, scenario, catalog);
         var real = await replay.RunAsync(RisingAndFalling.ArrivalsOf(scenario), RisingAndFalling.Length, TestContext.Current.CancellationToken);
-        TestContext.Current.TestOutputHelper!.WriteLine($"in a cluster: {real}, {replay.Failed} not answered, {replay.PutOff} put off, {replay.WaySeconds:f3} s on the way");
+        TestContext.Current.TestOutputHelper!.WriteLine($"in a cluster: {real}, {replay.Failed} not answered, {replay.PutOff} put off, {replay.WaySeconds:f3} s on the way, sent {replay.LatestSeconds:f3} s late at most");
         Assert.Empty(cluster.Errors);
         Assert.NotEqual(0, replay.PutOff);
         return (real, replay);
