@@ -15,7 +15,7 @@ public sealed class BatchTests
     [Fact]
     public async Task Bad_records_fail_alone_the_bill_is_exact_and_nothing_is_left_after_retention()
     {
-        await using var world = await StartAsync(seconds: 1, retention: TimeSpan.FromSeconds(600));
+        await using var world = await StartAsync(seconds: 1, retention: TimeSpan.FromSeconds(1_800));
         var id = await AcceptAsync(world, 150, bad: [1, 65, 66, 150]);
         var view = await EndOfAsync(world, id);
         Assert.Equal((JobState.Succeeded, 150, 146, 4), (view.State, view.Records, view.Done, view.Failed));

@@ -90,7 +90,7 @@ public sealed class HeldBatchTests
     [Fact]
     public async Task A_cancelled_held_batch_costs_nothing_leaves_nothing_and_makes_room()
     {
-        await using var world = await StartAsync(maxHeldJobs: 1, retention: TimeSpan.FromSeconds(300));
+        await using var world = await StartAsync(maxHeldJobs: 1, retention: TimeSpan.FromSeconds(1_200));
         await BlockAsync(world);
         var first = await SubmitAsync(world);
         Assert.NotNull(first.HeldUntil);
