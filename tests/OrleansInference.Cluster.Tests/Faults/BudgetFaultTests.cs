@@ -48,7 +48,11 @@ public sealed class BudgetFaultTests
     {
         await using var cluster = await FaultCluster.StartAsync(withStranger: false);
         BudgetRun[] runs = [.. Enumerable.Range(FirstSeed, 8).Select(seed => new BudgetRun(cluster, seed, faulty: false))];
-        await Task.WhenAll(runs.Select(static run => run.RunAsync()));
+        await Task.WhenAll(runs.Select(static async run =>
+        {
+            await run.RunAsync();
+            await run.SpendTheRestAsync();
+        }));
         Assert.All(runs, static run => Assert.Empty(run.Examine()));
         Assert.All(runs, static run => Assert.True(run.Charged.Nanos >= run.Limit.Nanos * 0.97, $"seed {run.Seed}: {run.Charged} of {run.Limit} could be spent"));
     }

@@ -84,6 +84,24 @@ internal sealed class BudgetRun
         await Task.WhenAll(load.ToArray());
     }
 
+    /// <summary>Asks on, silo by silo, until what is left is refused often in a row: a pause of the machine that ended leases may have had others refused before.</summary>
+    public async Task SpendTheRestAsync()
+    {
+        const int often = 10;
+        for (int i = 0, refused = 0; refused < often; i++)
+        {
+            if (await RequestAsync($"{Name}/rest-{i}", silo: i, Money.FromNanos(_meanCap), Money.FromNanos(_meanCap), milliseconds: 0))
+            {
+                refused = 0;
+            }
+            else
+            {
+                refused++;
+                await Task.Delay(_cluster.Clock.ToWall(TimeSpan.FromSeconds(1)));
+            }
+        }
+    }
+
     /// <summary>What the audit log shows to be broken.</summary>
     public IReadOnlyList<Breach> Examine() => [.. OverspendOracle.Examine(_log, _definition), .. ChargeOracle.Examine(_log, _refused)];
 
@@ -102,7 +120,7 @@ internal sealed class BudgetRun
 
     private Money Cap() => Money.FromNanos(_isUniform ? _meanCap : _meanCap / 2 + _random.NextInt64(_meanCap));
 
-    private async Task RequestAsync(string id, int silo, Money cap, Money charge, int milliseconds)
+    private async Task<bool> RequestAsync(string id, int silo, Money cap, Money charge, int milliseconds)
     {
         var accounts = _cluster.Accounts;
         MoneyReservation? reservation;
@@ -120,12 +138,13 @@ internal sealed class BudgetRun
         if (reservation is not { } admitted)
         {
             _refused.Enqueue((_definition.Id, id));
-            return;
+            return false;
         }
 
         await Task.Delay(milliseconds);
         admitted.Settle(charge);
         Record(id, cap, charge, admitted.At);
+        return true;
     }
 
     // A job tells its reservation and its end again until it has been answered.
