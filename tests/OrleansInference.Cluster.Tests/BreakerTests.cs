@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Time.Testing;
 using OrleansInference.Invocation;
 
 namespace OrleansInference.Tests;
@@ -7,13 +8,13 @@ public sealed class BreakerTests
 {
     private const int Crowd = 20;
     private const int FailuresToOpen = 5;
-    private const long PauseMs = 5_000;
+    private const double PauseSeconds = 5;
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
 
     [Fact]
     public async Task An_endpoint_that_failed_is_probed_by_one_request_whose_end_decides()
     {
-        await using var world = await RouterCluster.StartAsync(silos: 1);
+        await using var world = await RouterCluster.StartAsync(silos: 1, clock: new(new FakeTimeProvider(DateTimeOffset.UtcNow)));
         await world.ApplyAsync(SampleCatalog.Create(Money.FromDollars(1), SampleCatalog.Endpoint("chat-rt", concurrency: Crowd)));
         await RouterCluster.EventuallyAsync(() => AskAsync(world), static outcome => outcome.Problem is null);
         await OpenAsync(world);
@@ -53,7 +54,7 @@ public sealed class BreakerTests
 
     private static Task<InferenceOutcome>[] Come(RouterCluster world) => [.. Enumerable.Range(0, Crowd).Select(_ => Task.Run(() => AskAsync(world)))];
 
-    /// <summary>Fails until the endpoint is left alone, and waits for the end of the pause.</summary>
+    /// <summary>Fails until the endpoint is left alone, and lets the pause pass.</summary>
     private static async Task OpenAsync(RouterCluster world)
     {
         world.Aws.Failure = static _ => new ModelCallException(ModelCallFailure.Unavailable, "out of order");
@@ -66,7 +67,6 @@ public sealed class BreakerTests
         Assert.Equal(calls + FailuresToOpen, world.Aws.Calls);
         Assert.Equal(ProblemCode.UpstreamUnavailable, (await AskAsync(world)).Problem!.Code);
         Assert.Equal(calls + FailuresToOpen, world.Aws.Calls);
-        var over = world.Clock.Now + PauseMs;
-        await RouterCluster.EventuallyAsync(() => Task.FromResult(world.Clock.Now), now => now >= over);
+        world.Pass(PauseSeconds);
     }
 }

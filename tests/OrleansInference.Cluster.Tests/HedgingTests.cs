@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Time.Testing;
 using OrleansInference.Audit;
 using OrleansInference.Invocation;
 using OrleansInference.Oracles;
@@ -8,6 +9,10 @@ namespace OrleansInference.Tests;
 public sealed class HedgingTests
 {
     private const double Deadline = 20;
+
+    // A second try comes five seconds after the first was sent, and is made only while it has twelve until the deadline.
+    private const double UntilHedged = 7;
+
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
 
     [Fact]
@@ -15,7 +20,9 @@ public sealed class HedgingTests
     {
         await using var world = await StartAsync();
         var release = HoldTheFirst(world);
-        var outcome = await AskAsync(world).WaitAsync(Patience, TestContext.Current.CancellationToken);
+        var asked = AskAsync(world);
+        await HedgeAsync(world, 1, () => asked.IsCompleted);
+        var outcome = await asked;
         Assert.True(outcome.IsAnswer, outcome.Problem?.Message);
         Assert.Equal(2, world.Aws.Calls);
         Assert.EndsWith("-hedge", outcome.Route!.DecisionId, StringComparison.Ordinal);
@@ -53,7 +60,7 @@ public sealed class HedgingTests
             return second.Task;
         };
         var asked = AskAsync(world);
-        await hedged.Task.WaitAsync(Patience, TestContext.Current.CancellationToken);
+        await HedgeAsync(world, 1, () => hedged.Task.IsCompleted);
         first.SetResult();
         var outcome = await asked.WaitAsync(Patience, TestContext.Current.CancellationToken);
         Assert.True(outcome.IsAnswer, outcome.Problem?.Message);
@@ -90,7 +97,7 @@ public sealed class HedgingTests
             }
         };
         var asked = AskAsync(world);
-        await RouterCluster.EventuallyAsync(() => Task.FromResult(world.Audit.Records), static records => records.Count == 1);
+        await HedgeAsync(world, 1, () => world.Audit.Records.Count == 1);
         Assert.Equal(Money.Zero, world.Audit.Records[0].Charge);
         release.SetResult();
         var outcome = await asked.WaitAsync(Patience, TestContext.Current.CancellationToken);
@@ -107,13 +114,13 @@ public sealed class HedgingTests
         await using (var plain = await StartAsync(quantile: 0))
         {
             HoldTheFirst(plain);
-            Assert.Equal(ProblemCode.DeadlineExceeded, (await AskAsync(plain)).Problem?.Code);
+            Assert.Equal(ProblemCode.DeadlineExceeded, (await UntilItsDeadlineAsync(plain, 1, AskAsync(plain)))[0].Problem?.Code);
             Assert.Equal(1, plain.Aws.Calls);
         }
 
         await using var world = await StartAsync();
         var release = HoldTheFirst(world);
-        Assert.Equal(ProblemCode.DeadlineExceeded, (await AskAsync(world, "key")).Problem?.Code);
+        Assert.Equal(ProblemCode.DeadlineExceeded, (await UntilItsDeadlineAsync(world, 1, AskAsync(world, "key")))[0].Problem?.Code);
         Assert.Equal(1, world.Aws.Calls);
         await using (var stream = await world.Dispatchers()[0].InvokeStreamAsync(SampleCatalog.Request(SampleCatalog.Poor, Deadline), TestContext.Current.CancellationToken))
         {
@@ -127,7 +134,7 @@ public sealed class HedgingTests
         var all = new TaskCompletionSource();
         world.Aws.Hold = _ => all.Task;
         var crowd = Enumerable.Range(0, 2 * Slots).Select(_ => AskAsync(world)).ToArray();
-        Assert.All(await Task.WhenAll(crowd).WaitAsync(Patience, TestContext.Current.CancellationToken), static outcome => Assert.True(outcome.Problem?.Code is ProblemCode.DeadlineExceeded or ProblemCode.Throttled));
+        Assert.All(await UntilItsDeadlineAsync(world, 2 + Slots, crowd), static outcome => Assert.True(outcome.Problem?.Code is ProblemCode.DeadlineExceeded or ProblemCode.Throttled));
         Assert.InRange(world.Aws.Calls, 2 + Slots, 2 + (2 * Slots));
         Assert.All(Names, name => Assert.InRange(world.Aws.MostInFlight(name), 0, Slots));
     }
@@ -139,7 +146,8 @@ public sealed class HedgingTests
         var all = new TaskCompletionSource();
         world.Aws.Hold = _ => all.Task;
         var crowd = Enumerable.Range(0, 30).Select(_ => AskAsync(world)).ToArray();
-        await Task.WhenAll(crowd).WaitAsync(Patience, TestContext.Current.CancellationToken);
+        await HedgeAsync(world, crowd.Length, () => world.Aws.Calls > crowd.Length);
+        await UntilItsDeadlineAsync(world, crowd.Length, crowd);
         Assert.InRange(world.Aws.Calls, 31, 40);
         Assert.Empty(ChargeOracle.Examine(world.Audit.Records));
     }
@@ -149,7 +157,7 @@ public sealed class HedgingTests
 
     private static async Task<RouterCluster> StartAsync(double quantile = 0.5, double share = 1, int concurrency = Slots / 2)
     {
-        var world = await RouterCluster.StartAsync(silos: 1, speed: 5, options: options => (options.HedgeQuantile, options.MaxHedgeShare) = (quantile, share));
+        var world = await RouterCluster.StartAsync(silos: 1, clock: new(new FakeTimeProvider(DateTimeOffset.UtcNow)), options: options => (options.HedgeQuantile, options.MaxHedgeShare) = (quantile, share));
         var prior = new LatencyPrior { ServiceP50Seconds = 2, ServiceP99Seconds = 12, ColdStartSeconds = 10 };
         await world.ApplyAsync(SampleCatalog.Create(Money.FromDollars(1), [.. Names.Select(name => SampleCatalog.Endpoint(name, concurrency) with { Prior = prior, MaxServiceSeconds = 60 })]));
         await RouterCluster.EventuallyAsync(
@@ -160,6 +168,23 @@ public sealed class HedgingTests
             static dry => dry.Explanation?.Candidates.All(static candidate => candidate.ProbabilityInTime > 0.99) == true);
         return world;
     }
+
+    /// <summary>Once the first tries are made, time passes until it holds; at most as much as leaves enough for the second.</summary>
+    private static async Task HedgeAsync(RouterCluster world, int calls, Func<bool> holds)
+    {
+        await SentAsync(world, calls);
+        await world.PassAsync(UntilHedged, holds);
+    }
+
+    private static async Task<InferenceOutcome[]> UntilItsDeadlineAsync(RouterCluster world, int calls, params Task<InferenceOutcome>[] asked)
+    {
+        await SentAsync(world, calls);
+        await world.PassAsync(2 * Deadline, () => asked.All(static one => one.IsCompleted));
+        return await Task.WhenAll(asked);
+    }
+
+    private static Task<int> SentAsync(RouterCluster world, int calls) =>
+        RouterCluster.EventuallyAsync(() => Task.FromResult(world.Aws.Calls), made => made >= calls);
 
     private static TaskCompletionSource HoldTheFirst(RouterCluster world)
     {
@@ -178,6 +203,7 @@ public sealed class HedgingTests
         await RouterCluster.EventuallyAsync(
             async () =>
             {
+                world.Pass(seconds: 1);
                 await world.BeatAsync();
                 return await world.Grains.GetGrain<ITenantGrain>(SampleCatalog.Poor.Value).GetBudget();
             },

@@ -1,4 +1,6 @@
 using System.Collections.Concurrent;
+using Microsoft.Extensions.Time.Testing;
+using OrleansInference.Hosting;
 
 namespace OrleansInference.Tests;
 
@@ -27,10 +29,10 @@ public sealed class LostGrainTests
     [MemberData(nameof(Calls))]
     public async Task A_request_asks_again_within_its_deadline_and_is_charged_once(string grain, string method, bool isKeyed)
     {
-        await using var world = await StartAsync(silos: 1, Price * 100);
+        await using var world = await StartAsync(silos: 1, Price * 100, clock: new(new FakeTimeProvider(DateTimeOffset.UtcNow)));
         var left = Lost;
         world.Loses = call => call.InterfaceName.Contains(grain, StringComparison.Ordinal) && call.MethodName == method && Interlocked.Decrement(ref left) >= 0;
-        var outcome = await world.Dispatchers()[0].InvokeAsync(isKeyed ? Keyed : Plain, TestContext.Current.CancellationToken);
+        var outcome = await AskAsync(world, isKeyed ? Keyed : Plain, () => left);
         Assert.True(outcome.IsAnswer, outcome.Problem?.Message);
         Assert.True(left <= 0, $"{left} of {Lost} calls were not lost");
         Assert.Equal(1, world.Aws.Calls);
@@ -40,10 +42,10 @@ public sealed class LostGrainTests
     [Fact]
     public async Task What_the_budget_covers_is_asked_again_before_a_request_is_refused_for_it()
     {
-        await using var world = await StartAsync(silos: 1, Money.FromDollars(0.0005m));
+        await using var world = await StartAsync(silos: 1, Money.FromDollars(0.0005m), clock: new(new FakeTimeProvider(DateTimeOffset.UtcNow)));
         var left = Lost;
         world.Loses = call => call.MethodName == nameof(ITenantGrain.GetShortages) && Interlocked.Decrement(ref left) >= 0;
-        var outcome = await world.Dispatchers()[0].InvokeAsync(Plain, TestContext.Current.CancellationToken);
+        var outcome = await AskAsync(world, Plain, () => left);
         Assert.Equal(ProblemCode.BudgetExhausted, outcome.Problem?.Code);
         Assert.True(left <= 0, $"{left} of {Lost} calls were not lost");
     }
@@ -110,9 +112,23 @@ public sealed class LostGrainTests
 
     private static TenantId Tenant(int number) => new($"tenant-{number}");
 
-    private static async Task<RouterCluster> StartAsync(short silos, Money limit, int tenants = 0)
+    /// <summary>Time passes only after a call was lost, and in all less than what nobody gives up within.</summary>
+    private static async Task<InferenceOutcome> AskAsync(RouterCluster world, InferenceRequest request, Func<int> left)
     {
-        var world = await RouterCluster.StartAsync(silos);
+        var asked = world.Dispatchers()[0].InvokeAsync(request, TestContext.Current.CancellationToken);
+        for (var lost = 1; lost <= Lost; lost++)
+        {
+            var before = Lost - lost;
+            await RouterCluster.EventuallyAsync(() => Task.FromResult(asked.IsCompleted || left() <= before), static isLost => isLost);
+            await world.PassAsync(seconds: 2, () => asked.IsCompleted || left() < before);
+        }
+
+        return await asked;
+    }
+
+    private static async Task<RouterCluster> StartAsync(short silos, Money limit, int tenants = 0, RouterClock? clock = null)
+    {
+        var world = await RouterCluster.StartAsync(silos, clock: clock);
         var catalog = SampleCatalog.Create(limit);
         var poor = catalog.Tenants[1];
         await world.ApplyAsync(catalog with
@@ -129,6 +145,11 @@ public sealed class LostGrainTests
     private static Task<BudgetView> RequireChargedAsync(RouterCluster world, TenantId tenant, Money charge) => RouterCluster.EventuallyAsync(
         async () =>
         {
+            if (world.Clock.TimeProvider is FakeTimeProvider)
+            {
+                world.Pass(seconds: 1);
+            }
+
             await world.BeatAsync();
             return await world.Grains.GetGrain<ITenantGrain>(tenant.Value).GetBudget();
         },

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
 using Orleans.Configuration;
 using Orleans.TestingHost;
 using OrleansInference.Audit;
@@ -147,6 +148,28 @@ internal sealed class RouterCluster : IAsyncDisposable
             Assert.False(patience.IsCancellationRequested, $"It did not come to hold within a minute; last: {last}");
             await Task.Delay(50, TestContext.Current.CancellationToken);
         }
+    }
+
+    /// <summary>Time that the test tells passes.</summary>
+    public void Pass(double seconds) => ((FakeTimeProvider)Clock.TimeProvider).Advance(TimeSpan.FromSeconds(seconds));
+
+    /// <summary>Such time passes until it holds, and stands when so much of it has passed, however long the machine takes.</summary>
+    public async Task PassAsync(double seconds, Func<bool> holds)
+    {
+        const int steps = 50;
+        var passed = 0;
+        await EventuallyAsync(
+            () =>
+            {
+                var isSo = holds();
+                if (!isSo && passed++ < steps)
+                {
+                    Pass(seconds / steps);
+                }
+
+                return Task.FromResult(isSo);
+            },
+            static isSo => isSo);
     }
 
     private async Task DeployAsync(short silos)
