@@ -114,7 +114,7 @@ public sealed class RoutingTests
         var dispatcher = world.Dispatchers()[0];
         var running = Enumerable.Range(0, 2).Select(_ => dispatcher.InvokeAsync(SampleCatalog.Request(SampleCatalog.Poor), CancellationToken.None)).ToList();
         await RouterCluster.EventuallyAsync(() => Task.FromResult(world.Aws.Calls), static calls => calls == 2);
-        var refused = await dispatcher.InvokeAsync(SampleCatalog.Request(SampleCatalog.Poor, deadlineSeconds: 2), CancellationToken.None);
+        var refused = await dispatcher.InvokeAsync(SampleCatalog.Request(SampleCatalog.Poor, deadlineSeconds: 8), CancellationToken.None);
         Assert.Equal(ProblemCode.Throttled, refused.Problem?.Code);
         var released = Assert.Single(world.Audit.Records);
         Assert.Equal(

@@ -30,7 +30,6 @@ internal sealed class JobsWorld : IAsyncDisposable
     public static readonly ModelName Chat = new("chat");
 
     private static readonly ConcurrentDictionary<string, JobsWorld> Worlds = new();
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
     // No test is about how soon: it ends those that hang, and one try of a slow machine's may take a minute.
     private static readonly TimeSpan HangsAfter = TimeSpan.FromMinutes(3);
@@ -250,7 +249,7 @@ internal sealed class JobsWorld : IAsyncDisposable
 
     public async Task<JobView> EndOfAsync(string jobId)
     {
-        var view = await Jobs.GetAsync(Acme, jobId, Clock.FromWall(Patience), TestContext.Current.CancellationToken);
+        var view = await Jobs.GetAsync(Acme, jobId, Clock.FromWall(HangsAfter), TestContext.Current.CancellationToken);
         Assert.NotNull(view);
         Assert.True(view.EndedAt is not null, $"job {jobId} is still {view.State}");
         return view;

@@ -23,7 +23,6 @@ public sealed class QueueTests
         Tenant = JobsWorld.Acme,
         DeadLetterQueue = Refused,
         ReplyQueue = Answers,
-        Visibility = TimeSpan.FromSeconds(2),
         RetryAtMost = TimeSpan.FromSeconds(2),
     };
 
@@ -64,7 +63,7 @@ public sealed class QueueTests
     public async Task Messages_that_are_delivered_many_times_to_every_silo_at_once_are_one_job_each()
     {
         const int Messages = 10, Deliveries = 20;
-        await using var world = await JobsWorld.StartAsync(queues: [Settings]);
+        await using var world = await JobsWorld.StartAsync(queues: [Settings with { Visibility = TimeSpan.FromSeconds(2) }]);
         using var sqs = new Sqs(world);
         await sqs.CreateAsync();
         world.Deliveries = Deliveries;
@@ -87,14 +86,14 @@ public sealed class QueueTests
     [Fact]
     public async Task A_message_that_takes_long_is_kept_hidden_and_comes_to_nobody_else()
     {
-        // Hidden for 20 s at a time and renewed every 10: ten are left for a machine that stands still.
-        await using var world = await JobsWorld.StartAsync(queues: [Settings with { Visibility = TimeSpan.FromSeconds(20) }]);
+        // Hidden for 40 s at a time and renewed every 20: as many are left for a machine that stands still.
+        await using var world = await JobsWorld.StartAsync(queues: [Settings with { Visibility = TimeSpan.FromSeconds(40) }]);
         using var sqs = new Sqs(world);
         await sqs.CreateAsync();
         world.DeleteGate = new(TaskCreationOptions.RunContinuationsAsynchronously);
         world.StartIngest();
         await sqs.SendAsync(Good);
-        await JobsWorld.UntilAsync(() => Task.FromResult(world.Extended >= 3), "it was kept hidden for longer than it is at first");
+        await JobsWorld.UntilAsync(() => Task.FromResult(world.Extended >= 2), "it was kept hidden for longer than it is at first");
         Assert.Equal(1, world.Received);
         world.DeleteGate.SetResult();
         await sqs.UntilEmptyAsync(Requests);
@@ -106,7 +105,7 @@ public sealed class QueueTests
     public async Task No_silo_has_more_messages_in_hand_than_it_may()
     {
         const int InHand = 2, Messages = 20, Silos = 3;
-        await using var world = await JobsWorld.StartAsync(queues: [Settings with { MaxInFlight = InHand, Visibility = TimeSpan.FromSeconds(20) }]);
+        await using var world = await JobsWorld.StartAsync(queues: [Settings with { MaxInFlight = InHand, Visibility = TimeSpan.FromSeconds(40) }]);
         using var sqs = new Sqs(world);
         await sqs.CreateAsync();
         world.DeleteGate = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -204,7 +203,7 @@ public sealed class QueueTests
     [InlineData("{\"inputs\":\"hello\"}", false)]
     public async Task A_late_message_under_the_key_of_another_request_goes_to_the_dead_letter_queue_and_a_repeated_one_does_not(string body, bool isRefused)
     {
-        await using var world = await StartAsync();
+        await using var world = await StartAsync(visibilitySeconds: 20);
         using var sqs = new Sqs(world);
         await sqs.SendAsync("""{"model":"chat","lanes":["Async"],"deadline":"2h","body":{"inputs":"hello"},"idempotencyKey":"k"}""");
         var id = (await sqs.ReplyAsync()).GetProperty("jobId").GetString()!;
@@ -300,9 +299,9 @@ public sealed class QueueTests
         RequireOneRun(world);
     }
 
-    private static async Task<JobsWorld> StartAsync(CatalogDefinition? catalog = null)
+    private static async Task<JobsWorld> StartAsync(CatalogDefinition? catalog = null, double visibilitySeconds = 2)
     {
-        var world = await JobsWorld.StartAsync(catalog: catalog, queues: [Settings]);
+        var world = await JobsWorld.StartAsync(catalog: catalog, queues: [Settings with { Visibility = TimeSpan.FromSeconds(visibilitySeconds) }]);
         using var sqs = new Sqs(world);
         await sqs.CreateAsync();
         world.StartIngest();
@@ -344,7 +343,7 @@ public sealed class QueueTests
 
         public async Task<Message> ReceiveAsync(string name)
         {
-            for (var tries = 0; tries < 4; tries++)
+            for (var tries = 0; tries < 12; tries++)
             {
                 var answer = await _client.ReceiveMessageAsync(
                     new ReceiveMessageRequest { QueueUrl = await UrlAsync(name), WaitTimeSeconds = 15, VisibilityTimeout = 60, MessageAttributeNames = ["All"] },

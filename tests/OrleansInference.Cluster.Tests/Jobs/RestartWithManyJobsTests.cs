@@ -163,7 +163,7 @@ public sealed class RestartWithManyJobsTests
     private static string KeyOf(string name) => new JobAddress(JobsWorld.Acme, IdOf(name)).Key;
 
     private static Task EachAsync(IEnumerable<string> names, Func<string, Task> act) =>
-        Parallel.ForEachAsync(names, new ParallelOptions { MaxDegreeOfParallelism = 32 }, async (name, _) => await act(name));
+        Parallel.ForEachAsync(names, new ParallelOptions { MaxDegreeOfParallelism = 8 }, async (name, _) => await act(name));
 
     private static Task SubmitAsync(JobsWorld world, Part part, string endpoint, string body = Good, double deadlineSeconds = LongSeconds, bool mayHold = false) =>
         EachAsync(Names(part), name => SubmitAsync(world, name, endpoint, body, deadlineSeconds, mayHold));

@@ -117,14 +117,14 @@ public sealed class StoreFaultTests
         world.StoreFault = (operation, key) =>
         {
             var denied = DenyOutputs(operation, key);
-            if (denied is not null)
+            if (denied is not null && operation == "Get")
             {
                 looks.Enqueue((key, world.Clock.Now));
             }
 
             return denied;
         };
-        var id = await BatchAsync(world, $"{Good}\n{Good}", deadlineSeconds: 1_200);
+        var id = await BatchAsync(world, $"{Good}\n{Good}", deadlineSeconds: 1_800);
         var view = await EndOfAsync(world, id);
         Assert.Equal((JobState.Expired, 0, 2, Money.Zero), (view.State, view.Done, view.Failed, view.Route.Charge));
         Assert.Equal(1, view.TransformJobs);
@@ -166,7 +166,7 @@ public sealed class StoreFaultTests
             Models = [model with { Variants = [variant with { Endpoints = [variant.Endpoints.Single(static endpoint => endpoint.Name.Value == "chat-batch")] }] }],
         });
         world.StoreFault = DenyOutputs;
-        string[] jobs = [await world.AcceptAsync(Good, "chat-batch", deadlineSeconds: 600), await world.AcceptAsync(Good, "chat-batch", deadlineSeconds: 700)];
+        string[] jobs = [await world.AcceptAsync(Good, "chat-batch", deadlineSeconds: 1_800), await world.AcceptAsync(Good, "chat-batch", deadlineSeconds: 1_900)];
         foreach (var id in jobs)
         {
             var view = await world.EndOfAsync(id);
