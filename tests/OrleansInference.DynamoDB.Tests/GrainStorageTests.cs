@@ -275,6 +275,9 @@ public sealed class GrainStorageTests(Dynalite dynalite) : IAsyncLifetime
     private async Task<DynamoDBGrainStorage> OpenAsync(Action<DynamoDBStorageOptions>? configure = null)
     {
         var options = dynalite.Options(new DynamoDBStorageOptions { GrainStorageSerializer = new Plain() }, _table);
+
+        // A machine that stands still would end an attempt that is carried out all the same.
+        options.Patience = TablePatience.OnRequests with { Attempt = TimeSpan.FromHours(1), Call = TimeSpan.FromMinutes(10) };
         configure?.Invoke(options);
         var storage = new DynamoDBGrainStorage(
             "test",

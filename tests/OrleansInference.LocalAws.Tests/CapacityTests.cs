@@ -156,7 +156,9 @@ public sealed class CapacityTests
         clock.Advance(100);
         await clock.RunAsync(Task.WhenAll(aws.InvokeAsync("chat-sl", LocalAwsFixture.Body()), aws.InvokeAsync("chat-sl", LocalAwsFixture.Body())));
         Assert.Equal(0, aws.Server.InvocationCounts["chat-sl"].ColdStarts);
-        await clock.RunAsync(Task.WhenAll(Enumerable.Range(0, 3).Select(_ => aws.InvokeAsync("chat-sl", LocalAwsFixture.Body()))));
+        var three = Task.WhenAll(Enumerable.Range(0, 3).Select(_ => aws.InvokeAsync("chat-sl", LocalAwsFixture.Body())));
+        await UntilAsync(() => aws.Server.InvocationCounts["chat-sl"].InFlight == 3);
+        await clock.RunAsync(three);
         Assert.Equal(1, aws.Server.InvocationCounts["chat-sl"].ColdStarts);
 
         async Task<(int Status, JsonElement Answer)> ProvisionAsync(int executions) => await aws.ControlAsync(

@@ -24,16 +24,18 @@ internal static class StateHosting
     {
         if (settings.Cluster is not { } cluster)
         {
+            var own = Ports(settings, IPAddress.Loopback);
             return silo
-                .UseLocalhostClustering(PortOrFree(settings.SiloPort, IPAddress.Loopback), PortOrFree(settings.GatewayPort, IPAddress.Loopback), primarySiloEndpoint: null, serviceId: LocalId, clusterId: LocalId)
+                .UseLocalhostClustering(own.Silo, own.Gateway, primarySiloEndpoint: null, serviceId: LocalId, clusterId: LocalId)
                 .AddSqliteGrainStorage(OrleansInferenceOptions.StorageName, options => options.FilePath = folder.StateFile)
                 .UseSqliteReminderService(options => options.FilePath = folder.StateFile);
         }
 
         var address = cluster.AdvertisedAddress ?? OwnAddress();
+        var ports = Ports(settings, address);
         return silo
             .Configure<ClusterOptions>(options => (options.ClusterId, options.ServiceId) = (cluster.ClusterId, cluster.ServiceId))
-            .ConfigureEndpoints(address, PortOrFree(settings.SiloPort, address), PortOrFree(settings.GatewayPort, address), listenOnAnyHostAddress: !IPAddress.IsLoopback(address))
+            .ConfigureEndpoints(address, ports.Silo, ports.Gateway, listenOnAnyHostAddress: !IPAddress.IsLoopback(address))
             .UseDynamoDBClustering(options => Fill(options, settings, cluster, cluster.MembershipTable))
             .AddDynamoDBGrainStorage(OrleansInferenceOptions.StorageName, options => FillGrains(options, settings, cluster))
             .UseDynamoDBReminderService(options => Fill(options, settings, cluster, cluster.ReminderTable));
@@ -68,15 +70,22 @@ internal static class StateHosting
         .OrderBy(static address => address.GetAddressBytes() is [169, 254, ..])
         .FirstOrDefault(IPAddress.Loopback);
 
-    private static int PortOrFree(int port, IPAddress address)
+    /// <summary>The ports of a silo and its gateway; for 0 a free one, and never the same for both.</summary>
+    private static (int Silo, int Gateway) Ports(ServerSettings settings, IPAddress address)
     {
-        if (port != 0)
-        {
-            return port;
-        }
+        using var silo = new TcpListener(address, 0);
+        using var gateway = new TcpListener(address, 0);
+        return (PortOrFree(settings.SiloPort, silo), PortOrFree(settings.GatewayPort, gateway));
 
-        using var listener = new TcpListener(address, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
+        static int PortOrFree(int port, TcpListener free)
+        {
+            if (port != 0)
+            {
+                return port;
+            }
+
+            free.Start();
+            return ((IPEndPoint)free.LocalEndpoint).Port;
+        }
     }
 }
