@@ -328,6 +328,9 @@ public sealed record TenantDefinition
 
     /// <summary>Limits at the door, at most one for each class and one for all; those that apply hold at once.</summary>
     [Id(12)] public ImmutableArray<LimitDefinition> Limits { get; init; } = [];
+
+    /// <summary>With <see cref="BestEffort"/>: the least probability of meeting its deadline with which a request is still sent, 0..1; one that is less likely to is refused. 0: every request is sent.</summary>
+    [Id(13)] public double BestEffortProbability { get; init; }
 }
 
 /// <summary>How many requests of a tenant the whole cluster admits: a rate, a number in flight, or both.</summary>

@@ -43,6 +43,9 @@ public sealed class CapacityPlan
     // Of the requests of High: how many may be late at a rate that is exceeded one time in ten, so about one in a hundred of all. At the rate that is expected it is one in a hundred anyway.
     private const double UrgentLateShare = 0.1;
 
+    // Of the highest load of High of late, what is kept for a burst that comes again: a start is late for those that come meanwhile, and few bursts that come again are as high.
+    private const double AgainShare = 0.7;
+
     // Of the work that comes while an instance starts, what is late for it where those who can wait are told apart: the rest is in time, on slots that come free.
     private const double StartShare = 0.15;
 
@@ -288,7 +291,10 @@ public sealed class CapacityPlan
         return (instances, (int)Math.Clamp(Math.Ceiling(asked / perInstance), instances, most), mean, Why(observed, queue, instances, isAsync));
     }
 
-    /// <summary>Slots for the requests of High alone: the others, who can wait longer, take what those leave. What has been there for long and pauses comes again at once, and starts would be late for it.</summary>
+    /// <summary>
+    /// Slots for the requests of High alone: the others, who can wait longer, take what those leave. Starts would be late for what has been there for long, pauses, and comes again at once, and for
+    /// another burst like the last one.
+    /// </summary>
     private int StaffUrgent(EndpointDefinition endpoint, in CapacityObservation observed, long lead, int mostSlots)
     {
         _urgent.Promise(2 * lead);
@@ -298,7 +304,8 @@ public sealed class CapacityPlan
         var staffed = Math.Max(
             Staffing.Slots(ahead.Rate * service / 1000, ahead.Peakedness, target, mostSlots),
             Staffing.Slots(ahead.HighRate * service / 1000, ahead.Peakedness, target with { LateShare = UrgentLateShare }, mostSlots));
-        return Math.Max(staffed, (int)Math.Min(mostSlots, _options.Forecasts && endpoint.MinInstances > 0 ? _urgent.LastingLoad : 0));
+        var again = Math.Max(endpoint.MinInstances > 0 ? _urgent.LastingLoad : 0, AgainShare * _urgent.PeakLoad);
+        return Math.Max(staffed, (int)Math.Min(mostSlots, _options.Forecasts ? again : 0));
     }
 
     /// <summary>

@@ -59,7 +59,7 @@ public sealed class DemandForecast
     /// <summary>Begins with nothing seen, or with what was stored.</summary>
     public DemandForecast(DemandForecastState? state = null)
     {
-        _state = state is not null && double.IsFinite(state.Fast + state.Slow + state.BusyMs + state.Ended + state.Squares + state.Counts + state.Errors + state.Middle + state.Peak + state.Last + state.Both + state.Hour) ? state : new();
+        _state = state is not null && double.IsFinite(state.Fast + state.Slow + state.BusyMs + state.Ended + state.Squares + state.Counts + state.Errors + state.Middle + state.Peak + state.Last + state.Both + state.Hour + state.MiddleLoad + state.PeakLoad) ? state : new();
         _season = new(_state.Season);
     }
 
@@ -88,6 +88,9 @@ public sealed class DemandForecast
 
     /// <summary>The highest rate over some minutes that was seen of late, in arrivals per second: it fades over hours, for bursts seldom come alone.</summary>
     public double PeakRate => _state.Peak;
+
+    /// <summary>The most calls in progress over some minutes that there were of late; it fades as <see cref="PeakRate"/> does.</summary>
+    public double PeakLoad => _state.PeakLoad;
 
     /// <summary>How far the time of day is taken into account, 0..1.</summary>
     public double SeasonSkill => _season.Skill;
@@ -221,12 +224,14 @@ public sealed class DemandForecast
         var perSecond = arrivals * 1000.0 / elapsed;
         var (fast, slow, hour) = (Math.Exp(-elapsed / FastMs), Math.Exp(-elapsed / SlowMs), Math.Exp(-elapsed / HourMs));
         _season.Observe(_state.At, now, arrivals);
-        var middle = Math.Exp(-elapsed / MiddleMs);
-        middle = (_state.Middle * middle) + (perSecond * (1 - middle));
+        var (minutes, hours) = (Math.Exp(-elapsed / MiddleMs), Math.Exp(-elapsed / PeakMs));
+        var (middle, load) = ((_state.Middle * minutes) + (perSecond * (1 - minutes)), (_state.MiddleLoad * minutes) + (busyMs / elapsed * (1 - minutes)));
         _state = _state with
         {
             Middle = middle,
-            Peak = Math.Max(middle, _state.Peak * Math.Exp(-elapsed / PeakMs)),
+            Peak = Math.Max(middle, _state.Peak * hours),
+            MiddleLoad = load,
+            PeakLoad = Math.Max(load, _state.PeakLoad * hours),
             At = now,
             Last = perSecond,
             LastMs = elapsed,

@@ -95,4 +95,10 @@ public sealed record DemandForecastState
 
     /// <summary>The highest that it was, faded.</summary>
     [JsonPropertyName("peak")] public double Peak { get; init; }
+
+    /// <summary>Calls in progress over the last minutes.</summary>
+    [JsonPropertyName("middleLoad")] public double MiddleLoad { get; init; }
+
+    /// <summary>The most that they were, faded.</summary>
+    [JsonPropertyName("peakLoad")] public double PeakLoad { get; init; }
 }

@@ -63,6 +63,7 @@ internal static class TenantValidation
         }
 
         problems.RequireRange(tenant.MinQuality, 0, 1, $"{path}.minQuality");
+        problems.RequireRange(tenant.BestEffortProbability, 0, 1, $"{path}.bestEffortProbability");
         var ended = false;
         for (var i = 0; i < CatalogValidation.Length(tenant.LowBudget); i++)
         {

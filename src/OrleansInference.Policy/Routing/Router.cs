@@ -85,15 +85,16 @@ public static class Router
             unlikely = 0;
         }
 
+        var sent = fixedRule ? unlikely : tenant.BestEffort ? AtLeast(tenant.BestEffortProbability, quotes, unlikely) : 0;
         var isProbe = false;
-        if (feasible == 0 && !tenant.BestEffort && !fixedRule && Selection.Draw(request.Seed) % ProbeOneOf == 0)
+        if ((feasible | sent) == 0 && !fixedRule && Selection.Draw(request.Seed) % ProbeOneOf == 0)
         {
-            unlikely = Probes(candidates, quotes, unlikely);
-            isProbe = unlikely != 0;
+            sent = Probes(candidates, quotes, unlikely);
+            isProbe = sent != 0;
         }
 
-        var byLikelihood = feasible == 0 && (tenant.BestEffort || fixedRule || isProbe);
-        var budget = new BudgetedChoice(table, request, tenant, byLikelihood ? unlikely : feasible, byLikelihood);
+        var byLikelihood = feasible == 0 && sent != 0;
+        var budget = new BudgetedChoice(table, request, tenant, byLikelihood ? sent : feasible, byLikelihood);
         var chosen = budget.Choose(quotes);
         var decision = new Decision { Chosen = chosen, Class = trafficClass, TableVersion = table.Version, SizeClass = sizeClass };
         if (chosen >= 0)
@@ -123,6 +124,18 @@ public static class Router
                 _ => 0,
             },
         };
+    }
+
+    /// <summary>Those of a set that are likely enough to be in time.</summary>
+    private static ulong AtLeast(double probability, ReadOnlySpan<Quote> quotes, ulong set)
+    {
+        for (var rest = probability > 0 ? set : 0; rest != 0; rest &= rest - 1)
+        {
+            var i = BitOperations.TrailingZeroCount(rest);
+            set &= quotes[i].ProbabilityInTime < probability ? ~(1UL << i) : ulong.MaxValue;
+        }
+
+        return set;
     }
 
     /// <summary>Those of a set that answer in line and are likelier than not to be in time.</summary>

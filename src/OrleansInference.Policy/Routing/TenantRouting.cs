@@ -17,6 +17,9 @@ public readonly record struct TenantRouting
     /// <summary>When nothing meets the deadline: true takes the likeliest candidate, false none.</summary>
     public bool BestEffort { get; init; }
 
+    /// <summary>With <see cref="BestEffort"/>: the least probability of being in time at which a candidate is taken, 0..1.</summary>
+    public double BestEffortProbability { get; init; }
+
     /// <summary>The largest charge cap that the tenant's budget can cover now; null: no limit.</summary>
     public Money? MaxAffordableCap { get; init; }
 
@@ -36,6 +39,7 @@ public readonly record struct TenantRouting
             ClassCeiling = tenant.ClassCeiling,
             Policy = tenant.Routing,
             BestEffort = tenant.BestEffort,
+            BestEffortProbability = tenant.BestEffortProbability,
             MaxAffordableCap = maxAffordableCap,
             LowBudget = tenant.LowBudget,
         };

@@ -38,7 +38,7 @@ internal sealed class RoutedModel
         var model = world.Scenario.Models[index];
         var configuration = ScenarioCatalog.ConfigurationOf(model, world.Scenario.Classes, variant => first.SecondsOn(index, variant), (variant, _) => !options.FullOnly || variant == model.Full);
         var recorder = new LatencyRecorder(1);
-        _tenants = [.. world.Scenario.Tenants.Select(static tenant => new TenantRouting { BestEffort = tenant.Class == TrafficClass.High, LowBudget = tenant.Budget?.LowBudget ?? [] })];
+        _tenants = [.. world.Scenario.Tenants.Select(static tenant => new TenantRouting { BestEffort = true, BestEffortProbability = ScenarioCatalog.BestEffortProbabilityOf(tenant.Class), LowBudget = tenant.Budget?.LowBudget ?? [] })];
         _tenantIds = [.. world.Scenario.Tenants.Select(static tenant => new TenantId(ScenarioCatalog.NameOf(tenant.Tenant)))];
         _minQuality = [.. world.Scenario.Tenants.Select(static tenant => tenant.MinQuality)];
         _budgets = [.. world.Scenario.Tenants.Select((tenant, at) => tenant.Budget is { } budget && world.ModelOf[at] == index ? new RoutedBudget(world, at, budget, options) : null)];

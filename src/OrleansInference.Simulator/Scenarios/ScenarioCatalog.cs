@@ -17,6 +17,9 @@ public static class ScenarioCatalog
     /// <summary>The most output tokens that a request may declare.</summary>
     public const int MaxOutputTokens = 16_384;
 
+    // Of a request that can wait: else it hardly can be in time, and takes a slot from another.
+    private const double PatientBestEffort = 0.2;
+
     /// <summary>A model's configuration, prices filled in. Its windows are open for half as long as the most patient class can wait: whoever joins has as much left.</summary>
     /// <param name="model">The model.</param>
     /// <param name="classes">What the classes ask for.</param>
@@ -48,6 +51,12 @@ public static class ScenarioCatalog
             ServerlessPerGigabyteTransferred = Money.Zero,
         })[0];
     }
+
+    /// <summary>
+    /// How likely a request of a class has to be in time to be sent, where none is as likely as it should be (<see cref="TenantDefinition.BestEffortProbability"/>; every tenant has best effort). One of
+    /// <see cref="TrafficClass.High"/> is sent in any case: a serverless environment that starts too late for it serves the next one.
+    /// </summary>
+    public static double BestEffortProbabilityOf(TrafficClass trafficClass) => trafficClass == TrafficClass.High ? 0 : PatientBestEffort;
 
     /// <summary>A name that the catalog allows: what it does not is a hyphen.</summary>
     public static string NameOf(string text)

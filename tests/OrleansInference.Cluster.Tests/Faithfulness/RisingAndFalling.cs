@@ -89,7 +89,7 @@ internal static class RisingAndFalling
             InstancePrices = scenario.Models.SelectMany(static model => model.Variants).ToImmutableDictionary(static variant => variant.InstanceType, static variant => variant.PricePerHour),
             ServerlessPerGigabyteSecond = PerGigabyteSecond,
             ServerlessPerGigabyteTransferred = Money.Zero,
-            Tenants = [.. scenario.Tenants.Select(static tenant => new TenantDefinition { Id = new(tenant.Tenant), MinQuality = tenant.MinQuality, BestEffort = tenant.Class == TrafficClass.High, LowBudget = [] })],
+            Tenants = [.. scenario.Tenants.Select(static tenant => new TenantDefinition { Id = new(tenant.Tenant), MinQuality = tenant.MinQuality, BestEffort = true, BestEffortProbability = ScenarioCatalog.BestEffortProbabilityOf(tenant.Class), LowBudget = [] })],
         };
     }
 

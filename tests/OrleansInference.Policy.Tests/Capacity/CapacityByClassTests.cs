@@ -128,11 +128,19 @@ public sealed class CapacityByClassTests
     }
 
     [Fact]
-    public void What_has_been_there_for_long_is_kept_for_while_it_pauses_and_a_burst_is_not()
+    public void What_has_been_there_for_long_is_kept_for_while_it_pauses()
     {
-        Assert.InRange(Urgent((4 * 3_600, 64), (1_800, 0)).Desired, 4, 8);
-        Assert.InRange(Urgent((4 * 3_600, 0), (600, 64), (1_800, 0)).Desired, 1, 3);
-        Assert.InRange(Urgent((4 * 3_600, 64), (6 * 3_600, 0)).Desired, 1, 1);
+        Assert.InRange(Urgent((4 * 3_600, 80), (600, 0)).Desired, 8, 10);
+        Assert.InRange(Urgent((4 * 3_600, 80), (6 * 3_600, 0)).Desired, 1, 1);
+    }
+
+    [Fact]
+    public void Two_thirds_of_a_burst_are_kept_for_when_it_is_over_and_less_and_less_within_hours()
+    {
+        // Ten instances' worth for ten minutes.
+        Assert.InRange(Urgent((4 * 3_600, 0), (600, 80), (1_800, 0)).Desired, 5, 7);
+        Assert.InRange(Urgent((4 * 3_600, 0), (600, 80), (3 * 3_600, 0)).Desired, 1, 2);
+        Assert.InRange(Urgent((4 * 3_600, 0), (600, 80), (6 * 3_600, 0)).Desired, 1, 1);
     }
 
     [Fact]

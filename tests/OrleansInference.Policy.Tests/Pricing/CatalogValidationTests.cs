@@ -167,6 +167,7 @@ public sealed class CatalogValidationTests
         ["tenants[0].defaultClass"] = Tenant(t => t with { DefaultClass = (TrafficClass)3 }),
         ["tenants[0].routing"] = Tenant(t => t with { Routing = (RoutingPolicyKind)2 }),
         ["tenants[0].weight"] = Tenant(t => t with { Weight = 0 }),
+        ["tenants[0].bestEffortProbability"] = Tenant(t => t with { BestEffort = true, BestEffortProbability = 1.01 }),
         ["tenants[0].minQuality"] = Tenant(t => t with { MinQuality = 0.81 }),
         ["tenants[0].lowBudget[0]"] = Tenant(t => t with { LowBudget = [(LowBudgetStep)9] }),
         ["tenants[0].lowBudget[1]"] = Tenant(t => t with { LowBudget = [LowBudgetStep.Hold, LowBudgetStep.CheaperLane] }),

@@ -203,6 +203,38 @@ public sealed class RouterTests
     }
 
     [Fact]
+    public void Best_effort_from_a_probability_on_refuses_what_is_less_likely_to_be_in_time()
+    {
+        var table = Table((1, Endpoint("r", Lane.Realtime)));
+        var late = Request with { Deadline = Now + 480 };
+        var (unlikely, quotes) = Decide(table, late, Tenant with { BestEffort = true });
+        var chance = quotes[0].ProbabilityInTime;
+        Assert.Equal(DecisionOutcome.BestEffort, unlikely.Outcome);
+        Assert.InRange(chance, 0.01, 0.49);
+
+        Assert.Equal(DecisionOutcome.BestEffort, Decide(table, late, Tenant with { BestEffort = true, BestEffortProbability = chance }).Decision.Outcome);
+        var (refused, dropped) = Decide(table, late, Tenant with { BestEffort = true, BestEffortProbability = chance + 0.001 });
+        Assert.Equal((DecisionOutcome.DeadlineUnreachable, DropReason.Deadline), (refused.Outcome, dropped[0].Dropped));
+
+        // Alone it asks for nothing.
+        Assert.Equal(DecisionOutcome.DeadlineUnreachable, Decide(table, late, Tenant with { BestEffortProbability = 0.001 }).Decision.Outcome);
+    }
+
+    [Fact]
+    public void Best_effort_from_a_probability_on_sends_one_in_sixteen_of_what_is_likelier_than_not_to_be_in_time()
+    {
+        var table = Table((1, Endpoint("r", Lane.Realtime)));
+        var late = Request with { Deadline = Now + 600 };
+        var tenant = Tenant with { BestEffort = true, BestEffortProbability = 0.99 };
+        Assert.InRange(Decide(table, late, tenant).Quotes[0].ProbabilityInTime, 0.5, 0.98);
+
+        var outcomes = Enumerable.Range(0, 1_600).Select(seed => Decide(table, late with { Seed = (ulong)seed }, tenant).Decision.Outcome).ToList();
+
+        Assert.InRange(outcomes.Count(static outcome => outcome == DecisionOutcome.Probe), 60, 140);
+        Assert.All(outcomes, static outcome => Assert.True(outcome is DecisionOutcome.Probe or DecisionOutcome.DeadlineUnreachable));
+    }
+
+    [Fact]
     public void A_queue_that_will_pass_is_told_as_a_time_to_come_back()
     {
         var table = Table((1, Endpoint("r", Lane.Realtime) with { MaxInstances = 1 }));

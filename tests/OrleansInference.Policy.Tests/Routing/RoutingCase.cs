@@ -138,6 +138,7 @@ internal sealed class RoutingCase
         ClassCeiling = (TrafficClass)(random.Next(4) == 0 ? random.Next(3) : 0),
         Policy = (RoutingPolicyKind)(random.Next(4) == 0 ? 1 : 0),
         BestEffort = random.Next(3) == 0,
+        BestEffortProbability = random.Next(2) * random.NextDouble(),
         MaxAffordableCap = random.Next(2) == 0 ? Money.FromNanos((long)Math.Exp(random.NextDouble() * 18)) : null,
         LowBudget = random.Next(6) switch
         {

@@ -28,12 +28,15 @@ internal sealed class SlowRouter
         {
             Wanted = Cheapest(Feasible);
         }
-        else if ((given.Tenant.BestEffort || given.Tenant.Policy == RoutingPolicyKind.FixedRule) && request.Deadline > request.Now)
+        else if (request.Deadline > request.Now && (given.Tenant.Policy == RoutingPolicyKind.FixedRule ? Affordable
+            : given.Tenant.BestEffort ? Affordable.Where(c => quotes[c.Index].ProbabilityInTime >= given.Tenant.BestEffortProbability).ToList()
+            : []) is { Count: > 0 } sent)
         {
             ByLikelihood = true;
-            Wanted = Likeliest(Affordable);
+            Affordable = sent;
+            Wanted = Likeliest(sent);
         }
-        else if (request.Deadline > request.Now && Selection.Draw(request.Seed) % 16 == 0
+        else if (given.Tenant.Policy != RoutingPolicyKind.FixedRule && request.Deadline > request.Now && Selection.Draw(request.Seed) % 16 == 0
             && Affordable.Where(c => c.Lane is Lane.Realtime or Lane.Serverless && quotes[c.Index].ProbabilityInTime >= 0.5
                 && c.Service(sizeClass).ProbabilityWithin((long)(c.Endpoint.MaxServiceSeconds * 1000)) >= given.Target).ToList() is { Count: > 0 } probes)
         {
