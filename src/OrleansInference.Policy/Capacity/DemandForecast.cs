@@ -119,6 +119,7 @@ public sealed class DemandForecast
         {
             // What happened unseen is not known; what was known is known less, and is better than nothing.
             var (fast, slow) = (FadeUnseen(elapsed / FastMs, _state.FastWeight), FadeUnseen(elapsed / SlowMs, _state.SlowWeight));
+            var (minutes, hours) = (Math.Exp(-elapsed / MiddleMs), Math.Exp(-elapsed / PeakMs));
             _state = _state with
             {
                 Fast = _state.Fast * fast,
@@ -128,6 +129,10 @@ public sealed class DemandForecast
                 LastMs = 0,
                 BothMs = 0,
                 Hour = _state.Hour * Math.Exp(-elapsed / HourMs),
+                Middle = _state.Middle * minutes,
+                Peak = _state.Peak * hours,
+                MiddleLoad = _state.MiddleLoad * minutes,
+                PeakLoad = _state.PeakLoad * hours,
                 At = now,
                 CountAt = now,
                 Count = 0,

@@ -39,7 +39,7 @@ public sealed class FaultPointTests
     public async Task A_deferred_job_ends_once_whatever_point_its_activation_crashes_at()
     {
         // A call may take a minute of the router's clock, which a busy machine must not come near to.
-        await using var world = await StartAsync(speed: 20);
+        await using var world = await StartAsync(speed: 10);
         await RunAsync(
             world,
             mostPoints: int.MaxValue,

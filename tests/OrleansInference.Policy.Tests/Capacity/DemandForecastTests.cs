@@ -128,6 +128,30 @@ public sealed class DemandForecastTests
     }
 
     [Fact]
+    public void The_highest_rate_and_load_of_late_fade_also_while_nobody_looks()
+    {
+        var forecast = new DemandForecast();
+        var now = 1_000_000L;
+        for (; now < 3_000_000; now += 5_000)
+        {
+            forecast.Observe(now, 50, 50, 100_000);
+        }
+
+        Assert.Equal(10, forecast.PeakRate, 0.1);
+        Assert.Equal(20, forecast.PeakLoad, 0.1);
+
+        // A quarter of an hour, and a day.
+        var seen = (forecast.PeakRate, forecast.PeakLoad);
+        forecast.Observe(now += 900_000, 0, 0, 0);
+        Assert.InRange(forecast.PeakRate / seen.PeakRate, 0.85, 0.9);
+        Assert.InRange(forecast.PeakLoad / seen.PeakLoad, 0.85, 0.9);
+        forecast.Observe(now + 86_400_000, 0, 0, 0);
+        forecast.Observe(now + 86_405_000, 0, 0, 0);
+        Assert.InRange(forecast.PeakRate, 0, 0.001);
+        Assert.InRange(forecast.PeakLoad, 0, 0.001);
+    }
+
+    [Fact]
     public void The_time_of_day_is_learned_and_the_office_opens_as_it_did_the_days_before()
     {
         static double Rate(long at) => at % 86_400_000 is > 9 * 3_600_000 and < 17 * 3_600_000 ? 10 : 0.2;
