@@ -28,10 +28,10 @@ public sealed class StatisticsOfKilledSiloTests
 
         var before = await RouterCluster.EventuallyAsync(() => CountAsync(world), count => count >= sent);
 
-        // One sample more, and the snapshot that is published for it has all those before; a silo's decisions show that it has taken it.
+        // The next snapshot has all those; a silo's decisions show that it has taken it. There is one for a sample more if for nothing else, and if for something else without that one.
         var survivor = world.Dispatcher(world.Cluster.Primary!);
         var published = (await world.Grains.GetGrain<IModelGrain>(SampleCatalog.Model.Value).GetStatistics())!.Version;
-        before += await SendAsync(survivor, 1);
+        var more = await SendAsync(survivor, 1);
         await RouterCluster.EventuallyAsync(
             () => survivor.ExplainAsync(SampleCatalog.Request(SampleCatalog.Rich), TestContext.Current.CancellationToken),
             dry => dry.Explanation!.SnapshotVersion > published);
@@ -42,7 +42,7 @@ public sealed class StatisticsOfKilledSiloTests
             sent += await SendAsync(world.Dispatcher(silo), Requests);
         }
 
-        Assert.Equal(before + sent, await RouterCluster.EventuallyAsync(() => CountAsync(world), count => count >= before + sent));
+        Assert.InRange(await RouterCluster.EventuallyAsync(() => CountAsync(world), count => count >= before + sent), before + sent, before + sent + more);
     }
 
     /// <summary>Sends until as many as asked for were answered; says how many were sent, which are the samples.</summary>
