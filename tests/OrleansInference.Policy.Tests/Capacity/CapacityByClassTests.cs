@@ -90,10 +90,12 @@ public sealed class CapacityByClassTests
     }
 
     /// <summary>The plan after a load of High, of requests of a second, in spans of some time at some rate.</summary>
-    private static CapacityPlan Urgent(params (int Seconds, int PerSecond)[] spans)
+    private static CapacityPlan Urgent(params (int Seconds, int PerSecond)[] spans) => Urgent(1, spans);
+
+    private static CapacityPlan Urgent(int minInstances, (int Seconds, int PerSecond)[] spans)
     {
         var plan = new CapacityPlan();
-        var endpoint = Endpoint with { MinInstances = 1 };
+        var endpoint = Endpoint with { MinInstances = minInstances };
         var now = 1_000_000L;
         foreach (var (seconds, perSecond) in spans)
         {
@@ -141,6 +143,10 @@ public sealed class CapacityByClassTests
         Assert.InRange(Urgent((4 * 3_600, 0), (600, 80), (1_800, 0)).Desired, 5, 7);
         Assert.InRange(Urgent((4 * 3_600, 0), (600, 80), (3 * 3_600, 0)).Desired, 1, 2);
         Assert.InRange(Urgent((4 * 3_600, 0), (600, 80), (6 * 3_600, 0)).Desired, 1, 1);
+
+        // Where an endpoint may go down to zero it does when nobody is likely to come, whatever is left of the burst.
+        Assert.InRange(Urgent(1, [(4 * 3_600, 0), (600, 800), (4 * 3_600, 0)]).Desired, 3, 10);
+        Assert.Equal(0, Urgent(0, [(4 * 3_600, 0), (600, 800), (4 * 3_600, 0)]).Desired);
     }
 
     [Fact]
