@@ -198,8 +198,14 @@ public static class Explainer
             seconds = Math.Min(seconds, request.InlineWaitMs / 1000.0);
         }
 
+        var remedies = (tenant.BestEffort, tenant.BestEffortProbability) switch
+        {
+            (false, _) => ", let it answer as a job, or allow best effort",
+            (true, > 0) => ", let it answer as a job, or lower the tenant's bestEffortProbability",
+            _ => ", or let it answer as a job",
+        };
         var rest = others.Count == 0 ? "" : $" Of the others: {string.Join("; ", others)}.";
-        return Invariant($"No endpoint of model {table.Model} answers within {seconds} s{(seconds < (request.Deadline - request.Now) / 1000.0 ? ", as long as an answer of a job's lane is waited for in line," : "")} with probability {table.Snapshot.TargetProbability}; the likeliest, {closest?.Endpoint.Name}, does with {Math.Floor(best * 10_000) / 10_000:0.####}.{rest} Give it more time, let it answer as a job, or allow best effort.");
+        return Invariant($"No endpoint of model {table.Model} answers within {seconds} s{(seconds < (request.Deadline - request.Now) / 1000.0 ? ", as long as an answer of a job's lane is waited for in line," : "")} with probability {table.Snapshot.TargetProbability}; the likeliest, {closest?.Endpoint.Name}, does with {Math.Floor(best * 10_000) / 10_000:0.####}.{rest} Give it more time{remedies}.");
     }
 
     private static string Reasons(RoutingTable table, in RouteRequest request, in TenantRouting tenant, in Decision decision, ReadOnlySpan<Quote> quotes)

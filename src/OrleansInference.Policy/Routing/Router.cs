@@ -85,16 +85,16 @@ public static class Router
             unlikely = 0;
         }
 
-        var sent = fixedRule ? unlikely : tenant.BestEffort ? AtLeast(tenant.BestEffortProbability, quotes, unlikely) : 0;
+        var sent = feasible != 0 ? feasible : fixedRule ? unlikely : tenant.BestEffort ? AtLeast(tenant.BestEffortProbability, quotes, unlikely) : 0;
         var isProbe = false;
-        if ((feasible | sent) == 0 && !fixedRule && Selection.Draw(request.Seed) % ProbeOneOf == 0)
+        if (sent == 0 && !fixedRule && Selection.Draw(request.Seed) % ProbeOneOf == 0)
         {
             sent = Probes(candidates, quotes, unlikely);
             isProbe = sent != 0;
         }
 
-        var byLikelihood = feasible == 0 && sent != 0;
-        var budget = new BudgetedChoice(table, request, tenant, byLikelihood ? sent : feasible, byLikelihood);
+        var byLikelihood = feasible == 0;
+        var budget = new BudgetedChoice(table, request, tenant, sent, byLikelihood);
         var chosen = budget.Choose(quotes);
         var decision = new Decision { Chosen = chosen, Class = trafficClass, TableVersion = table.Version, SizeClass = sizeClass };
         if (chosen >= 0)

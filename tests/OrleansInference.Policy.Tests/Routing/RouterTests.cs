@@ -213,11 +213,16 @@ public sealed class RouterTests
         Assert.InRange(chance, 0.01, 0.49);
 
         Assert.Equal(DecisionOutcome.BestEffort, Decide(table, late, Tenant with { BestEffort = true, BestEffortProbability = chance }).Decision.Outcome);
-        var (refused, dropped) = Decide(table, late, Tenant with { BestEffort = true, BestEffortProbability = chance + 0.001 });
+        var tenant = Tenant with { BestEffort = true, BestEffortProbability = chance + 0.001 };
+        var (refused, dropped) = Decide(table, late, tenant);
         Assert.Equal((DecisionOutcome.DeadlineUnreachable, DropReason.Deadline), (refused.Outcome, dropped[0].Dropped));
+        Assert.EndsWith("or lower the tenant's bestEffortProbability.", Explainer.Explain(table, late, tenant, refused, dropped, new("t")).Problem!.Message, StringComparison.Ordinal);
 
         // Alone it asks for nothing.
-        Assert.Equal(DecisionOutcome.DeadlineUnreachable, Decide(table, late, Tenant with { BestEffortProbability = 0.001 }).Decision.Outcome);
+        tenant = Tenant with { BestEffortProbability = 0.001 };
+        (refused, dropped) = Decide(table, late, tenant);
+        Assert.Equal(DecisionOutcome.DeadlineUnreachable, refused.Outcome);
+        Assert.EndsWith("or allow best effort.", Explainer.Explain(table, late, tenant, refused, dropped, new("t")).Problem!.Message, StringComparison.Ordinal);
     }
 
     [Fact]
